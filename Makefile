@@ -1,0 +1,36 @@
+# Two commands do everything on a machine with Python >= 3.11, make and the package index:
+#   make demo    runs the main job on generated scenes
+#   make test    passes the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test parity lint format clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev,viz]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/splitnest demo --out demo
+
+test: $(STAMP) lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m 'not parity'
+
+parity: $(STAMP)
+	$(BIN)/pytest tests/parity
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist demo

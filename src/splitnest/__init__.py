@@ -1,0 +1,57 @@
+"""splitnest: every published ResNeSt model, on today's PyTorch.
+
+    model = splitnest.load("mask_rcnn_resnest50_fpn_1x_coco.mmdet")
+    results = model.predict("photographs/")
+
+The functions here are the public interface; they are imported when first used, so that ``import splitnest`` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from splitnest.conversion import convert
+    from splitnest.errors import DataError, SplitnestError, UsageError, WeightsError
+    from splitnest.evaluator import evaluate
+    from splitnest.predictor import Predictor, backbone, load
+    from splitnest.recipes import names as list_models
+
+_HOMES = {
+    "DataError": ("splitnest.errors", "DataError"),
+    "Predictor": ("splitnest.predictor", "Predictor"),
+    "SplitnestError": ("splitnest.errors", "SplitnestError"),
+    "UsageError": ("splitnest.errors", "UsageError"),
+    "WeightsError": ("splitnest.errors", "WeightsError"),
+    "backbone": ("splitnest.predictor", "backbone"),
+    "convert": ("splitnest.conversion", "convert"),
+    "evaluate": ("splitnest.evaluator", "evaluate"),
+    "list_models": ("splitnest.recipes", "names"),
+    "load": ("splitnest.predictor", "load"),
+}
+
+__all__ = [
+    "DataError",
+    "Predictor",
+    "SplitnestError",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "backbone",
+    "convert",
+    "evaluate",
+    "list_models",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'splitnest' has no attribute {name!r}")
+    home, attribute = _HOMES[name]
+    return getattr(import_module(home), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,25 @@
+"""The errors a user can meet. Each message says what is wrong, where, and how to mend it."""
+
+
+class SplitnestError(Exception):
+    """Base of all errors that are the input's fault; ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(SplitnestError):
+    """A wrong option, model name or recipe (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(SplitnestError):
+    """An image, annotation file or data set that cannot be used (exit code 3)."""
+
+    exit_code = 3
+
+
+class WeightsError(SplitnestError):
+    """A checkpoint that cannot be had, read, or that does not fit the model (exit code 4)."""
+
+    exit_code = 4
