@@ -1,0 +1,266 @@
+"""A recipe: every fact that makes one published model, of any task. Closed, and validated when made."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
+
+from splitnest.recipe.backbone import BackboneFacts, NormName
+from splitnest.recipe.conventions import NAMED, Conventions
+from splitnest.recipe.strict import Strict
+
+Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
+TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
+Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "splitnest"]
+Triple = tuple[float, float, float]
+PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "cityscapes": 19, "ade20k": 150}
+"""Named class tables and their sizes; the names themselves are in ``splitnest.data.categories``."""
+
+
+def _named_conventions(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in NAMED:
+            raise ValueError(f"there are no conventions {value!r}; there are {' and '.join(NAMED)}")
+        return NAMED[value]
+    return value
+
+
+class Input(Strict):
+    """What a network was trained to see.
+
+    Attributes:
+        mean, std: Statistics in the order of the channels that the network takes, in the unit of ``pixel_range``.
+        channels: Order of the channels that the network takes.
+        pixel_range: Largest pixel value: 255, or 1 where pixels are divided by 255 first.
+    """
+
+    mean: Triple
+    std: PositiveTriple
+    channels: Literal["RGB", "BGR"] = "RGB"
+    pixel_range: Literal[1, 255] = 255
+
+
+class ClassificationInput(Input):
+    """A square centre crop.
+
+    Attributes:
+        size: Side of the network's input in pixels.
+        crop: ``official`` crops ``short * size / (size + 32)`` pixels and resizes; ``timm`` resizes the short side to
+            ``floor(size / crop_fraction)`` and crops.
+        crop_fraction: timm's crop percentage.
+        interpolation: Pillow's filter.
+    """
+
+    size: PositiveInt
+    crop: Literal["official", "timm"] = "official"
+    crop_fraction: float = Field(0.875, gt=0, le=1)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+class DetectionInput(Input):
+    """The whole photograph, resized so that neither limit is passed, padded at the right and below.
+
+    Attributes:
+        short_side, long_side: Limits in pixels.
+        resize: Whose bilinear filter: OpenCV's (no antialias) or Pillow's.
+        divisor: Height and width are padded with zeros to a multiple of it, after normalisation.
+    """
+
+    short_side: PositiveInt = 800
+    long_side: PositiveInt = 1333
+    resize: Literal["opencv", "pillow"] = "opencv"
+    divisor: PositiveInt = 32
+
+
+class SemanticInput(Input):
+    """The whole photograph, resized with OpenCV's bilinear filter so that neither limit is passed; not padded."""
+
+    short_side: PositiveInt
+    long_side: PositiveInt = 2048
+
+
+class PoseInput(Input):
+    """An affine crop around each person.
+
+    Attributes:
+        height, width: Size of the network's input in pixels.
+        padding: Factor by which a person's box is widened.
+    """
+
+    height: PositiveInt
+    width: PositiveInt
+    padding: float = Field(1.25, ge=1)
+
+
+class ClassifierFacts(Strict):
+    """A backbone, global average pooling and one linear layer."""
+
+    backbone: BackboneFacts
+
+
+class DetectorFacts(Strict):
+    """Faster, Mask, Cascade and Cascade Mask R-CNN with FPN, and Panoptic FPN.
+
+    Attributes:
+        conventions: Which code base's behaviour; ``mmdet``, ``detectron2``, or the fields themselves.
+        fpn_norm, box_norm, mask_norm: Normalisation of the convolutions, None for a bias in its place.
+        fpn_channels: Channels of p2 to p6.
+        box_head: Two linear layers, or four convolutions and one linear layer.
+        box_channels, box_features: Channels of those convolutions, features of those linear layers.
+        cascade: Three box heads, each on the boxes of the one before; their boxes do not depend on the class.
+        mask_convs: Convolutions of the mask head; 0 for a model without masks.
+        mask_channels: Their channels.
+        num_stuff: Classes of the semantic branch of Panoptic FPN, "things" being the first; 0 for none.
+        train_proposals: Proposals of an image that the RPN gives in training.
+    """
+
+    backbone: BackboneFacts
+    conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
+    fpn_norm: NormName | None
+    box_norm: NormName | None
+    mask_norm: NormName | None = None
+    fpn_channels: PositiveInt = 256
+    box_head: Literal["2fc", "4conv1fc"] = "4conv1fc"
+    box_channels: PositiveInt = 256
+    box_features: PositiveInt = 1024
+    cascade: bool = False
+    mask_convs: Literal[0, 4, 8] = 0
+    mask_channels: PositiveInt = 256
+    num_stuff: int = Field(0, ge=0)
+    train_proposals: PositiveInt = 1000
+
+
+class SegmentorFacts(Strict):
+    """A dilated backbone, a decode head on c5 and an auxiliary FCN head on c4.
+
+    Attributes:
+        head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3) or ``separable_aspp`` (DeepLabV3+).
+        head_channels, auxiliary_channels: Channels of the two heads.
+        norm: Normalisation of the heads.
+    """
+
+    backbone: BackboneFacts
+    head: Literal["fcn", "psp", "aspp", "separable_aspp"]
+    head_channels: PositiveInt = 512
+    auxiliary_channels: PositiveInt = 256
+    norm: NormName = "sync_bn"
+
+
+class PoseFacts(Strict):
+    """A backbone, transposed convolutions and one heatmap a keypoint (SimpleBaseline).
+
+    Attributes:
+        deconv_channels: Channels of each transposed convolution.
+        sigma: Standard deviation of a target in heatmap cells.
+    """
+
+    backbone: BackboneFacts
+    deconv_channels: tuple[PositiveInt, ...] = (256, 256, 256)
+    sigma: float = Field(2.0, gt=0)
+
+
+class Data(Strict):
+    """Where the data set of a recipe is.
+
+    Attributes:
+        root: Folder that the other paths are relative to; None until the user gives it.
+        classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order.
+        val_images, val_annotations: Folder of photographs, and annotation file or folder.
+        train_images, train_annotations: The same for training.
+    """
+
+    root: str | None = None
+    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    val_images: str
+    val_annotations: str | None = None
+    train_images: str | None = None
+    train_annotations: str | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return CLASS_TABLES[self.classes] if isinstance(self.classes, str) else len(self.classes)
+
+
+class Weights(Strict):
+    """A published file.
+
+    Attributes:
+        url: Where it was published.
+        sha256: First hexadecimal digits of its SHA-256, as its name holds them; None where its name holds none.
+        layout: Whose key names it has.
+        mirrors: Other addresses of the same file, tried in order.
+    """
+
+    url: str
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{8,64}$")
+    layout: Layout
+    mirrors: tuple[str, ...] = ()
+
+
+class RecipeBase(Strict):
+    """What recipes of all tasks share.
+
+    Attributes:
+        name: Name of the model: ``<arch>_<backbone>..._<dataset>.<source>``, or the user's own.
+        weights: Its published file, None for a recipe that has none.
+        published: Metrics as published: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
+    """
+
+    name: str
+    weights: Weights | None = None
+    published: dict[str, float] = Field(default_factory=dict)
+    data: Data
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes that the model tells apart."""
+        return self.data.num_classes
+
+
+class ClassificationRecipe(RecipeBase):
+    """Image classification."""
+
+    task: Literal["classification"] = "classification"
+    model: ClassifierFacts
+    input: ClassificationInput
+
+
+class DetectionRecipe(RecipeBase):
+    """Detection, instance segmentation, panoptic segmentation."""
+
+    task: Literal["detection", "instance", "panoptic"]
+    model: DetectorFacts
+    input: DetectionInput
+
+    @model_validator(mode="after")
+    def _task_matches_model(self) -> Self:
+        heads = (self.model.mask_convs > 0, self.model.num_stuff > 0)
+        expected = {"detection": (False, False), "instance": (True, False), "panoptic": (True, True)}[self.task]
+        if heads != expected:
+            raise ValueError(
+                f"task {self.task} does not match mask_convs={self.model.mask_convs}, num_stuff={self.model.num_stuff}"
+            )
+        return self
+
+
+class SemanticRecipe(RecipeBase):
+    """Semantic segmentation."""
+
+    task: Literal["semantic"] = "semantic"
+    model: SegmentorFacts
+    input: SemanticInput
+
+
+class PoseRecipe(RecipeBase):
+    """Top-down human pose."""
+
+    task: Literal["pose"] = "pose"
+    model: PoseFacts
+    input: PoseInput
+
+
+Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe
+RECIPE: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
+"""Validates a mapping into the recipe of its task."""

@@ -1,0 +1,92 @@
+"""The 29 published detectors: 8 of mmdetection, 21 of the official detectron2 wrapper, one of them panoptic.
+
+Sources: mmdetection 3.3 ``configs/resnest``; zhanghang1989/ResNeSt ``d2/configs``, with the stride of the plain ResNet
+rows where the fork that trained them had it (chongruo/detectron2-ResNeSt).
+"""
+
+from typing import Any
+
+_COCO = {
+    "classes": "coco",
+    "val_images": "val2017",
+    "val_annotations": "annotations/instances_val2017.json",
+    "train_images": "train2017",
+    "train_annotations": "annotations/instances_train2017.json",
+}
+_COCO_PANOPTIC = {
+    **_COCO,
+    "val_annotations": "annotations/panoptic_val2017.json",
+    "train_annotations": "annotations/panoptic_train2017.json",
+}
+
+_RESNEST_RGB = {"mean": (123.68, 116.779, 103.939), "std": (58.393, 57.12, 57.375), "channels": "RGB"}
+_MSRA_BGR = {"mean": (103.53, 116.28, 123.675), "std": (1.0, 1.0, 1.0), "channels": "BGR"}
+
+_TRAINED = {"norm": "sync_bn", "frozen_stages": 2, "avd_in_dilated": False}
+_S50 = {**_TRAINED, "depth": 50}
+_S101 = {**_TRAINED, "depth": 101, "stem_width": 64}
+_S200 = {**_TRAINED, "depth": 200, "stem_width": 64}
+_PLAIN = {**_TRAINED, "radix": 0, "stem": "7x7", "avg_down": False, "avd": False, "stride_in_1x1": True}
+_R50 = {**_PLAIN, "depth": 50}
+_R101 = {**_PLAIN, "depth": 101}
+_DCN = {"dcn_stages": (3, 4, 5)}
+
+_FASTER: dict[str, Any] = {}
+_MASK = {"mask_convs": 4, "mask_norm": "sync_bn"}
+_CASCADE = {"cascade": True, "train_proposals": 2000}
+_CASCADE_MASK = {**_CASCADE, **_MASK}
+_CASCADE_MASK8 = {**_CASCADE_MASK, "mask_convs": 8}
+_PANOPTIC = {**_CASCADE, "mask_convs": 4, "num_stuff": 54}
+
+_MMDET = {
+    "input": {**_RESNEST_RGB, "resize": "opencv"},
+    "model": {"conventions": "mmdet", "fpn_norm": None, "box_norm": "sync_bn"},
+}
+_D2 = {
+    "input": {**_RESNEST_RGB, "resize": "pillow"},
+    "model": {"conventions": "detectron2", "fpn_norm": "sync_bn", "box_norm": "sync_bn"},
+}
+_D2_MSRA = {**_D2, "input": {**_MSRA_BGR, "resize": "pillow"}}
+
+
+def _row(task: str, origin: dict[str, Any], backbone: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task": task,
+        "data": _COCO_PANOPTIC if task == "panoptic" else _COCO,
+        "input": origin["input"],
+        "model": {**origin["model"], **heads, "backbone": backbone},
+    }
+
+
+ROWS: dict[str, dict[str, Any]] = {
+    "faster_rcnn_resnest50_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S50, _FASTER),
+    "faster_rcnn_resnest101_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S101, _FASTER),
+    "cascade_rcnn_resnest50_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S50, _CASCADE),
+    "cascade_rcnn_resnest101_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S101, _CASCADE),
+    "faster_rcnn_resnet50_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R50, _FASTER),
+    "faster_rcnn_resnet101_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R101, _FASTER),
+    "faster_rcnn_resnest50_fpn_1x_coco.detectron2": _row("detection", _D2, _S50, _FASTER),
+    "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2": _row("detection", _D2, {**_S50, **_DCN}, _FASTER),
+    "faster_rcnn_resnest101_fpn_1x_coco.detectron2": _row("detection", _D2, _S101, _FASTER),
+    "cascade_rcnn_resnet50_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R50, _CASCADE),
+    "cascade_rcnn_resnet101_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R101, _CASCADE),
+    "cascade_rcnn_resnest50_fpn_1x_coco.detectron2": _row("detection", _D2, _S50, _CASCADE),
+    "cascade_rcnn_resnest101_fpn_1x_coco.detectron2": _row("detection", _D2, _S101, _CASCADE),
+    "cascade_rcnn_resnest200_fpn_1x_coco.detectron2": _row("detection", _D2, _S200, _CASCADE),
+    "mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _MASK),
+    "mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _MASK),
+    "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _CASCADE_MASK),
+    "mask_rcnn_resnet50_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R50, _MASK),
+    "mask_rcnn_resnet101_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R101, _MASK),
+    "mask_rcnn_resnest50_fpn_1x_coco.detectron2": _row("instance", _D2, _S50, _MASK),
+    "mask_rcnn_resnest101_fpn_1x_coco.detectron2": _row("instance", _D2, _S101, _MASK),
+    "cascade_mask_rcnn_resnet50_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R50, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnet101_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R101, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2": _row("instance", _D2, _S50, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnest101_fpn_1x_coco.detectron2": _row("instance", _D2, _S101, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnest200_fpn_3x_coco.detectron2": _row("instance", _D2, _S200, _CASCADE_MASK8),
+    "cascade_mask_rcnn_resnest200_dcn_fpn_3x_coco.detectron2": _row("instance", _D2, {**_S200, **_DCN}, _CASCADE_MASK8),
+    "panoptic_fpn_resnest200_3x_coco.detectron2": _row("panoptic", _D2, _S200, _PANOPTIC),
+}
+"""Name -> what the recipe is made of, not yet validated."""

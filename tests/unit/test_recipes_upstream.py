@@ -1,0 +1,230 @@
+"""Every detection, segmentation and pose row against the resolved configuration of the code base that published it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from splitnest import recipes
+from splitnest.recipe import DETECTRON2, MMDET, Recipe
+
+UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "upstream_configs"
+RESNEST = {
+    "radix": 2,
+    "cardinality": 1,
+    "base_width": 64,
+    "planes": 64,
+    "stem": "3x3",
+    "stem_width": 32,
+    "avg_down": True,
+    "avd": True,
+    "avd_first": False,
+    "avd_in_dilated": False,
+    "stride_in_1x1": False,
+    "output_stride": 32,
+    "dcn_stages": (),
+    "norm": "bn",
+    "frozen_stages": 0,
+}
+
+
+def facts(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as nested mappings, the conventions as their name."""
+    found = recipe.model_dump()
+    if "conventions" in found["model"]:
+        assert recipe.model.conventions in (MMDET, DETECTRON2)
+        found["model"]["conventions"] = found["model"]["conventions"]["name"]
+    return found
+
+
+def upstream(name: str) -> dict[str, Any]:
+    file = UPSTREAM / f"{name}.json"
+    if not file.exists():
+        if os.environ.get("SPLITNEST_REQUIRE_DATA"):
+            pytest.fail(f"{file} is missing")
+        pytest.skip("the resolved upstream configurations are not beside the project")
+    return json.loads(file.read_text())
+
+
+def of_source(source: str) -> list[str]:
+    return recipes.names(pattern=f"*.{source}")
+
+
+def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:
+    norm = {"SyncBN": "sync_bn", "BN": "bn"}[config.get("norm_cfg", {"type": "BN"})["type"]]
+    return {
+        **RESNEST,
+        "depth": config["depth"],
+        "radix": config.get("radix", 2),
+        "stem_width": config.get("stem_channels", 64) // 2,
+        "avd": config.get("avg_down_stride", True),
+        "norm": norm,
+        "frozen_stages": config.get("frozen_stages", -1) + 1,
+        **differs,
+    }
+
+
+@pytest.mark.parametrize("name", of_source("mmdet"))
+def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
+    config = upstream(name)
+    model, recipe = config["model"], facts(recipes.get(name))
+    roi, statistics = model["roi_head"], model["data_preprocessor"]
+    cascade, masks = roi["type"] == "CascadeRoIHead", roi.get("mask_head")
+    box_heads = roi["bbox_head"] if cascade else [roi["bbox_head"]]
+    assert {head["type"] for head in box_heads} == {"Shared4Conv1FCBBoxHead"}
+    assert {head["reg_class_agnostic"] for head in box_heads} == {cascade}
+    assert {head["num_classes"] for head in box_heads} == {recipes.get(name).num_classes}
+    deviations = tuple(tuple(head["bbox_coder"]["target_stds"]) for head in box_heads)
+    assert deviations == MMDET.cascade_deviations[: len(box_heads)]
+    assert statistics["bgr_to_rgb"]
+    assert "norm_cfg" not in model["neck"]
+    assert recipe["model"] == {
+        "backbone": backbone_of_mm(model["backbone"]),
+        "conventions": "mmdet",
+        "fpn_norm": None,
+        "box_norm": {"SyncBN": "sync_bn"}[box_heads[0]["norm_cfg"]["type"]],
+        "mask_norm": {"SyncBN": "sync_bn"}[masks["norm_cfg"]["type"]] if masks else None,
+        "fpn_channels": model["neck"]["out_channels"],
+        "box_head": "4conv1fc",
+        "box_channels": box_heads[0]["conv_out_channels"],
+        "box_features": box_heads[0]["fc_out_channels"],
+        "cascade": cascade,
+        "mask_convs": masks["num_convs"] if masks else 0,
+        "mask_channels": masks["conv_out_channels"] if masks else 256,
+        "num_stuff": 0,
+        "train_proposals": model["train_cfg"]["rpn_proposal"]["max_per_img"],
+    }
+    long_side, short_side = config["test_pipeline"][1]["scale"]
+    assert recipe["input"] == {
+        "mean": tuple(statistics["mean"]),
+        "std": tuple(statistics["std"]),
+        "channels": "RGB",
+        "pixel_range": 255,
+        "short_side": short_side,
+        "long_side": long_side,
+        "resize": "opencv",
+        "divisor": statistics["pad_size_divisor"],
+    }
+    assert recipe["data"]["val_annotations"] == config["test_dataloader"]["dataset"]["ann_file"]
+    assert recipe["data"]["train_annotations"] == config["train_dataloader"]["dataset"]["ann_file"]
+
+
+@pytest.mark.parametrize("name", of_source("detectron2"))
+def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
+    config = upstream(name)
+    model, given, recipe = config["MODEL"], config["INPUT"], facts(recipes.get(name))
+    net, box, mask = model["RESNETS"], model["ROI_BOX_HEAD"], model["ROI_MASK_HEAD"]
+    norms = {"SyncBN": "sync_bn", "": None}
+    # The wrapper's own builder reads the radix, avd and the stem; detectron2's builder of plain ResNets does not.
+    plain = model["BACKBONE"]["NAME"] == "build_resnet_fpn_backbone"
+    shape = (
+        {"radix": 0, "stem": "7x7", "avg_down": False, "avd": False}
+        if plain
+        else {
+            "radix": net["RADIX"],
+            "stem": "3x3" if net["DEEP_STEM"] else "7x7",
+            "stem_width": {50: 32, 101: 64, 200: 64}[net["DEPTH"]],
+            "avg_down": net["AVG_DOWN"],
+            "avd": net["AVD"],
+        }
+    )
+    deformable = tuple(stage for stage, on in zip((2, 3, 4, 5), net["DEFORM_ON_PER_STAGE"], strict=True) if on)
+    cascade = model["ROI_HEADS"]["NAME"] == "CascadeROIHeads"
+    panoptic = model["META_ARCHITECTURE"] == "PanopticFPN"
+    assert (box["NUM_CONV"], box["NUM_FC"], box["CLS_AGNOSTIC_BBOX_REG"]) == (4, 1, cascade)
+    assert net["DEFORM_MODULATED"] == bool(deformable)
+    assert model["ROI_HEADS"]["NUM_CLASSES"] == recipes.get(name).num_classes
+    weights = model["ROI_BOX_CASCADE_HEAD"]["BBOX_REG_WEIGHTS"]
+    assert DETECTRON2.cascade_deviations == tuple(tuple(1 / weight for weight in stage) for stage in weights)
+    assert recipe["model"] == {
+        "backbone": {
+            **RESNEST,
+            **shape,
+            "depth": net["DEPTH"],
+            "stride_in_1x1": net["STRIDE_IN_1X1"],
+            "dcn_stages": deformable,
+            "norm": norms[net["NORM"]],
+            "frozen_stages": model["BACKBONE"]["FREEZE_AT"],
+        },
+        "conventions": "detectron2",
+        "fpn_norm": norms[model["FPN"]["NORM"]],
+        "box_norm": norms[box["NORM"]],
+        "mask_norm": norms[mask["NORM"]] if model["MASK_ON"] else None,
+        "fpn_channels": model["FPN"]["OUT_CHANNELS"],
+        "box_head": "4conv1fc",
+        "box_channels": box["CONV_DIM"],
+        "box_features": box["FC_DIM"],
+        "cascade": cascade,
+        "mask_convs": mask["NUM_CONV"] if model["MASK_ON"] else 0,
+        "mask_channels": mask["CONV_DIM"],
+        "num_stuff": model["SEM_SEG_HEAD"]["NUM_CLASSES"] if panoptic else 0,
+        "train_proposals": model["RPN"]["POST_NMS_TOPK_TRAIN"],
+    }
+    assert recipe["input"] == {
+        "mean": tuple(model["PIXEL_MEAN"]),
+        "std": tuple(model["PIXEL_STD"]),
+        "channels": given["FORMAT"],
+        "pixel_range": 255,
+        "short_side": given["MIN_SIZE_TEST"],
+        "long_side": given["MAX_SIZE_TEST"],
+        "resize": "pillow",
+        "divisor": 32,
+    }
+
+
+@pytest.mark.parametrize("name", of_source("mmseg"))
+def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
+    config = upstream(name)
+    model, recipe = config["model"], facts(recipes.get(name))
+    statistics, decode, auxiliary = model["data_preprocessor"], model["decode_head"], model["auxiliary_head"]
+    heads = {"FCNHead": "fcn", "PSPHead": "psp", "ASPPHead": "aspp", "DepthwiseSeparableASPPHead": "separable_aspp"}
+    assert model["backbone"]["dilations"] == [1, 1, 2, 4]
+    assert model["backbone"]["strides"] == [1, 2, 1, 1]
+    assert (decode["in_index"], auxiliary["in_index"], auxiliary["type"]) == (3, 2, "FCNHead")
+    assert decode["num_classes"] == auxiliary["num_classes"] == recipes.get(name).num_classes
+    assert recipe["model"] == {
+        "backbone": backbone_of_mm(model["backbone"], output_stride=8),
+        "head": heads[decode["type"]],
+        "head_channels": decode["channels"],
+        "auxiliary_channels": auxiliary["channels"],
+        "norm": {"SyncBN": "sync_bn"}[decode["norm_cfg"]["type"]],
+    }
+    long_side, short_side = config["test_pipeline"][1]["scale"]
+    assert recipe["input"] == {
+        "mean": tuple(statistics["mean"]),
+        "std": tuple(statistics["std"]),
+        "channels": {True: "RGB"}[statistics["bgr_to_rgb"]],
+        "pixel_range": 255,
+        "short_side": short_side,
+        "long_side": long_side,
+    }
+    for split, loader in (("val", "test_dataloader"), ("train", "train_dataloader")):
+        folders = config[loader]["dataset"]["data_prefix"]
+        assert recipe["data"][f"{split}_images"] == folders["img_path"]
+        assert recipe["data"][f"{split}_annotations"] == folders["seg_map_path"]
+
+
+@pytest.mark.parametrize("name", of_source("mmpose"))
+def test_mmpose_rows_are_the_upstream_configurations(name: str) -> None:
+    config = upstream(name)
+    model, codec, recipe = config["model"], config["codec"], facts(recipes.get(name))
+    statistics = model["data_preprocessor"]
+    width, height = codec["input_size"]
+    assert recipe["model"] == {
+        "backbone": backbone_of_mm(model["backbone"]),
+        "deconv_channels": (256, 256, 256),
+        "sigma": codec["sigma"],
+    }
+    assert recipe["input"] == {
+        "mean": tuple(statistics["mean"]),
+        "std": tuple(statistics["std"]),
+        "channels": {True: "RGB"}[statistics["bgr_to_rgb"]],
+        "pixel_range": 255,
+        "height": height,
+        "width": width,
+        "padding": 1.25,
+    }
+    assert recipe["data"]["val_annotations"] == config["test_dataloader"]["dataset"]["ann_file"]
+    assert recipe["data"]["train_annotations"] == config["train_dataloader"]["dataset"]["ann_file"]
