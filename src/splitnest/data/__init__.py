@@ -1,0 +1,1 @@
+"""Photographs, annotations and class tables: what goes into a model."""

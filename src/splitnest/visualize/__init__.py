@@ -1,0 +1,16 @@
+"""Drawing results on photographs, with Pillow and numpy alone. Every function draws on a copy of the same size."""
+
+from splitnest.visualize.classification import draw_classification
+from splitnest.visualize.instances import draw_detections
+from splitnest.visualize.poses import draw_poses
+from splitnest.visualize.segmentation import draw_panoptic, draw_semantic
+from splitnest.visualize.sheet import contact_sheet
+
+__all__ = [
+    "contact_sheet",
+    "draw_classification",
+    "draw_detections",
+    "draw_panoptic",
+    "draw_poses",
+    "draw_semantic",
+]

@@ -1,0 +1,66 @@
+"""Class tables."""
+
+import subprocess
+import sys
+
+import pytest
+
+from splitnest.data.categories import Categories, Category, distinct_color, from_names, named
+from splitnest.errors import UsageError
+from splitnest.recipe.schema import CLASS_TABLES
+
+
+def test_no_classes() -> None:
+    categories = from_names([])
+    assert len(categories) == 0
+    assert categories.names == categories.ids == ()
+    assert list(categories) == []
+
+
+def test_classes_from_names() -> None:
+    categories = from_names(["date", "fig"])
+    assert categories.ids == (1, 2)
+    assert [category.name for category in categories] == ["date", "fig"]
+    assert categories[1] == Category(2, "fig", distinct_color(1))
+
+
+@pytest.mark.parametrize(("table", "size"), CLASS_TABLES.items())
+def test_tables_have_the_size_that_recipes_count_on(table: str, size: int) -> None:
+    categories = named(table)
+    assert len(categories) == len(set(categories.ids)) == len(set(categories.names)) == size
+    assert all(0 <= value <= 255 for category in categories for value in category.color)
+
+
+def test_known_rows() -> None:
+    coco = named("coco")
+    assert (coco[0].id, coco[0].name) == (1, "person")
+    assert (coco[11].id, coco[11].name) == (13, "stop sign")
+    assert (coco[79].id, coco[79].name) == (90, "toothbrush")
+    imagenet = named("imagenet")
+    assert (imagenet[0].name, imagenet[207].name, imagenet[999].name) == ("tench", "golden retriever", "toilet tissue")
+    cityscapes = named("cityscapes")
+    assert cityscapes[0] == Category(7, "road", (128, 64, 128), is_thing=False)
+    assert cityscapes[18] == Category(33, "bicycle", (119, 11, 32), is_thing=True)
+    ade20k = named("ade20k")
+    assert ade20k[0] == Category(1, "wall", (120, 120, 120))
+    assert ade20k[149] == Category(150, "flag", (92, 0, 255))
+
+
+def test_colors_of_neighbours_differ_visibly() -> None:
+    for index in range(300):
+        one, other = distinct_color(index), distinct_color(index + 1)
+        assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 100
+    assert len({distinct_color(index) for index in range(80)}) == 80
+
+
+def test_wrong_tables_are_refused() -> None:
+    with pytest.raises(UsageError, match="no class table 'voc'"):
+        named("voc")
+    with pytest.raises(ValueError, match="same id"):
+        Categories((Category(1, "a", (0, 0, 0)), Category(1, "b", (0, 0, 0))))
+
+
+def test_tables_load_neither_torch_nor_numpy() -> None:
+    code = "import sys; from splitnest.data import categories; categories.named('imagenet'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy"} & set(loaded)
