@@ -1,0 +1,1 @@
+"""Metrics: results held against annotations."""
