@@ -1,0 +1,96 @@
+"""People: jointed figures, from the front or from the back, with the 17 keypoints of COCO."""
+
+import math
+
+import numpy as np
+
+from splitnest.data.scenes.classes import PERSON_KEYPOINTS
+from splitnest.data.scenes.dice import Dice
+from splitnest.data.scenes.figure import Figure, Part, Point, Rgb, ellipse, hsv, limb, polygon, shade
+
+SKIN: tuple[Rgb, ...] = ((246, 208, 176), (224, 172, 128), (186, 128, 88), (132, 86, 58), (96, 62, 44))
+HAIR: tuple[Rgb, ...] = ((38, 30, 26), (92, 60, 36), (196, 152, 84), (150, 66, 34), (170, 168, 164))
+
+THIGH, SHIN, UPPER_ARM, FOREARM = 0.235, 0.235, 0.165, 0.15
+"""Lengths for a person 1 high."""
+
+
+def person(dice: Dice) -> Figure:
+    """A standing, walking or waving person."""
+    shirt = hsv(dice.unit(), dice.between(0.45, 0.85), dice.between(0.55, 0.95))
+    trousers = dice.pick([(44, 56, 92), (60, 58, 60), (122, 104, 80), (150, 40, 50), (86, 100, 70)])
+    skin, hair = dice.pick(SKIN), dice.pick(HAIR)
+    back, skirt, short_sleeves, shorts = (dice.chance(share) for share in (0.3, 0.25, 0.5, 0.3))
+    joints = _joints(dice, facing=-1 if back else 1)
+    shoe = shade(dice.pick([(240, 240, 240), (40, 36, 34), (170, 50, 40)]), 0.95)
+
+    parts: list[Part] = []
+    for side in ("left", "right"):
+        hip, knee, ankle = (joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
+        calf = skin if shorts or skirt else trousers
+        toe = (ankle[0] + (0.03 if ankle[0] > 0 else -0.03), ankle[1] - 0.022)
+        parts += [limb(knee, ankle, 0.042, 0.028, calf), limb(hip, knee, 0.062, 0.046, skin if skirt else trousers)]
+        parts.append(limb((ankle[0], ankle[1] - 0.018), toe, 0.027, 0.024, shoe))
+    low, high = sorted((joints["left_shoulder"][0], joints["right_shoulder"][0]))
+    parts.append(limb((0.0, 0.78), (0.0, 0.875), 0.036, 0.034, skin))
+    collar = [(low - 0.02, 0.79), (low + 0.03, 0.83), (0.0, 0.845), (high - 0.03, 0.83), (high + 0.02, 0.79)]
+    parts.append(polygon([*collar, (0.088, 0.62), (0.1, 0.48), (-0.1, 0.48), (-0.088, 0.62)], shirt))
+    if skirt:
+        parts.append(polygon([(-0.1, 0.54), (0.1, 0.54), (0.17, 0.3), (-0.17, 0.3)], shade(shirt, 0.8)))
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (joints[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist"))
+        parts.append(limb(elbow, wrist, 0.033, 0.024, skin if short_sleeves else shade(shirt, 0.9)))
+        parts.append(limb(shoulder, elbow, 0.043, 0.035, shade(shirt, 0.9)))
+        hand = (wrist[0] + (wrist[0] - elbow[0]) * 0.15, wrist[1] + (wrist[1] - elbow[1]) * 0.15)
+        parts.append(ellipse(hand, (0.03, 0.03), skin))
+    head = _head(joints, skin, hair, back, long_hair=skirt)
+    parts += head
+
+    keypoints = np.array([joints[name] for name in PERSON_KEYPOINTS])
+    base = min(float(part.points[:, 1].min()) for part in parts)
+    top = max(float(part.points[:, 1].max()) for part in head)
+    scale = 1 / (top - base)
+    moved = [Part((part.points - (0, base)) * scale, part.color, part.opacity) for part in parts]
+    hidden = np.array([back and name in ("nose", "left_eye", "right_eye") for name in PERSON_KEYPOINTS])
+    return Figure(moved, (keypoints - (0, base)) * scale, hidden)
+
+
+def _joints(dice: Dice, facing: int) -> dict[str, Point]:
+    """Where the joints are; ``facing`` is 1 for the front, when a person's left is on the right of the picture."""
+    tilt = dice.between(-0.012, 0.012)
+    joints: dict[str, Point] = {"nose": (tilt * 2, 0.9)}
+    for side, sign in (("left", facing), ("right", -facing)):
+        joints[f"{side}_eye"] = (tilt * 2 + sign * 0.026, 0.924)
+        joints[f"{side}_ear"] = (tilt + sign * 0.062, 0.912)
+        joints[f"{side}_shoulder"] = (sign * 0.115, 0.8)
+        joints[f"{side}_hip"] = (sign * 0.062, 0.51)
+        spread = dice.between(0.0, 0.32)
+        knee = _swing(joints[f"{side}_hip"], THIGH, sign * spread)
+        joints[f"{side}_knee"] = knee
+        joints[f"{side}_ankle"] = _swing(knee, SHIN, sign * (spread - dice.between(0.0, 0.35)))
+        # 0 hangs down, pi points up; the elbow bends towards the body, outwards and up, or not at all.
+        raised = dice.pick([dice.between(0.08, 0.5), dice.between(0.08, 0.8), dice.between(1.2, 2.6)])
+        elbow = _swing(joints[f"{side}_shoulder"], UPPER_ARM, sign * raised)
+        joints[f"{side}_elbow"] = elbow
+        joints[f"{side}_wrist"] = _swing(elbow, FOREARM, sign * (raised + dice.between(-0.7, 0.6)))
+    return joints
+
+
+def _swing(start: Point, length: float, angle: float) -> Point:
+    """The end of a bone that hangs from ``start``, turned by an angle in radians from straight down."""
+    return start[0] + length * math.sin(angle), start[1] - length * math.cos(angle)
+
+
+def _head(joints: dict[str, Point], skin: Rgb, hair: Rgb, back: bool, long_hair: bool) -> list[Part]:
+    """Hair, ears and, from the front, a face."""
+    x = (joints["left_ear"][0] + joints["right_ear"][0]) / 2
+    ears = [ellipse(joints[f"{side}_ear"], (0.014, 0.02), shade(skin, 0.9)) for side in ("left", "right")]
+    crown = ellipse((x, 0.93), (0.066, 0.073), hair)
+    fall = [ellipse((x, 0.88), (0.072, 0.085), hair)] if long_hair else []
+    if back:
+        return [*ears, ellipse((x, 0.905), (0.056, 0.07), shade(skin, 0.9)), crown, *fall]
+    face = ellipse((joints["nose"][0] * 0.5 + x * 0.5, 0.9), (0.054, 0.066), skin)
+    eyes = [ellipse(joints[f"{side}_eye"], (0.009, 0.009), (30, 26, 26)) for side in ("left", "right")]
+    nose = ellipse(joints["nose"], (0.008, 0.014), shade(skin, 0.8))
+    mouth = ellipse((joints["nose"][0], 0.868), (0.018, 0.005), (150, 60, 60))
+    return [*fall, *ears, crown, face, *eyes, nose, mouth]
