@@ -1,0 +1,53 @@
+"""RoIAlign (He et al. 2017) over the levels of a pyramid.
+
+Shapes: N images, R regions of all images, C channels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+ROI_LEVELS = ("p2", "p3", "p4", "p5")
+ROI_STRIDES = (4, 8, 16, 32)
+
+
+class RoIPooler:
+    """Pools each region from the level that suits its size (FPN, Lin et al. 2017, equation 1).
+
+    Args:
+        canonical_size: Side in pixels of a region that belongs to ``canonical_level``.
+        canonical_level: That level.
+        epsilon: Added to the ratio of sides before the logarithm.
+    """
+
+    def __init__(self, canonical_size: float, canonical_level: int, epsilon: float) -> None:
+        self.canonical_size, self.canonical_level, self.epsilon = canonical_size, canonical_level, epsilon
+        self.finest = canonical_level - round(math.log2(canonical_size / 56))
+
+    def assign(self, boxes: Tensor) -> Tensor:
+        """Return the level of each of ``boxes`` ``[R, 4]``: int64 ``[R]``, 0 for p2 to 3 for p5."""
+        sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+        levels = (self.canonical_level + (sides / self.canonical_size + self.epsilon).log2()).floor() - self.finest
+        return levels.clamp(0, len(ROI_LEVELS) - 1).long()
+
+    def __call__(self, levels: Mapping[str, Tensor], boxes: Sequence[Tensor], output_size: int) -> Tensor:
+        """Return the regions ``[R, C, output_size, output_size]``, image by image.
+
+        Args:
+            levels: p2 to p5, ``[N, C, H, W]`` each.
+            boxes: ``[R_i, 4]`` of each image in pixels of the batch.
+            output_size: Cells of a side.
+        """
+        from torchvision.ops import roi_align
+
+        rois = torch.cat([torch.cat((b.new_full((len(b), 1), i), b), dim=1) for i, b in enumerate(boxes)])
+        finest = levels[ROI_LEVELS[0]]
+        assigned = self.assign(rois[:, 1:])
+        pooled = finest.new_zeros(len(rois), finest.shape[1], output_size, output_size)
+        for index, (name, stride) in enumerate(zip(ROI_LEVELS, ROI_STRIDES, strict=True)):
+            chosen = (assigned == index).nonzero()[:, 0]
+            regions = roi_align(levels[name], rois[chosen].to(finest.dtype), output_size, 1 / stride, 0, aligned=True)
+            pooled.index_copy_(0, chosen, regions)
+        return pooled
