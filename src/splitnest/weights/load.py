@@ -1,0 +1,196 @@
+"""A checkpoint into a network: all of it or nothing, and a report of what went where."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from splitnest.errors import WeightsError
+from splitnest.weights.describe import describe, num_classes
+from splitnest.weights.layout import translate
+from splitnest.weights.read import Checkpoint, read
+from splitnest.weights.report import Report, group
+
+_BACKBONE = "backbone."
+_COUNTER = ".num_batches_tracked"
+_SHOWN = 3
+"""Keys of a kind that a message names."""
+
+
+def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = False) -> Report:
+    """Fill ``module`` from a checkpoint of any layout.
+
+    Every tensor of the module must be in the file, in its shape, and every tensor of the file must have a place or a
+    reason to be dropped. Counters of batches, which old files lack, start at 0. Floating-point types are converted to
+    the module's. The module may be on the meta device: it is on the CPU afterwards, and there is no second copy of it.
+
+    Args:
+        module: A whole network. When the load fails it is left as it was.
+        path: The file.
+        allow_class_change: Layers whose shape differs only in the number of classes keep their initial values.
+
+    Raises:
+        WeightsError: The file cannot be read, or is of another model.
+    """
+    checkpoint = read(path)
+    translation = translate(checkpoint.state.keys())
+    if translation.unknown:
+        modules = [f"{line.module} ({line.tensors})" for line in group((key, 0, "") for key in translation.unknown)]
+        raise WeightsError(
+            f"{checkpoint.path} is of a model that is not known here: read as {translation.layout} layout, "
+            f"{len(translation.unknown)} of its {len(checkpoint.state)} tensors have no place: {_some(modules)}."
+        )
+    return _load(module, checkpoint, translation.layout, translation.sources, translation.dropped, allow_class_change)
+
+
+def load_backbone(backbone: nn.Module, path: str | Path) -> Report:
+    """Fill a backbone from a checkpoint of a classifier, a detector or any other network around one.
+
+    The same holds as for ``load``, except that what does not belong to the backbone is dropped.
+
+    Raises:
+        WeightsError: The file cannot be read, or its backbone is another one.
+    """
+    checkpoint = read(path)
+    translation = translate(checkpoint.state.keys())
+    sources = {k.removeprefix(_BACKBONE): s for k, s in translation.sources.items() if k.startswith(_BACKBONE)}
+    taken = set(sources.values())
+    dropped = {key: "not of the backbone" for key in checkpoint.state if key not in taken} | translation.dropped
+    return _load(backbone, checkpoint, translation.layout, sources, dropped, False, prefix=_BACKBONE)
+
+
+@dataclass
+class _Fit:
+    """How the tensors of a file and the slots of a module match, by our keys (``dropped``: by those of the file)."""
+
+    filled: list[str] = field(default_factory=list)
+    zeroed: list[str] = field(default_factory=list)
+    class_sized: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+
+
+def _load(
+    module: nn.Module,
+    checkpoint: Checkpoint,
+    layout: str,
+    sources: Mapping[str, str],
+    dropped: Mapping[str, str],
+    allow_class_change: bool,
+    prefix: str = "",
+) -> Report:
+    slots = module.state_dict()
+    fit = _fit(slots, checkpoint.state, sources)
+    changed = {key: _change(key, checkpoint.state[sources[key]], slots[key]) for key in fit.class_sized}
+    if fit.missing or fit.unexpected or fit.mismatched:
+        raise WeightsError(_misfit(fit, slots, checkpoint, sources, prefix))
+    if changed and not allow_class_change:
+        raise WeightsError(
+            f"{checkpoint.path} is of the same model with other classes ({next(iter(changed.values()))}). To predict, "
+            f"give the recipe the classes of the file; to fine-tune, let the class layers start anew "
+            f"(allow_class_change=True)."
+        )
+    _check_meta(module, slots, changed)
+    not_tensors = [(key, 0, "dropped: no tensor") for key in checkpoint.not_tensors]
+    reasons = {**dropped, **fit.dropped}
+    report = Report(
+        checkpoint.path,
+        layout,
+        group((prefix + key, slots[key].numel(), "loaded") for key in fit.filled),
+        group((prefix + key, slots[key].numel(), f"re-initialised: {change}") for key, change in changed.items()),
+        group([(key, checkpoint.state[key].numel(), f"dropped: {why}") for key, why in reasons.items()] + not_tensors),
+    )
+    for key in fit.zeroed:
+        _fill(module, key, torch.zeros_like(slots[key], device="cpu"))
+    for key in fit.filled:
+        _fill(module, key, checkpoint.state.pop(sources[key]))  # frees what is copied
+    return report
+
+
+def _fit(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], sources: Mapping[str, str]) -> _Fit:
+    fit = _Fit()
+    for key, slot in slots.items():
+        if key not in sources:
+            (fit.zeroed if key.endswith(_COUNTER) else fit.missing).append(key)
+            continue
+        tensor = state[sources[key]]
+        if not _same_kind(key, tensor, slot):
+            fit.mismatched.append(key)
+        elif tensor.shape == slot.shape:
+            fit.filled.append(key)
+        elif num_classes(key, slot.shape) is not None and tensor.shape[1:] == slot.shape[1:]:
+            fit.class_sized.append(key)
+        else:
+            fit.mismatched.append(key)
+    for key in sources:
+        if key in slots:
+            continue
+        if key.endswith(_COUNTER) and key.replace(_COUNTER, ".running_mean") in slots:
+            fit.dropped[sources[key]] = "a frozen norm counts no batches"
+        else:
+            fit.unexpected.append(key)
+    return fit
+
+
+def _misfit(
+    fit: _Fit, slots: Mapping[str, Tensor], checkpoint: Checkpoint, sources: Mapping[str, str], prefix: str
+) -> str:
+    in_file = describe({prefix + key: checkpoint.state[source].shape for key, source in sources.items()})
+    in_model = describe({prefix + key: slot.shape for key, slot in slots.items()})
+    shapes = [_change(key, checkpoint.state[sources[key]], slots[key]) for key in fit.mismatched]
+    if in_file == in_model:
+        head = f"{checkpoint.path} does not fit the model ({in_model})"
+    else:
+        head = f"{checkpoint.path} is of another model ({in_file}) than the one to be filled ({in_model})"
+    problems = [
+        f"{what}: {len(keys)} ({_some(keys)})"
+        for what, keys in (
+            ("missing", fit.missing),
+            ("too many", fit.unexpected),
+            ("of another shape or type", shapes),
+        )
+        if keys
+    ]
+    return f"{head}. Tensors {'; '.join(problems)}. Name the model that the file is of."
+
+
+def _same_kind(key: str, source: Tensor, slot: Tensor) -> bool:
+    """Whether the numbers of ``source`` can be converted; a counter may have been made half precision with the rest."""
+    return source.is_floating_point() == slot.is_floating_point() or key.endswith(_COUNTER)
+
+
+def _change(key: str, source: Tensor, slot: Tensor) -> str:
+    """Words for how a tensor of the file differs from its slot."""
+    if not _same_kind(key, source, slot):
+        return f"{key} {source.dtype} in the file, {slot.dtype} in the model"
+    old, new = num_classes(key, source.shape), num_classes(key, slot.shape)
+    if old is not None and source.shape[1:] == slot.shape[1:]:
+        return f"{old} classes in the file, {new} in the model"
+    return f"{key} {list(source.shape)} in the file, {list(slot.shape)} in the model"
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
+
+
+def _check_meta(module: nn.Module, slots: Mapping[str, Tensor], renewed: Mapping[str, str]) -> None:
+    """Raise a ValueError if a tensor on the meta device would stay there: it has no initial value to keep."""
+    for key, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_meta and (key not in slots or key in renewed):
+            raise ValueError(f"{key} is on the meta device and not in the file: build the module on a real device")
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, key: str, values: Tensor) -> None:
+    owner_name, _, name = key.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    slot = getattr(owner, name)
+    if slot.is_meta:
+        fresh = torch.empty_like(slot, device="cpu")
+        slot = nn.Parameter(fresh, slot.requires_grad) if isinstance(slot, nn.Parameter) else fresh
+        setattr(owner, name, slot)
+    slot.copy_(values)

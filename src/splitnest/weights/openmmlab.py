@@ -1,0 +1,67 @@
+"""Key names of OpenMMLab checkpoints: mmdetection 2 and 3, and the backbones of mmsegmentation and mmpose."""
+
+from splitnest.weights.classification import BLOCK, STAGES
+
+BACKBONE = (
+    {
+        "backbone.stem.0": "backbone.stem.0.conv",
+        "backbone.stem.1": "backbone.stem.0.norm",
+        "backbone.stem.3": "backbone.stem.1.conv",
+        "backbone.stem.4": "backbone.stem.1.norm",
+        "backbone.stem.6": "backbone.stem.2.conv",
+        "backbone.stem.7": "backbone.stem.2.norm",
+    }
+    | {  # mmpose
+        "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
+        "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
+    }
+    | {
+        f"backbone.{layer}.{{block}}.{source}": f"backbone.{stage}.{{block}}.{target}"
+        for layer, stage in STAGES.items()
+        for source, target in BLOCK.items()
+    }
+)
+
+NECK = {
+    f"neck.{source}.{index}.conv": f"neck.{target}.{level}.conv"
+    for source, target in {"lateral_convs": "lateral", "fpn_convs": "output"}.items()
+    for index, level in enumerate(("p2", "p3", "p4", "p5"))
+}
+
+RPN = {
+    "rpn_head.rpn_conv": "rpn.conv",
+    "rpn_head.rpn_cls": "rpn.logits",
+    "rpn_head.rpn_reg": "rpn.deltas",
+}
+
+BOX_HEAD = {
+    "shared_convs.{conv}.conv": "convs.{conv}.conv",
+    "shared_convs.{conv}.bn": "convs.{conv}.norm",
+    "shared_fcs.{fc}": "fcs.{fc}",
+    "fc_cls": "logits",
+    "fc_reg": "deltas",
+}
+
+MASK_HEAD = {
+    "convs.{conv}.conv": "convs.{conv}.conv",
+    "convs.{conv}.bn": "convs.{conv}.norm",
+    "upsample": "upsample",
+    "conv_logits": "logits",
+}
+
+HEADS = {
+    f"roi_head.{source_head}{source_stage}.{source}": f"{target_head}.{target_stage}.{target}"
+    for source_head, target_head, table in (
+        ("bbox_head", "box_heads", BOX_HEAD),
+        ("mask_head", "mask_heads", MASK_HEAD),
+    )
+    for source_stage, target_stage in {"": "0", ".{stage}": "{stage}"}.items()  # alone, or a stage of a cascade
+    for source, target in table.items()
+}
+
+MODULES = BACKBONE | NECK | RPN | HEADS
+
+DROPPED = {
+    "data_preprocessor.mean": "input statistics are part of the recipe",
+    "data_preprocessor.std": "input statistics are part of the recipe",
+}
