@@ -1,0 +1,6 @@
+"""``python -m splitnest``."""
+
+from splitnest.cli import main
+
+if __name__ == "__main__":
+    main()

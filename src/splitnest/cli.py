@@ -1,0 +1,157 @@
+"""The command line. Each verb calls one public function; errors are plain sentences with an exit code."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitnest.errors import DataError, SplitnestError
+
+app = typer.Typer(
+    help="Every published ResNeSt model, on today's PyTorch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Weights = Annotated[
+    str, typer.Option(help="A checkpoint of any layout; 'auto' is the published file, 'none' an untrained network.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+Values = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values of the recipe, by dotted key.")
+]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, a recipe (.yaml) or our own checkpoint.")]
+
+_state = {"debug": False}
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """Every published ResNeSt model, on today's PyTorch."""
+    _state["debug"] = debug
+
+
+def main() -> None:
+    """Run the command line: 0 done, 2 wrong usage or recipe, 3 bad data, 4 weights that do not fit."""
+    try:
+        app()
+    except SplitnestError as error:
+        if _state["debug"]:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: `splitnest list | head`
+
+
+@app.command("list", epilog="Example: splitnest list --task instance '*resnest50*'")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Names with the wildcards *, ? and [...].")] = "*",
+    task: Annotated[
+        str | None, typer.Option(help="classification, detection, instance, panoptic, semantic or pose.")
+    ] = None,
+) -> None:
+    """List the published models."""
+    from splitnest import recipes
+
+    for name in recipes.names(task, pattern):
+        missing = recipes.lacks(name)
+        print(f"{recipes.TASK_OF[name]:<15} {name}" + (f"  (not built yet: {missing})" if missing else ""))
+
+
+@app.command(epilog="Example: splitnest info mask_rcnn_resnest50_fpn_1x_coco.mmdet")
+def info(model: Model) -> None:
+    """Show what is known of a model: size, cost, published numbers, weights, conventions."""
+    from splitnest.console import print_info
+    from splitnest.predictor import resolve
+
+    recipe, _ = resolve(model)
+    print_info(recipe)
+
+
+@app.command(epilog="Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet photographs/ --out predictions")
+def predict(
+    model: Model,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs or URLs.")],
+    weights: Weights = "auto",
+    out: Annotated[Path, typer.Option(help="Folder for the annotated pictures.")] = Path("predictions"),
+    json: Annotated[
+        Path | None, typer.Option(help="File for all results; results.json in the folder if left out.")
+    ] = None,
+    score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Draw detections from this score on.")] = 0.5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Predict for photographs; write annotated pictures and one JSON file. A failed image is named and skipped."""
+    from splitnest.pictures import write_predictions
+    from splitnest.predictor import load
+
+    predictor = load(model, _weights(weights), device)
+    failed = write_predictions(predictor, sources, out, json or out / "results.json", score, batch_size)
+    if failed:
+        raise DataError(f"{len(failed)} of the images could not be read: {', '.join(failed[:5])}; see above.")
+
+
+@app.command("eval", epilog="Example: splitnest eval mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco")
+def eval_(
+    model: Model,
+    values: Values = None,
+    weights: Weights = "auto",
+    results: Annotated[Path | None, typer.Option(help="File for all detections, in COCO's result format.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a model on its validation data by the published protocol."""
+    from splitnest.console import print_evaluation
+    from splitnest.evaluator import run
+    from splitnest.predictor import load
+    from splitnest.recipe.overrides import parse
+
+    predictor = load(model, _weights(weights), device, parse(values or []))
+    found = run(predictor, batch_size=batch_size, workers=workers)
+    if results is None and not found.metrics:
+        results = Path(f"{predictor.recipe.name}_results.json")
+    if results is not None:
+        found.detections.write(results)
+        print(f"detections written to {results}")
+    print_evaluation(predictor.recipe, found)
+
+
+@app.command(
+    epilog="Example: splitnest convert s50.pth --model mask_rcnn_resnest50_fpn_1x_coco.mmdet --out s50.safetensors"
+)
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of any layout.")],
+    model: Annotated[str, typer.Option(help="The model that it belongs to.")],
+    out: Annotated[Path, typer.Option(help="The safetensors file to write.")],
+) -> None:
+    """Convert a checkpoint into safetensors that carries its recipe."""
+    from splitnest.conversion import convert as run
+
+    print(run(source, model, out))
+    print(f"written to {out}")
+
+
+@app.command(epilog="Example: splitnest doctor")
+def doctor() -> None:
+    """Check this installation: versions, devices, compiled operators, cache, extras."""
+    from splitnest.doctor import examine
+
+    if not examine():
+        sys.exit(1)
+
+
+@app.command(epilog="Example: splitnest demo --out demo")
+def demo(out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo")) -> None:
+    """Run the main job on generated scenes, with an untrained network: this version does not train yet."""
+    from splitnest.demo import run
+
+    run(out)
+
+
+def _weights(option: str) -> str | None:
+    return None if option == "none" else option

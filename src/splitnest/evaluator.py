@@ -1,0 +1,116 @@
+"""Evaluation by the published protocol: data, network, metric."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from splitnest.batch import collate
+from splitnest.build import build_categories
+from splitnest.data.coco import CocoDetection
+from splitnest.data.loader import evaluation_loader
+from splitnest.errors import DataError, UsageError
+from splitnest.evaluation.coco import CocoEvaluator, IouType
+from splitnest.predictor import Predictor, load
+from splitnest.progress import track
+from splitnest.recipe import DetectionRecipe
+from splitnest.recipe import overrides as recipe_overrides
+from splitnest.results import Detections
+
+MAX_PROBLEMS = 10
+"""Odd annotations that are named; the rest are counted."""
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        metrics: Metric name -> value from 0 to 1; empty for data without annotations.
+        per_class: Class name -> metric name -> value.
+        detections: The evaluator, which holds all detections and can write them.
+    """
+
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    detections: CocoEvaluator
+
+
+def evaluate(
+    model: Predictor | str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    tta: bool = False,
+    *,
+    batch_size: int = 1,
+    workers: int = 0,
+) -> dict[str, float]:
+    """Return the metrics of a model on its validation data, from 0 to 1.
+
+    Args:
+        model: What ``load`` returned, or what it takes.
+        overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the data set.
+        tta: Test-time augmentation, which this version does not have.
+        batch_size: Images that go through the network together.
+        workers: Processes that read images; 0 reads in this one.
+
+    Raises:
+        UsageError: No ``data.root``, or a task that this version cannot evaluate.
+        DataError: The data set cannot be read, does not have the model's classes, or has no annotations.
+    """
+    found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
+    if not found.metrics:
+        raise DataError("The annotation file has no annotations, as that of a test set: no metric can be had from it.")
+    return found.metrics
+
+
+def run(
+    model: Predictor | str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    tta: bool = False,
+    *,
+    batch_size: int = 1,
+    workers: int = 0,
+) -> Evaluation:
+    """Evaluate as ``evaluate`` does and return everything that was found, also for data without annotations."""
+    if tta:
+        raise UsageError("Test-time augmentation is not part of this version; leave tta out.")
+    predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
+    recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
+    if not isinstance(recipe, DetectionRecipe):
+        raise UsageError(
+            f"{recipe.name}: this version evaluates detection and instance segmentation, not {recipe.task}."
+        )
+    dataset = _coco(recipe)
+    _report(dataset.problems)
+    iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.model.mask_convs else ("bbox",)
+    evaluator = CocoEvaluator(dataset, iou_types)
+    loader = evaluation_loader(dataset, recipe.input, batch_size, workers)
+    with torch.inference_mode():
+        for samples in track(loader, len(loader), "evaluating", unit="batches"):
+            sizes = [sample.original_size for sample in samples]
+            batch = collate([sample.image for sample in samples], sizes, recipe.input.divisor)
+            results = predictor.module.predict(batch.to(predictor.device, predictor.dtype))
+            for sample, result in zip(samples, results, strict=True):
+                assert isinstance(result, Detections)
+                evaluator.update(sample.image_id, result)
+    if not dataset.has_annotations:
+        return Evaluation({}, {}, evaluator)
+    return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)
+
+
+def _report(problems: Sequence[str]) -> None:
+    for problem in problems[:MAX_PROBLEMS]:
+        print(f"note: {problem}", file=sys.stderr)
+    if len(problems) > MAX_PROBLEMS:
+        print(f"note: and {len(problems) - MAX_PROBLEMS} more of the kind", file=sys.stderr)
+
+
+def _coco(recipe: DetectionRecipe) -> CocoDetection:
+    data = recipe.data
+    if data.root is None:
+        raise UsageError("data.root is not set: give the folder of the data set, as in data.root=/data/coco.")
+    if data.val_annotations is None:
+        raise UsageError("data.val_annotations is not set: give the annotation file, relative to data.root.")
+    root = Path(data.root)
+    return CocoDetection(root / data.val_images, root / data.val_annotations, build_categories(recipe))

@@ -1,0 +1,252 @@
+"""From a name or a file to predictions."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splitnest import recipes
+from splitnest.backbones.resnet import STAGES, ResNet
+from splitnest.batch import collate
+from splitnest.build import build_backbone, build_model
+from splitnest.data.images import expand_sources, to_array
+from splitnest.data.transforms import prepare
+from splitnest.errors import DataError, UsageError, WeightsError
+from splitnest.model import Model
+from splitnest.recipe import ClassificationInput, DetectionInput, Recipe, overrides
+from splitnest.results import Detections, Result
+from splitnest.weights import fetch, read
+from splitnest.weights import load as load_weights
+
+RECIPE_SUFFIXES = (".yaml", ".yml")
+
+
+class Prediction(NamedTuple):
+    """One image with what was found in it: where it came from, its pixels uint8 ``[H, W, 3]`` RGB, the result."""
+
+    source: str
+    image: np.ndarray
+    result: Result
+
+
+class _Prepared(NamedTuple):
+    source: str
+    image: np.ndarray
+    tensor: Tensor
+
+
+class Predictor:
+    """A network with its recipe, ready to predict.
+
+    Attributes:
+        module: The network, in evaluation mode. It may be moved to another device or type (``module.double()``).
+        recipe: The resolved recipe.
+    """
+
+    def __init__(self, module: Model, recipe: Recipe) -> None:
+        self.module = module.eval()
+        self.recipe = recipe
+        assert isinstance(recipe.input, ClassificationInput | DetectionInput)  # all that build_model builds
+        self._input = recipe.input
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.recipe.name!r}, device={self.device}, dtype={self.dtype})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's weights."""
+        return next(self.module.parameters()).dtype
+
+    def predict(
+        self,
+        images: Any,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        stream: bool = False,
+    ) -> list[Result] | Iterator[Result]:
+        """Predict for photographs.
+
+        Args:
+            images: Path, URL, folder, glob, PIL image, uint8 RGB array (H, W, 3), or a list of these.
+            batch_size: Images that go through the network together.
+            resize: Resize as the recipe says; False takes the pixels as they are.
+            score_threshold: Keep detections of at least this score; None keeps all that the published protocol does,
+                from 0.05 on.
+            stream: Return a generator, which holds one batch at a time.
+
+        Returns:
+            One result an image, in order.
+
+        Raises:
+            DataError: An image cannot be read, or there is none.
+            UsageError: An argument is out of its range.
+        """
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise UsageError(f"score_threshold is {score_threshold}; it is a probability, from 0 to 1.")
+        predictions = self.predictions(images, batch_size=batch_size, resize=resize)
+        results = (_above(p.result, score_threshold) for p in predictions)
+        return results if stream else list(results)
+
+    def predictions(
+        self,
+        images: Any,
+        *,
+        batch_size: int = 1,
+        resize: bool = True,
+        on_error: Callable[[str, DataError], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield each image with its result.
+
+        Args:
+            images, batch_size, resize: As of ``predict``.
+            on_error: Told of an image that cannot be read, which is then skipped; None raises the error.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
+        prepared = self._prepare(expand_sources(images), resize, on_error)
+        for group in _batches(prepared, batch_size, one_size=isinstance(self._input, ClassificationInput)):
+            yield from self._run(group)
+
+    def _prepare(
+        self, sources: Iterable[Any], resize: bool, on_error: Callable[[str, DataError], None] | None
+    ) -> Iterator[_Prepared]:
+        for source in sources:
+            try:
+                image, name = to_array(source)
+            except DataError as error:
+                if on_error is None:
+                    raise
+                on_error(str(source), error)
+                continue
+            yield _Prepared(name, image, prepare(image, self._input, resize=resize))
+
+    @torch.inference_mode()
+    def _run(self, group: Sequence[_Prepared]) -> list[Prediction]:
+        divisor = self._input.divisor if isinstance(self._input, DetectionInput) else 1
+        originals = [(p.image.shape[0], p.image.shape[1]) for p in group]
+        batch = collate([p.tensor for p in group], originals, divisor).to(self.device, self.dtype)
+        results = self.module.predict(batch)
+        return [Prediction(p.source, p.image, r) for p, r in zip(group, results, strict=True)]
+
+
+def load(
+    name_or_path: str | Path,
+    weights: str | Path | None = "auto",
+    device: str | torch.device = "auto",
+    overrides: Mapping[str, Any] | None = None,
+) -> Predictor:
+    """Return a model that is ready to predict.
+
+    Args:
+        name_or_path: Name of a published model, a recipe file (.yaml), or a checkpoint of splitnest, which carries its
+            recipe.
+        weights: ``"auto"`` takes the published file of a model, or the checkpoint itself; None initialises anew; a path
+            is read whatever its layout: mmdetection, detectron2, timm, official, splitnest.
+        device: ``"auto"`` takes CUDA where there is one, else the CPU.
+        overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
+
+    Raises:
+        UsageError: No such model, a wrong recipe or override, or a model that this version cannot build yet.
+        WeightsError: The weights cannot be had, read, or do not fit.
+    """
+    recipe, own_weights = resolve(name_or_path, overrides)
+    target = _device(device)
+    if weights is None:
+        return Predictor(build_model(recipe).to(target), recipe)
+    with torch.device("meta"):
+        module = build_model(recipe)
+    path = _weights_path(recipe, own_weights) if weights == "auto" else Path(weights)
+    load_weights.load(module, path)
+    return Predictor(module.to(target), recipe)
+
+
+def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
+    """Return the recipe of a name or file, with overrides applied, and the file if it is a checkpoint."""
+    path = Path(name_or_path)
+    checkpoint = None
+    if path.suffix in RECIPE_SUFFIXES:
+        recipe = overrides.load_yaml(path)
+    elif path.is_file():
+        checkpoint = path
+        recipe_json = read.read(path).recipe_json
+        if recipe_json is None:
+            raise WeightsError(
+                f"{path} carries no recipe, so it is not known which model it belongs to. "
+                f"Name the model and give the file as its weights."
+            )
+        recipe = overrides.from_json(recipe_json)
+    else:
+        recipe = recipes.get(str(name_or_path))
+    return (overrides.apply(recipe, values) if values else recipe), checkpoint
+
+
+def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] = STAGES) -> ResNet:
+    """Return the backbone of a published model, with ``.channels`` and ``.strides`` by map name.
+
+    It maps normalised images ``[N, 3, H, W]`` to a dictionary of the maps ``out``.
+
+    Args:
+        name: A model, such as ``resnest50``; ``resnet50`` and ``resnet101`` for plain ones.
+        weights: ``"auto"`` takes the published file, None initialises anew, a path is read whatever its layout.
+        out: Which of c2, c3, c4 and c5.
+
+    Raises:
+        UsageError: No such model or map.
+        WeightsError: The weights cannot be had, read, or do not fit.
+    """
+    if unknown := [o for o in out if o not in STAGES]:
+        raise UsageError(f"out holds {unknown[0]!r}, but the maps of a backbone are {', '.join(STAGES)}.")
+    recipe = recipes.get(name)
+    if weights is None:
+        return build_backbone(recipe.model.backbone, out)
+    with torch.device("meta"):
+        module = build_backbone(recipe.model.backbone, out)
+    path = _weights_path(recipe, None) if weights == "auto" else Path(weights)
+    load_weights.load_backbone(module, path)
+    return module
+
+
+def _weights_path(recipe: Recipe, own: Path | None) -> Path:
+    if own is not None:
+        return own
+    if recipe.weights is None:
+        raise WeightsError(f"{recipe.name} has no published weights. Give a file, or None to initialise it anew.")
+    return fetch.fetch(recipe.weights)
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"device is {device!r}; use auto, cpu, cuda or cuda:0.") from error
+
+
+def _batches(items: Iterable[_Prepared], batch_size: int, *, one_size: bool) -> Iterator[list[_Prepared]]:
+    """Yield consecutive items, at most ``batch_size`` at a time, of one size where padding would change the result."""
+    for _, run in groupby(items, key=lambda item: item.tensor.shape if one_size else None):
+        group: list[_Prepared] = []
+        for item in run:
+            group.append(item)
+            if len(group) == batch_size:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def _above(result: Result, score_threshold: float | None) -> Result:
+    if score_threshold is None or not isinstance(result, Detections):
+        return result
+    return result.above(score_threshold)

@@ -1,0 +1,90 @@
+"""eval on good and on bad data."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import CocoFolder, Run
+
+
+def test_metrics_table_and_results(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = run("eval", small_checkpoint, f"data.root={coco.write()}", "--results", results)
+    assert "box_ap" in done.stdout
+    assert "mask_ap" in done.stdout
+    assert "circle" in done.stdout
+    assert {r["image_id"] for r in json.loads(results.read_text())} <= {7, 9}
+
+
+def test_two_workers_and_batches_give_the_same(
+    run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path
+) -> None:
+    root = coco.write()
+    options = [["--batch-size", "1"], ["--batch-size", "2", "--workers", "2"]]
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file, option in zip(files, options, strict=True):
+        run("eval", small_checkpoint, f"data.root={root}", "--results", file, *option)
+    first, second = (sorted(round(r["score"], 4) for r in json.loads(f.read_text())) for f in files)
+    assert first == second
+
+
+def test_no_root_says_how(run: Run, small_checkpoint: Path) -> None:
+    assert "data.root=" in run("eval", small_checkpoint, code=2).stderr
+
+
+def test_test_set_writes_the_upload(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    del coco.content["annotations"]
+    done = run("eval", small_checkpoint, f"data.root={coco.write()}")
+    assert "no metric can be had" in " ".join(done.stdout.split())
+    assert json.loads((tmp_path / "small_results.json").read_text()) is not None
+
+
+def spoil(coco: CocoFolder, how: str) -> None:
+    annotations, images = coco.content["annotations"], coco.content["images"]
+    match how:
+        case "unknown category":
+            annotations[1]["category_id"] = 99
+        case "missing image":
+            images[1]["file_name"] = "gone.png"
+        case "duplicate image ids":
+            images[1]["id"] = 7
+        case "duplicate annotation ids":
+            annotations[1]["id"] = 1
+        case "annotation of no image":
+            annotations[1]["image_id"] = 8
+        case "other classes":
+            coco.content["categories"][0]["name"] = "triangle"
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("unknown category", "99"),
+        ("missing image", "gone.png"),
+        ("duplicate image ids", "7"),
+        ("duplicate annotation ids", "1"),
+        ("annotation of no image", "8"),
+        ("other classes", "triangle"),
+    ],
+)
+def test_bad_annotations(run: Run, small_checkpoint: Path, coco: CocoFolder, how: str, named: str) -> None:
+    spoil(coco, how)
+    error = run("eval", small_checkpoint, f"data.root={coco.write()}", code=3).stderr
+    assert named in error
+
+
+def test_odd_boxes_are_reported_and_evaluated(run: Run, small_checkpoint: Path, coco: CocoFolder) -> None:
+    coco.content["annotations"][0]["bbox"] = [50, 30, 40, 40]  # outside
+    coco.content["annotations"][1]["bbox"] = [5, 5, 0, 10]  # without area
+    done = run("eval", small_checkpoint, f"data.root={coco.write()}")
+    assert "passes the border" in done.stderr
+    assert "area" in done.stderr
+    assert "box_ap" in done.stdout
+
+
+def test_missing_files(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    assert "val2017 is not a folder" in run("eval", small_checkpoint, f"data.root={tmp_path}", code=3).stderr
+    root = coco.write()
+    (root / "annotations" / "instances_val2017.json").write_text('{"images": [')
+    assert "instances_val2017.json" in run("eval", small_checkpoint, f"data.root={root}", code=3).stderr

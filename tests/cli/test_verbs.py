@@ -1,0 +1,84 @@
+"""list, info, convert, doctor, help, wrong usage."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Run
+
+
+def test_list_names_all_and_marks_what_is_not_built(run: Run) -> None:
+    lines = run("list").stdout.splitlines()
+    assert len(lines) == 64
+    assert sum("not built yet" in line for line in lines) == 32
+    (line,) = run("list", "faster*resnest50_fpn*mmdet").stdout.splitlines()
+    assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
+    assert run("list", "nothing*").stdout == ""
+
+
+def test_wrong_task_names_the_tasks(run: Run) -> None:
+    assert "classification" in run("list", "--task", "detecting", code=2).stderr
+
+
+@pytest.mark.parametrize("verb", ["list", "info", "predict", "eval", "convert", "doctor", "demo"])
+def test_help_shows_an_example(run: Run, verb: str) -> None:
+    assert f"Example: splitnest {verb}" in " ".join(run(verb, "--help").stdout.split())
+
+
+def test_info(run: Run) -> None:
+    text = run("info", "mask_rcnn_resnest50_fpn_1x_coco.mmdet").stdout
+    for fact in ("8a2c3d47", "mask_ap 38.1", "GFLOPs", "rpn_rank_by scores", "instance, 80 classes"):
+        assert fact in text
+    assert "not built yet" in run("info", "panoptic_fpn_resnest200_3x_coco").stdout
+
+
+def test_unbuilt_model_refuses_plainly(run: Run, photograph: Path) -> None:
+    error = run("predict", "fcn_resnest101_d8_ade20k", photograph, "--weights", "none", code=2).stderr
+    assert "cannot be built yet: semantic segmentation" in error
+
+
+def test_unknown_model_names_the_nearest(run: Run) -> None:
+    assert "mask_rcnn_resnest50_fpn_1x_coco" in run("info", "mask_rcnn_resnest50_fpn_1x_cocoo", code=2).stderr
+
+
+def test_misspelt_key_names_the_nearest(run: Run, tmp_path: Path, photograph: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("base: resnest14d_imagenet.timm\nmodel: {backbone: {radx: 1}}\n")
+    error = run("predict", recipe, photograph, code=2).stderr
+    assert "mine.yaml" in error
+    assert "model.backbone.radx" in error
+    assert "model.backbone.radix" in error
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("input.short_side=wide", "input.short_side"),
+        ("input.shrt_side=600", "input.short_side"),
+        ("data.root", "key=value"),
+    ],
+)
+def test_wrong_override(run: Run, small_checkpoint: Path, value: str, named: str) -> None:
+    assert named in run("eval", small_checkpoint, value, code=2).stderr
+
+
+def test_convert_and_debug(run: Run, tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> None:
+    out = tmp_path / "converted.safetensors"
+    text = run("convert", small_checkpoint, "--model", small_recipe, "--out", out).stdout
+    assert "backbone" in text
+    assert out.read_bytes()[:8] == small_checkpoint.read_bytes()[:8]
+    run("convert", tmp_path / "absent.pth", "--model", small_recipe, "--out", out, code=4)
+
+
+def test_doctor(run: Run) -> None:
+    text = run("doctor").stdout
+    assert "FAIL" not in text
+    assert "nms, roi_align and deform_conv2d work" in text
+
+
+def test_list_is_quick(run: Run) -> None:
+    """A smoke check with a wide margin: the bound of 0.3 s is measured in benchmarks/."""
+    start = time.perf_counter()
+    run("list")
+    assert time.perf_counter() - start < 3

@@ -1,0 +1,147 @@
+"""One set of checks for the models of every family, small."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import splitnest
+from splitnest.build import build_model
+from splitnest.predictor import resolve
+from splitnest.weights import load, save
+
+SMALL = {"model.backbone.depth": 14, "model.backbone.planes": 16, "model.backbone.base_width": 64}
+DETECTOR = {
+    **SMALL,
+    "model.fpn_channels": 16,
+    "model.box_channels": 16,
+    "model.box_features": 32,
+    "input.short_side": 96,
+}
+FAMILIES = {
+    "resnest50_imagenet.official": SMALL,
+    "resnest50_fast_4s2x40d_imagenet.official": {**SMALL, "model.backbone.base_width": 40, "model.backbone.planes": 32},
+    "faster_rcnn_resnest50_fpn_1x_coco.mmdet": DETECTOR,
+    "mask_rcnn_resnest50_fpn_1x_coco.mmdet": {**DETECTOR, "model.mask_channels": 16},
+    "mask_rcnn_resnest50_fpn_1x_coco.detectron2": {**DETECTOR, "model.mask_channels": 16},
+    "faster_rcnn_resnet50_fpn_1x_coco.detectron2": {**DETECTOR, "model.backbone.depth": 50},
+    "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2": DETECTOR,
+}
+DETECTORS = [name for name in FAMILIES if "rcnn" in name]
+
+
+@pytest.fixture(params=FAMILIES)
+def predictor(request: pytest.FixtureRequest) -> splitnest.Predictor:
+    return splitnest.load(request.param, weights=None, device="cpu", overrides=FAMILIES[request.param])
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_no_images_give_no_results(predictor: splitnest.Predictor) -> None:
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 47), (64, 31)])
+def test_odd_sizes(predictor: splitnest.Predictor, size: tuple[int, int]) -> None:
+    (result,) = predictor.predict(photograph(*size))
+    assert result.image_size == size
+
+
+def test_a_batch_equals_one_by_one(predictor: splitnest.Predictor) -> None:
+    """Of one size: padding to a common size moves what convolutions see at the border, here as in the originals."""
+    predictor.module.double()  # an untrained ResNet-50 amplifies float32's rounding beyond any bound
+    images = [photograph(60, 90), 255 - photograph(60, 90), photograph(60, 90)]
+    assert predictor.dtype == torch.float64
+    together, apart = predictor.predict(images, batch_size=3), predictor.predict(images)
+    for a, b in zip(together, apart, strict=True):
+        if hasattr(a, "probabilities"):
+            assert np.allclose(a.probabilities, b.probabilities, atol=1e-6)
+        else:
+            assert len(a) == len(b)
+            assert np.allclose(np.sort(a.scores), np.sort(b.scores), atol=1e-5)
+
+
+def test_sizes_may_differ_in_a_batch(predictor: splitnest.Predictor) -> None:
+    images = [photograph(60, 90), photograph(90, 60)]
+    assert [r.image_size for r in predictor.predict(images, batch_size=2)] == [(60, 90), (90, 60)]
+
+
+def test_stream_gives_the_same(predictor: splitnest.Predictor) -> None:
+    images = [photograph(40, 40), photograph(50, 40)]
+    streamed = predictor.predict(images, stream=True)
+    assert not isinstance(streamed, list)
+    assert [r.image_size for r in streamed] == [r.image_size for r in predictor.predict(images)]
+
+
+def test_save_and_load(predictor: splitnest.Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save.save(predictor.module, predictor.recipe, path)
+    again = splitnest.load(path, device="cpu")
+    assert again.recipe == predictor.recipe
+    state = again.module.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in predictor.module.state_dict().items())
+    trainable = [p.requires_grad for p in predictor.module.parameters()]
+    assert [p.requires_grad for p in again.module.parameters()] == trainable
+
+
+def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predictor) -> None:
+    module = predictor.module.train()
+    images = torch.randn(2, 3, 64, 64)
+    if hasattr(module, "fc"):
+        module(images).square().mean().backward()
+        parts = [module]
+    else:
+        levels = module.neck(module.backbone(images))
+        sum(part.square().mean() for pair in module.rpn(levels) for part in pair).backward()
+        parts = [module.backbone, module.neck, module.rpn]
+    for part in parts:
+        for name, parameter in part.named_parameters():
+            assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_raw_output_is_padded(name: str) -> None:
+    module = splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name]).module
+    module.score_threshold = 0.0
+    with torch.inference_mode():
+        raw = module(torch.randn(2, 3, 64, 96))
+    cells = 28 if module.mask_heads else 0
+    shapes = [tuple(part.shape) for part in raw]
+    assert shapes == [(2, 100, 4), (2, 100), (2, 100), (2, 100, cells, cells), (2,)]
+    assert (raw.counts > 0).all()
+    assert (raw.scores[0, raw.counts[0] :] == 0).all()
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_nothing_found(name: str) -> None:
+    predictor = splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name])
+    predictor.module.score_threshold = 1.0
+    (result,) = predictor.predict(photograph(48, 64))
+    assert len(result) == 0
+    if predictor.module.mask_heads:
+        assert result.masks.shape == (0, 48, 64)
+
+
+def test_frozen_stages_keep_their_statistics() -> None:
+    recipe, _ = resolve("faster_rcnn_resnest50_fpn_1x_coco.mmdet", DETECTOR)
+    backbone = build_model(recipe).train().backbone
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    backbone(torch.randn(2, 3, 64, 64))
+    moved = {key.split(".")[0] for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {"c3", "c4", "c5"}
+    assert not any(p.requires_grad for p in [*backbone.stem.parameters(), *backbone.c2.parameters()])
+
+
+def test_weights_of_another_model_leave_the_model_untouched(tmp_path: Path) -> None:
+    source = splitnest.load("resnest50_imagenet.official", weights=None, device="cpu", overrides=SMALL)
+    path = tmp_path / "classifier.safetensors"
+    save.save(source.module, source.recipe, path)
+    name = "faster_rcnn_resnest50_fpn_1x_coco.mmdet"
+    target = splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name]).module
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    with pytest.raises(splitnest.WeightsError):
+        load.load(target, path)
+    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())

@@ -1,0 +1,88 @@
+"""Recordings of the original frameworks: their weights rebuilt, their stages compared.
+
+A recording holds key -> shape of a checkpoint, and 256 values of each stage. Weights are a formula of key and shape
+(``formula.py``), written in the layout of their source and read through the public loader.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from formula import formula_state_dict
+from PIL import Image
+from torch import Tensor
+
+import splitnest
+
+FOLDER = Path(__file__).parent
+INPUTS = FOLDER.parent / "data" / "inputs"
+NUM_VALUES = 256
+
+
+@cache
+def recording(name: str) -> dict[str, Any]:
+    """Return the recording ``<name>.json``."""
+    source = name.split(".")[1]
+    return json.loads((FOLDER / "recordings" / source / f"{name}.json").read_text())
+
+
+@cache
+def results(name: str) -> dict[str, np.ndarray]:
+    """Return the recorded arrays ``<name>.npz``."""
+    source = name.split(".")[1]
+    with np.load(FOLDER / "recordings" / source / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def checkpoint(name: str, folder: Path) -> Path:
+    """Write the weights of a recording in the layout of their source; return the file."""
+    record = recording(name)
+    arrays = formula_state_dict(record["state_dict"], record["gains"], record.get("aliases", ()))
+    state: dict[str, Any] = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    match name.split(".")[1]:
+        case "mmdet":
+            state = {"meta": {"CLASSES": ("person",)}, "state_dict": state}
+        case "detectron2":
+            state = {"model": state}
+    path = folder / f"{name}.pth"
+    torch.save(state, path)
+    return path
+
+
+def model(name: str, folder: Path, row: str | None = None) -> splitnest.Predictor:
+    """Return the model of a recording with its weights."""
+    return splitnest.load(row or name, weights=checkpoint(name, folder), device="cpu")
+
+
+def image(name: str) -> np.ndarray:
+    """Return an input scene as uint8 RGB."""
+    return np.asarray(Image.open(INPUTS / f"{name}.png").convert("RGB"))
+
+
+def distance(stage: Tensor, recorded: dict[str, Any]) -> float:
+    """Return the largest difference of the recorded values, in standard deviations of the stage."""
+    assert list(stage.shape) == recorded["shape"]
+    flat = stage.flatten()
+    values = flat[torch.linspace(0, flat.numel() - 1, NUM_VALUES).long()]
+    return float((values - torch.tensor(recorded["values"])).abs().max()) / recorded["std"]
+
+
+def unpacked(packed: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Return recorded masks as bool ``[N, H, W]``."""
+    return np.unpackbits(packed, axis=-1)[..., : shape[2]].astype(bool)
+
+
+def matches(found: Any, boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return for each recorded detection the index of ours: same class, IoU over 0.98, score within 2e-3; else -1."""
+    corners = (
+        np.maximum(boxes[:, None, :2], found.boxes[None, :, :2]),
+        np.minimum(boxes[:, None, 2:], found.boxes[None, :, 2:]),
+    )
+    overlap = (corners[1] - corners[0]).clip(min=0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, found.boxes)]
+    iou = overlap / (areas[0][:, None] + areas[1] - overlap)
+    close = (iou > 0.98) & (np.abs(scores[:, None] - found.scores) < 2e-3) & (classes[:, None] == found.labels)
+    return np.where(close.any(1), np.where(close, iou, 0).argmax(1), -1)
