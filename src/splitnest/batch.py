@@ -4,9 +4,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+InstanceMask = Sequence[NDArray[np.float64]] | Tensor
+"""Polygons, x and y in turn, or bool ``[H, W]``; in pixels of the network's input."""
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The ground truth of one image, in pixels of the network's input (after the resize, without padding).
+
+    Attributes:
+        boxes: ``[G, 4]``, xyxy.
+        labels: int64 ``[G]``, class indices from 0.
+        masks: One for each object; None where a data set has boxes alone.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    masks: tuple[InstanceMask, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.boxes.shape != (len(self.labels), 4):
+            raise ValueError(f"{len(self.labels)} labels do not go with boxes of shape {list(self.boxes.shape)}")
+        if self.masks is not None and len(self.masks) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels have {len(self.masks)} masks")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Return the objects with their tensors on ``device``, boxes as ``dtype``."""
+        masks = self.masks and tuple(m.to(device) if isinstance(m, Tensor) else m for m in self.masks)
+        return replace(self, boxes=self.boxes.to(device, dtype), labels=self.labels.to(device), masks=masks)
 
 
 @dataclass(frozen=True)
@@ -17,22 +51,37 @@ class Batch:
         images: ``[N, 3, H, W]``.
         sizes: (height, width) of each image in it, without the padding.
         original_sizes: (height, width) of each photograph, before it was resized: the frame of all results.
+        instances: Ground truth of each image, for ``loss``.
+        names: What each image is called in messages.
     """
 
     images: Tensor
     sizes: tuple[tuple[int, int], ...]
     original_sizes: tuple[tuple[int, int], ...]
+    instances: tuple[Instances, ...] | None = None
+    names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("original_sizes", "instances", "names"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.sizes):
+                raise ValueError(f"{len(self.sizes)} images do not go with {len(given)} {name}")
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Return the batch with its images on ``device``, as ``dtype``."""
-        return replace(self, images=self.images.to(device, dtype))
+        """Return the batch with its images and ground truth on ``device``, as ``dtype``."""
+        instances = self.instances and tuple(of_image.to(device, dtype) for of_image in self.instances)
+        return replace(self, images=self.images.to(device, dtype), instances=instances)
 
     def __len__(self) -> int:
         return len(self.sizes)
 
 
 def collate(
-    images: Sequence[Tensor], original_sizes: Sequence[tuple[int, int]] | None = None, divisor: int = 1
+    images: Sequence[Tensor],
+    original_sizes: Sequence[tuple[int, int]] | None = None,
+    divisor: int = 1,
+    instances: Sequence[Instances] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Batch:
     """Pad normalised images with zeros to their common size, rounded up to multiples of ``divisor``.
 
@@ -40,6 +89,8 @@ def collate(
         images: ``[3, H, W]`` each.
         original_sizes: (height, width) of the photographs; None where they were not resized.
         divisor: Of the padded height and width, in pixels.
+        instances: Ground truth of each image.
+        names: What each image is called in messages.
 
     Raises:
         ValueError: There are no images.
@@ -49,4 +100,10 @@ def collate(
     sizes = tuple((image.shape[1], image.shape[2]) for image in images)
     height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
     padded = torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])
-    return Batch(padded, sizes, sizes if original_sizes is None else tuple(original_sizes))
+    return Batch(
+        padded,
+        sizes,
+        sizes if original_sizes is None else tuple(original_sizes),
+        None if instances is None else tuple(instances),
+        None if names is None else tuple(names),
+    )

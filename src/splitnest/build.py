@@ -1,6 +1,7 @@
 """From a recipe to modules: the only place where a recipe is read."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -17,6 +18,10 @@ from splitnest.recipe import (
     Recipe,
 )
 from splitnest.recipes.unbuilt import unbuilt
+
+if TYPE_CHECKING:
+    from splitnest.detection.boxes import DeltaCoder
+    from splitnest.detection.rcnn import Criterion
 
 
 def build_model(recipe: Recipe) -> Model:
@@ -35,7 +40,7 @@ def build_model(recipe: Recipe) -> Model:
             backbone = build_backbone(recipe.model.backbone, out=("c5",))
             return Classifier(backbone, backbone.channels["c5"], build_categories(recipe))
         case DetectionRecipe():
-            return _build_detector(recipe.model, build_categories(recipe))
+            return _build_detector(recipe)
         case _:
             raise AssertionError(recipe.task)
 
@@ -82,44 +87,73 @@ def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
     return ResNet(stem, stages, widths, totals, frozen_stages=facts.frozen_stages, out=out)
 
 
-def _build_detector(facts: DetectorFacts, names: Categories) -> Model:
+def _build_detector(recipe: DetectionRecipe) -> Model:
     from splitnest.detection.anchors import AnchorGenerator
     from splitnest.detection.box_head import BoxHead
     from splitnest.detection.boxes import DeltaCoder
     from splitnest.detection.fpn import FPN
     from splitnest.detection.mask_head import MaskHead
+    from splitnest.detection.postprocess import PostProcessor
     from splitnest.detection.rcnn import RCNN
     from splitnest.detection.roi_align import RoIPooler
     from splitnest.detection.rpn import RPN
 
-    rules = facts.conventions
+    facts, names = recipe.model, build_categories(recipe)
+    rules, channels = facts.conventions, facts.fpn_channels
     backbone = build_backbone(facts.backbone)
-    channels = facts.fpn_channels
-    num_convs, num_fcs = (4, 1) if facts.box_head == "4conv1fc" else (0, 2)
     coder = DeltaCoder(clamp_shrinkage=rules.clamp_shrinkage)
-    box_heads = [
-        BoxHead(
-            channels,
-            len(names),
-            num_convs=num_convs,
-            channels=facts.box_channels,
-            num_fcs=num_fcs,
-            features=facts.box_features,
-            norm=facts.box_norm,
-        )
-    ]
-    mask_heads = [
-        MaskHead(channels, len(names), num_convs=facts.mask_convs, channels=facts.mask_channels, norm=facts.mask_norm)
-    ]
+    num_convs, num_fcs = (4, 1) if facts.box_head == "4conv1fc" else (0, 2)
+    boxes = BoxHead(
+        channels,
+        len(names),
+        num_convs=num_convs,
+        channels=facts.box_channels,
+        num_fcs=num_fcs,
+        features=facts.box_features,
+        norm=facts.box_norm,
+    )
+    masks = []
+    if facts.mask_convs:
+        width, norm = facts.mask_channels, facts.mask_norm
+        masks.append(MaskHead(channels, len(names), num_convs=facts.mask_convs, channels=width, norm=norm))
+    post = PostProcessor(
+        nms_at_photograph_scale=rules.nms_at_photograph_scale and not masks,
+        clip_to_photograph=rules.clip_to_photograph,
+    )
     return RCNN(
         backbone,
         FPN(backbone.channels, channels, facts.fpn_norm),
         RPN(channels, AnchorGenerator(), coder, rank_by=rules.rpn_rank_by),
         RoIPooler(rules.level_canonical_size, rules.level_canonical, rules.level_epsilon),
-        box_heads,
+        [boxes],
         [DeltaCoder(rules.cascade_deviations[0], clamp_shrinkage=rules.clamp_shrinkage)],
-        mask_heads if facts.mask_convs else [],
+        masks,
+        post,
+        _build_criterion(facts, coder, recipe.input.divisor),
         names,
-        nms_at_photograph_scale=rules.nms_at_photograph_scale,
-        clip_to_photograph=rules.clip_to_photograph,
+    )
+
+
+def _build_criterion(facts: DetectorFacts, coder: "DeltaCoder", divisor: int) -> "Criterion":
+    from splitnest.detection.matching import Matcher
+    from splitnest.detection.rcnn import Criterion
+    from splitnest.detection.roi_loss import RegionSampler
+    from splitnest.detection.rpn_loss import RPNLoss
+
+    rules = facts.conventions
+    reassigns = rules.rpn_low_quality_reassigns
+    anchors = Matcher(0.7, 0.3, rules.rpn_low_quality_iou, reassigns=reassigns)  # both code bases
+    regions = Matcher(0.5, 0.5, 0.5 if facts.roi_low_quality else None, reassigns=reassigns)
+    return Criterion(
+        RPNLoss(
+            coder,
+            anchors,
+            num_samples=facts.rpn_samples,
+            padding_divisor=divisor if rules.rpn_ignores_padding else None,
+            over=rules.rpn_loss_over,
+        ),
+        RegionSampler(regions, num_samples=facts.roi_samples, ground_truth_first=rules.ground_truth_first),
+        num_per_level=facts.train_candidates,
+        num_proposals=facts.train_proposals,
+        mask_min_side=rules.mask_target_min_side,
     )

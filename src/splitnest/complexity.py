@@ -11,6 +11,9 @@ from splitnest.detection.rcnn import RCNN
 from splitnest.layers.conv import DeformableConv2d
 from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe
 
+REGIONS = 1000
+"""Proposals of an image (the published protocol)."""
+
 
 class Complexity(NamedTuple):
     """Of one image of ``size_hw``; ``regions`` and ``masks`` are the regions that the heads of a detector see."""
@@ -40,7 +43,7 @@ def complexity(recipe: Recipe) -> Complexity:
         levels = module.neck(module.backbone(images))
         module.rpn(levels)
         channels = levels["p2"].shape[1]
-        regions, masks = module.rpn.num_proposals, module.max_detections if module.mask_heads else 0
+        regions, masks = REGIONS, module.post.max_detections if module.mask_heads else 0
         for head in module.box_heads:
             head(torch.empty(regions, channels, box_head.POOLED, box_head.POOLED))
         for head in module.mask_heads:

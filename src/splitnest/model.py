@@ -10,7 +10,8 @@ from splitnest.results import Result
 
 class Model(nn.Module, ABC):
     """A network with a fixed contract: ``forward(images)`` returns raw tensors and can be exported, ``predict(batch)``
-    returns results in the frame of each photograph. Neither looks at ``self.training`` to choose what it returns.
+    returns results in the frame of each photograph, ``loss(batch)`` what training minimises the sum of. None of them
+    looks at ``self.training`` to choose what it returns.
     """
 
     @abstractmethod

@@ -95,7 +95,7 @@ def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predicto
         parts = [module]
     else:
         levels = module.neck(module.backbone(images))
-        sum(part.square().mean() for pair in module.rpn(levels) for part in pair).backward()
+        sum(p.logits.square().mean() + p.deltas.square().mean() for p in module.rpn(levels)).backward()
         parts = [module.backbone, module.neck, module.rpn]
     for part in parts:
         for name, parameter in part.named_parameters():
@@ -105,7 +105,7 @@ def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predicto
 @pytest.mark.parametrize("name", DETECTORS)
 def test_raw_output_is_padded(name: str) -> None:
     module = splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name]).module
-    module.score_threshold = 0.0
+    module.post.score_threshold = 0.0
     with torch.inference_mode():
         raw = module(torch.randn(2, 3, 64, 96))
     cells = 28 if module.mask_heads else 0
@@ -118,7 +118,7 @@ def test_raw_output_is_padded(name: str) -> None:
 @pytest.mark.parametrize("name", DETECTORS)
 def test_nothing_found(name: str) -> None:
     predictor = splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name])
-    predictor.module.score_threshold = 1.0
+    predictor.module.post.score_threshold = 1.0
     (result,) = predictor.predict(photograph(48, 64))
     assert len(result) == 0
     if predictor.module.mask_heads:

@@ -44,7 +44,7 @@ def test_row(name: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         features = module.backbone(batch.images)
         levels = module.neck(features)
-        (proposals,) = module.rpn.propose(levels, batch.sizes)
+        (proposals,) = module.rpn.propose(module.rpn(levels), batch.sizes)
     for stage, values in record["features"].items():
         assert oracle.distance({**features, **levels}[stage], values) < 1e-4, stage
     best = next(recorded[key] for key in ("proposal_scores", "proposal_logits") if key in recorded)

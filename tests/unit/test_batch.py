@@ -1,5 +1,7 @@
 """Images of several sizes in one tensor."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -24,3 +26,9 @@ def test_to_keeps_the_sizes() -> None:
     batch = collate([torch.ones(3, 2, 2)], [(20, 20)]).to(torch.device("cpu"), torch.float64)
     assert batch.images.dtype == torch.float64
     assert batch.original_sizes == ((20, 20),)
+
+
+@pytest.mark.parametrize("lists", [{"original_sizes": [(1, 1)]}, {"instances": []}, {"names": ["a", "b", "c"]}])
+def test_each_image_has_its_own(lists: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"2 images do not go with . {next(iter(lists))}"):
+        collate([torch.ones(3, 2, 2)] * 2, **lists)

@@ -40,8 +40,8 @@ def test_pyramid_takes_odd_sizes() -> None:
 @pytest.mark.parametrize("rank_by", ["logits", "scores"])
 def test_proposals_are_sorted_and_inside_their_own_image(rank_by: str) -> None:
     coder = DeltaCoder(clamp_shrinkage=True)
-    rpn = RPN(8, AnchorGenerator(), coder, rank_by=rank_by, num_per_level=50, num_proposals=40)
-    for boxes, scores in rpn.propose(levels(), [(64, 96), (40, 50)]):
+    rpn = RPN(8, AnchorGenerator(), coder, rank_by=rank_by)
+    for boxes, scores in rpn.propose(rpn(levels()), [(64, 96), (40, 50)], num_per_level=50, num_proposals=40):
         assert len(boxes) == len(scores) <= 40
         assert (scores.diff() <= 0).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()

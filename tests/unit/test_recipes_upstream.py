@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from splitnest import recipes
-from splitnest.recipe import DETECTRON2, MMDET, Recipe
+from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining, Recipe
 
 UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "upstream_configs"
 RESNEST = {
@@ -66,6 +66,73 @@ def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:
     }
 
 
+def training(**differs: Any) -> dict[str, Any]:
+    """The training facts that no published detector changes, and those that this one does."""
+    defaults = DetectionTraining(length=1, learning_rate=1, short_sides=(1,))
+    return {**defaults.model_dump(), **differs}
+
+
+def mmdet_samples(config: dict[str, Any], cascade: bool) -> dict[str, Any]:
+    head = config["rcnn"][0] if cascade else config["rcnn"]
+    return {
+        "train_proposals": config["rpn_proposal"]["max_per_img"],
+        "train_candidates": config["rpn_proposal"]["nms_pre"],
+        "rpn_samples": config["rpn"]["sampler"]["num"],
+        "roi_samples": head["sampler"]["num"],
+        "roi_low_quality": head["assigner"]["match_low_quality"],
+    }
+
+
+def mmdet_training(config: dict[str, Any], depth: int) -> dict[str, Any]:
+    optimizer, (warmup, steps) = config["optim_wrapper"]["optimizer"], config["param_scheduler"]
+    (resize,) = (step for step in config["train_pipeline"] if "Resize" in step["type"])
+    scales = resize.get("scales") or resize["scale"]
+    return training(
+        batch_size=config["auto_scale_lr"]["base_batch_size"],
+        unit="epoch",
+        length=config["train_cfg"]["max_epochs"],
+        learning_rate=optimizer["lr"],
+        momentum=optimizer["momentum"],
+        weight_decay=optimizer["weight_decay"],
+        milestones=tuple(steps["milestones"]),
+        gamma=steps["gamma"],
+        warmup_steps=warmup["end"],
+        warmup_factor=warmup["start_factor"],
+        evaluate_every=config["train_cfg"]["val_interval"],
+        save_every=1,
+        start=f"resnest{depth}_imagenet.official",
+        short_sides=tuple(short for _, short in scales),
+        short_side_sampling={"RandomChoiceResize": "choice", "RandomResize": "range"}[resize["type"]],
+        long_side=scales[0][0],
+        min_image_side=config["train_dataloader"]["dataset"]["filter_cfg"]["min_size"],
+        min_box_side=1,
+    )
+
+
+def detectron2_training(config: dict[str, Any], depth: int, plain: bool) -> dict[str, Any]:
+    solver, given = config["SOLVER"], config["INPUT"]
+    return training(
+        batch_size=solver["IMS_PER_BATCH"],
+        unit="iteration",
+        length=solver["MAX_ITER"],
+        learning_rate=solver["BASE_LR"],
+        momentum=solver["MOMENTUM"],
+        weight_decay=solver["WEIGHT_DECAY"],
+        decay_norms=solver["WEIGHT_DECAY_NORM"] > 0,
+        milestones=tuple(solver["STEPS"]),
+        gamma=solver["GAMMA"],
+        warmup_steps=solver["WARMUP_ITERS"],
+        warmup_factor=solver["WARMUP_FACTOR"],
+        precise_bn_steps=config["TEST"]["PRECISE_BN"]["NUM_ITER"] if config["TEST"]["PRECISE_BN"]["ENABLED"] else 0,
+        save_every=solver["CHECKPOINT_PERIOD"],
+        start=None if plain else f"resnest{depth}_imagenet.official",
+        short_sides=tuple(given["MIN_SIZE_TRAIN"]),
+        short_side_sampling=given["MIN_SIZE_TRAIN_SAMPLING"],
+        long_side=given["MAX_SIZE_TRAIN"],
+        crop=given["CROP"]["SIZE"][0] if given["CROP"]["ENABLED"] else None,
+    )
+
+
 @pytest.mark.parametrize("name", of_source("mmdet"))
 def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
     config = upstream(name)
@@ -94,8 +161,9 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
         "mask_convs": masks["num_convs"] if masks else 0,
         "mask_channels": masks["conv_out_channels"] if masks else 256,
         "num_stuff": 0,
-        "train_proposals": model["train_cfg"]["rpn_proposal"]["max_per_img"],
+        **mmdet_samples(model["train_cfg"], cascade),
     }
+    assert recipe["train"] == mmdet_training(config, model["backbone"]["depth"])
     long_side, short_side = config["test_pipeline"][1]["scale"]
     assert recipe["input"] == {
         "mean": tuple(statistics["mean"]),
@@ -161,7 +229,12 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
         "mask_channels": mask["CONV_DIM"],
         "num_stuff": model["SEM_SEG_HEAD"]["NUM_CLASSES"] if panoptic else 0,
         "train_proposals": model["RPN"]["POST_NMS_TOPK_TRAIN"],
+        "train_candidates": model["RPN"]["PRE_NMS_TOPK_TRAIN"],
+        "rpn_samples": model["RPN"]["BATCH_SIZE_PER_IMAGE"],
+        "roi_samples": model["ROI_HEADS"]["BATCH_SIZE_PER_IMAGE"],
+        "roi_low_quality": False,
     }
+    assert recipe["train"] == detectron2_training(config, net["DEPTH"], plain)
     assert recipe["input"] == {
         "mean": tuple(model["PIXEL_MEAN"]),
         "std": tuple(model["PIXEL_STD"]),

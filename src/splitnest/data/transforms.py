@@ -14,20 +14,26 @@ OFFICIAL_MARGIN = 32
 """The official crop is ``size / (size + 32)`` of the short side (``ECenterCrop`` of the ResNeSt repository)."""
 
 
-def prepare(image: NDArray[np.uint8], facts: ClassificationInput | DetectionInput, resize: bool = True) -> Tensor:
+def prepare(
+    image: NDArray[np.uint8],
+    facts: ClassificationInput | DetectionInput,
+    resize: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """Return one photograph as a network takes it, neither padded nor batched.
 
     Args:
         image: uint8 RGB ``[H, W, 3]``.
         facts: ``input`` of the network's recipe.
         resize: Crop and resize as the recipe says; False takes the pixels as they are.
+        dtype: Of the result, and of its arithmetic.
 
     Returns:
-        float32 ``[3, h, w]``.
+        ``[3, h, w]``.
     """
     if resize:
         image = crop_centre(image, facts) if isinstance(facts, ClassificationInput) else resize_whole(image, facts)
-    return normalise(image, facts)
+    return normalise(image, facts, dtype)
 
 
 def resize_whole(image: NDArray[np.uint8], facts: DetectionInput) -> NDArray[np.uint8]:
@@ -42,17 +48,18 @@ def crop_centre(image: NDArray[np.uint8], facts: ClassificationInput) -> NDArray
     return crop(image, facts)
 
 
-def normalise(image: NDArray[np.uint8], facts: Input) -> Tensor:
-    """Return the pixels, uint8 RGB ``[H, W, 3]``, as float32 ``[3, H, W]`` in the network's order of channels.
+def normalise(image: NDArray[np.uint8], facts: Input, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return the pixels, uint8 RGB ``[H, W, 3]``, as ``[3, H, W]`` in the network's order of channels.
 
-    They are divided by 255 where ``pixel_range`` is 1, then ``(pixel - mean) / std``, in float32, as torchvision,
-    mmdetection and detectron2 compute it.
+    They are divided by 255 where ``pixel_range`` is 1, then ``(pixel - mean) / std``, as torchvision, mmdetection and
+    detectron2 compute it. It is all done in ``dtype``: gradients of deep backbones in float64 show, in the second
+    digit, an input that was rounded to float32.
     """
     channels = image[..., ::-1] if facts.channels == "BGR" else image
-    pixels = torch.from_numpy(channels.transpose(2, 0, 1).astype(np.float32, order="C"))
+    pixels = torch.from_numpy(channels.transpose(2, 0, 1).copy(order="C")).to(dtype)
     if facts.pixel_range == 1:
         pixels /= 255
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (facts.mean, facts.std))
+    mean, std = (torch.tensor(values, dtype=dtype).view(3, 1, 1) for values in (facts.mean, facts.std))
     return pixels.sub_(mean).div_(std)
 
 

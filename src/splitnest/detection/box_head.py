@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.layers.conv import ConvNormAct
+from splitnest.layers.precision import at_least_float32
 
 POOLED = 7
 """Cells of a side of a region that a box head sees (FPN, section 5.2)."""
@@ -57,4 +58,4 @@ class BoxHead(nn.Module):
         hidden = self.convs(pooled).flatten(1)
         for fc in self.fcs:
             hidden = F.relu(fc(hidden), inplace=True)
-        return self.logits(hidden), self.deltas(hidden)
+        return at_least_float32(self.logits(hidden)), at_least_float32(self.deltas(hidden))

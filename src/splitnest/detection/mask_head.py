@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.layers.conv import ConvNormAct
+from splitnest.layers.precision import at_least_float32
 
 POOLED = 14
 """Cells of a side of a region that a mask head sees; its masks have twice as many."""
@@ -44,7 +45,7 @@ class MaskHead(nn.Module):
         """
         hidden = F.relu(self.upsample(self.convs(pooled)), inplace=True)
         weight, bias = self.logits.weight[labels, :, 0, 0], self.logits.bias
-        logits = torch.bmm(weight[:, None], hidden.flatten(2)).view(-1, *hidden.shape[-2:])
+        logits = at_least_float32(torch.bmm(weight[:, None], hidden.flatten(2))).view(-1, *hidden.shape[-2:])
         return logits if bias is None else logits + bias[labels, None, None]
 
 

@@ -43,11 +43,10 @@ class RoIPooler:
         from torchvision.ops import roi_align
 
         rois = torch.cat([torch.cat((b.new_full((len(b), 1), i), b), dim=1) for i, b in enumerate(boxes)])
-        finest = levels[ROI_LEVELS[0]]
         assigned = self.assign(rois[:, 1:])
-        pooled = finest.new_zeros(len(rois), finest.shape[1], output_size, output_size)
+        pooled = rois.new_zeros(len(rois), levels[ROI_LEVELS[0]].shape[1], output_size, output_size)
         for index, (name, stride) in enumerate(zip(ROI_LEVELS, ROI_STRIDES, strict=True)):
             chosen = (assigned == index).nonzero()[:, 0]
-            regions = roi_align(levels[name], rois[chosen].to(finest.dtype), output_size, 1 / stride, 0, aligned=True)
-            pooled.index_copy_(0, chosen, regions)
-        return pooled
+            maps = levels[name].to(rois.dtype)  # boxes, and so their regions, are never of half precision
+            pooled.index_copy_(0, chosen, roi_align(maps, rois[chosen], output_size, 1 / stride, 0, aligned=True))
+        return pooled.to(levels[ROI_LEVELS[0]].dtype)

@@ -26,6 +26,7 @@ from splitnest.recipe.schema import (
     Task,
     Weights,
 )
+from splitnest.recipe.training import DetectionTraining, Training
 
 __all__ = [
     "CLASS_TABLES",
@@ -42,6 +43,7 @@ __all__ = [
     "Data",
     "DetectionInput",
     "DetectionRecipe",
+    "DetectionTraining",
     "DetectorFacts",
     "Input",
     "Layout",
@@ -55,5 +57,6 @@ __all__ = [
     "SemanticInput",
     "SemanticRecipe",
     "Task",
+    "Training",
     "Weights",
 ]

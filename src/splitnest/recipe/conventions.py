@@ -25,6 +25,14 @@ class Conventions(Strict):
         mask_head_per_stage: A mask head for each cascade stage, averaged, in place of one.
         nms_at_photograph_scale: Models without masks divide their boxes by the scale before the last NMS, not after it.
         clip_to_photograph: Final boxes are clipped to the photograph, and empty ones dropped.
+        rpn_low_quality_iou: Least IoU at which the best anchors of an object are positive though under 0.7.
+        rpn_low_quality_reassigns: Such an anchor then belongs to that object, even if it overlaps another one more.
+        rpn_ignores_padding: Anchors centred outside of an image's own padded size take no part.
+        rpn_loss_over: RPN losses are divided by the anchors that were sampled, or by ``rpn_samples`` times images.
+        ground_truth_first: Ground truth as proposals comes first and is matched to itself; otherwise it comes last and
+            is matched as any proposal.
+        mask_target_min_side: Least side in pixels of a region when polygons are scaled to its mask.
+        rle_instances: Instances whose mask is an RLE: kept, or dropped by models with masks.
     """
 
     name: Literal["mmdet", "detectron2"]
@@ -38,6 +46,13 @@ class Conventions(Strict):
     mask_head_per_stage: bool
     nms_at_photograph_scale: bool
     clip_to_photograph: bool
+    rpn_low_quality_iou: float
+    rpn_low_quality_reassigns: bool
+    rpn_ignores_padding: bool
+    rpn_loss_over: Literal["sampled", "samples"]
+    ground_truth_first: bool
+    mask_target_min_side: float
+    rle_instances: Literal["kept", "dropped"]
 
 
 MMDET = Conventions(
@@ -52,6 +67,13 @@ MMDET = Conventions(
     mask_head_per_stage=True,
     nms_at_photograph_scale=True,
     clip_to_photograph=False,
+    rpn_low_quality_iou=0.3,
+    rpn_low_quality_reassigns=True,
+    rpn_ignores_padding=True,
+    rpn_loss_over="sampled",
+    ground_truth_first=True,
+    mask_target_min_side=1.0,
+    rle_instances="dropped",
 )
 """mmdetection 2.x and 3.x."""
 
@@ -71,6 +93,13 @@ DETECTRON2 = Conventions(
     mask_head_per_stage=False,
     nms_at_photograph_scale=False,
     clip_to_photograph=True,
+    rpn_low_quality_iou=0.0,
+    rpn_low_quality_reassigns=False,
+    rpn_ignores_padding=False,
+    rpn_loss_over="samples",
+    ground_truth_first=False,
+    mask_target_min_side=0.1,
+    rle_instances="kept",
 )
 """detectron2 and the official wrapper around it."""
 

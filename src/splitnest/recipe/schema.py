@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
 
 from splitnest.recipe.backbone import BackboneFacts, NormName
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.strict import Strict
+from splitnest.recipe.training import DetectionTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
@@ -113,6 +114,10 @@ class DetectorFacts(Strict):
         mask_channels: Their channels.
         num_stuff: Classes of the semantic branch of Panoptic FPN, "things" being the first; 0 for none.
         train_proposals: Proposals of an image that the RPN gives in training.
+        train_candidates: Anchors of a level and image that they are made of.
+        rpn_samples, roi_samples: Anchors and regions of an image that losses are taken of.
+        roi_low_quality: The best region of an object is positive even where a better object claims it (mmdetection's
+            rows with masks).
     """
 
     backbone: BackboneFacts
@@ -129,6 +134,10 @@ class DetectorFacts(Strict):
     mask_channels: PositiveInt = 256
     num_stuff: int = Field(0, ge=0)
     train_proposals: PositiveInt = 1000
+    train_candidates: PositiveInt = 2000
+    rpn_samples: PositiveInt = 256
+    roi_samples: PositiveInt = 512
+    roi_low_quality: bool = False
 
 
 class SegmentorFacts(Strict):
@@ -160,22 +169,60 @@ class PoseFacts(Strict):
     sigma: float = Field(2.0, gt=0)
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"holds {', '.join(map(repr, twice))} more than once")
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class SceneData(Strict):
+    """Drawn scenes in place of photographs.
+
+    Attributes:
+        train_count, val_count: Number of scenes.
+        height, width: Of a scene in pixels.
+        seed: Of the scenes for training; those for validation are drawn with the next one.
+    """
+
+    train_count: PositiveInt
+    val_count: PositiveInt
+    height: int = Field(240, ge=64)
+    width: int = Field(320, ge=64)
+    seed: int = Field(0, ge=0)
+
+
 class Data(Strict):
     """Where the data set of a recipe is.
 
     Attributes:
         root: Folder that the other paths are relative to; None until the user gives it.
         classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order.
+        format: Form of the boxes and masks of a detector. ``coco``: a JSON file. ``voc``: the annotations are a list of
+            names such as ``ImageSets/Main/test.txt``, the XML files are in ``Annotations``. ``yolo``: the annotations
+            are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
+            see ``scenes``; no paths.
         val_images, val_annotations: Folder of photographs, and annotation file or folder.
         train_images, train_annotations: The same for training.
+        scenes: How many scenes are drawn, for that format.
     """
 
     root: str | None = None
-    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
-    val_images: str
+    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | ClassNames
+    format: Literal["coco", "voc", "yolo", "scenes"] = "coco"
+    val_images: str | None = None
     val_annotations: str | None = None
     train_images: str | None = None
     train_annotations: str | None = None
+    scenes: SceneData | None = None
+
+    @model_validator(mode="after")
+    def _format_has_its_facts(self) -> Self:
+        if self.format == "scenes" and self.scenes is None:
+            raise ValueError("format scenes needs scenes.train_count and scenes.val_count, the numbers to draw")
+        return self
 
     @property
     def num_classes(self) -> int:
@@ -193,7 +240,7 @@ class Weights(Strict):
         mirrors: Other addresses of the same file, tried in order.
     """
 
-    url: str
+    url: str = Field(pattern=r"^https?://[^\s/]+/(\S*/)?[^/\s\\]*[^/\s\\.][^/\s\\]*$")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{8,64}$")
     layout: Layout
     mirrors: tuple[str, ...] = ()
@@ -203,12 +250,13 @@ class RecipeBase(Strict):
     """What recipes of all tasks share.
 
     Attributes:
-        name: Name of the model: ``<arch>_<backbone>..._<dataset>.<source>``, or the user's own.
+        name: Name of the model: ``<arch>_<backbone>..._<dataset>.<source>``, or the user's own. Files are named after
+            it, so a recipe of a stranger must not lead them into another folder.
         weights: Its published file, None for a recipe that has none.
         published: Metrics as published: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[^/\\]+$")
     weights: Weights | None = None
     published: dict[str, float] = Field(default_factory=dict)
     data: Data
@@ -233,6 +281,7 @@ class DetectionRecipe(RecipeBase):
     task: Literal["detection", "instance", "panoptic"]
     model: DetectorFacts
     input: DetectionInput
+    train: DetectionTraining | None = None
 
     @model_validator(mode="after")
     def _task_matches_model(self) -> Self:

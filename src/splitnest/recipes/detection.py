@@ -30,31 +30,72 @@ _PLAIN = {**_TRAINED, "radix": 0, "stem": "7x7", "avg_down": False, "avd": False
 _R50 = {**_PLAIN, "depth": 50}
 _R101 = {**_PLAIN, "depth": 101}
 _DCN = {"dcn_stages": (3, 4, 5)}
+_S50_DCN = {**_S50, **_DCN}
+_S200_DCN = {**_S200, **_DCN}
+
+_ANY_SIDE = {"short_sides": (640, 800), "short_side_sampling": "range"}
+_SIX_SIDES = {"short_sides": (640, 672, 704, 736, 768, 800), "short_side_sampling": "choice"}
+_MMDET_1X = {
+    "unit": "epoch",
+    "length": 12,
+    "milestones": (8, 11),
+    "learning_rate": 0.02,
+    "warmup_steps": 500,
+    "evaluate_every": 1,
+    "save_every": 1,
+    "min_image_side": 32,
+    "min_box_side": 1,
+}
+_D2_1X = {
+    "unit": "iteration",
+    "length": 90_000,
+    "milestones": (60_000, 80_000),
+    "learning_rate": 0.02,
+    "decay_norms": False,
+    "warmup_steps": 1000,
+    "precise_bn_steps": 200,
+    "save_every": 5000,
+}
+_D2_3X = {**_D2_1X, "length": 270_000, "milestones": (240_000, 255_000), "long_side": 1440}
+_TRICKS = {**_D2_3X, "short_sides": (640, 864), "short_side_sampling": "range", "crop": 0.9}
+_PANOPTIC_3X = {**_D2_3X, "short_sides": (400, 1000), "short_side_sampling": "range"}
 
 _FASTER: dict[str, Any] = {}
 _MASK = {"mask_convs": 4, "mask_norm": "sync_bn"}
+_MASK_MMDET = {**_MASK, "roi_low_quality": True}
 _CASCADE = {"cascade": True, "train_proposals": 2000}
 _CASCADE_MASK = {**_CASCADE, **_MASK}
 _CASCADE_MASK8 = {**_CASCADE_MASK, "mask_convs": 8}
 _PANOPTIC = {**_CASCADE, "mask_convs": 4, "num_stuff": 54}
 
 _MMDET = {
+    "train": _MMDET_1X,
     "input": {**_RESNEST_RGB, "resize": "opencv"},
     "model": {"conventions": "mmdet", "fpn_norm": None, "box_norm": "sync_bn"},
 }
 _D2 = {
+    "train": _D2_1X,
     "input": {**_RESNEST_RGB, "resize": "pillow"},
     "model": {"conventions": "detectron2", "fpn_norm": "sync_bn", "box_norm": "sync_bn"},
 }
 _D2_MSRA = {**_D2, "input": {**_MSRA_BGR, "resize": "pillow"}}
 
 
-def _row(task: str, origin: dict[str, Any], backbone: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
+def _row(
+    task: str,
+    origin: dict[str, Any],
+    backbone: dict[str, Any],
+    heads: dict[str, Any],
+    train: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    sides = _ANY_SIDE if task == "detection" else _SIX_SIDES
+    start = f"resnest{backbone['depth']}_imagenet.official" if backbone.get("radix", 2) else None
     return {
         "task": task,
         "data": _COCO_PANOPTIC if task == "panoptic" else _COCO,
         "input": origin["input"],
         "model": {**origin["model"], **heads, "backbone": backbone},
+        "train": {**origin["train"], **sides, **(train or {}), "start": start},
     }
 
 
@@ -66,15 +107,15 @@ ROWS: dict[str, dict[str, Any]] = {
     "faster_rcnn_resnet50_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R50, _FASTER),
     "faster_rcnn_resnet101_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R101, _FASTER),
     "faster_rcnn_resnest50_fpn_1x_coco.detectron2": _row("detection", _D2, _S50, _FASTER),
-    "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2": _row("detection", _D2, {**_S50, **_DCN}, _FASTER),
+    "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2": _row("detection", _D2, _S50_DCN, _FASTER),
     "faster_rcnn_resnest101_fpn_1x_coco.detectron2": _row("detection", _D2, _S101, _FASTER),
     "cascade_rcnn_resnet50_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R50, _CASCADE),
     "cascade_rcnn_resnet101_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R101, _CASCADE),
     "cascade_rcnn_resnest50_fpn_1x_coco.detectron2": _row("detection", _D2, _S50, _CASCADE),
     "cascade_rcnn_resnest101_fpn_1x_coco.detectron2": _row("detection", _D2, _S101, _CASCADE),
     "cascade_rcnn_resnest200_fpn_1x_coco.detectron2": _row("detection", _D2, _S200, _CASCADE),
-    "mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _MASK),
-    "mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _MASK),
+    "mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _MASK_MMDET),
+    "mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _MASK_MMDET),
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _CASCADE_MASK),
     "cascade_mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _CASCADE_MASK),
     "mask_rcnn_resnet50_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R50, _MASK),
@@ -85,8 +126,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "cascade_mask_rcnn_resnet101_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R101, _CASCADE_MASK),
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2": _row("instance", _D2, _S50, _CASCADE_MASK),
     "cascade_mask_rcnn_resnest101_fpn_1x_coco.detectron2": _row("instance", _D2, _S101, _CASCADE_MASK),
-    "cascade_mask_rcnn_resnest200_fpn_3x_coco.detectron2": _row("instance", _D2, _S200, _CASCADE_MASK8),
-    "cascade_mask_rcnn_resnest200_dcn_fpn_3x_coco.detectron2": _row("instance", _D2, {**_S200, **_DCN}, _CASCADE_MASK8),
-    "panoptic_fpn_resnest200_3x_coco.detectron2": _row("panoptic", _D2, _S200, _PANOPTIC),
+    "cascade_mask_rcnn_resnest200_fpn_3x_coco.detectron2": _row("instance", _D2, _S200, _CASCADE_MASK8, _TRICKS),
+    "cascade_mask_rcnn_resnest200_dcn_fpn_3x_coco.detectron2": _row(
+        "instance", _D2, _S200_DCN, _CASCADE_MASK8, _TRICKS
+    ),
+    "panoptic_fpn_resnest200_3x_coco.detectron2": _row("panoptic", _D2, _S200, _PANOPTIC, _PANOPTIC_3X),
 }
 """Name -> what the recipe is made of, not yet validated."""

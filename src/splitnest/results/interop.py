@@ -1,5 +1,6 @@
 """The forms of boxes and masks that COCO files and the supervision package use."""
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +41,17 @@ def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
     from hotcoco.mask import decode
 
     return np.ascontiguousarray(decode(rle).astype(bool))
+
+
+def polygons_to_mask(polygons: Sequence[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
+    """Rasterise polygons, x and y in turn, by COCO's rule to their union, bool [H, W]; none give an empty mask."""
+    from hotcoco.mask import decode, fr_py_objects, merge
+
+    height, width = size_hw
+    if not polygons:
+        return np.zeros(size_hw, dtype=bool)
+    rles = fr_py_objects([polygon.tolist() for polygon in polygons], height, width)
+    return np.ascontiguousarray(decode(merge(rles)).astype(bool))
 
 
 def import_supervision() -> ModuleType:

@@ -1,0 +1,96 @@
+"""How a model is trained: optimizer, schedule, augmentation."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from splitnest.recipe.strict import Strict
+
+
+class Training(Strict):
+    """What training of every task shares.
+
+    Attributes:
+        batch_size: Images of a step, over all processes and accumulated parts.
+        accumulate: Parts that a step's batch is split into, one after the other.
+        unit: Clock of ``length``, ``milestones``, ``evaluate_every`` and ``save_every``.
+        length: Of the training.
+        optimizer: SGD with momentum, or AdamW.
+        learning_rate: After the warm-up.
+        momentum: Of SGD.
+        weight_decay: L2 penalty (SGD), or decoupled (AdamW).
+        decay_norms: Normalisation layers decay too.
+        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 at the end.
+        milestones, gamma: Of ``multi_step``.
+        warmup_steps, warmup_factor: The rate rises linearly from ``warmup_factor`` times itself over the first steps.
+        clip_norm: Largest norm of all gradients together; None does not clip.
+        precision: Type of the forward pass; gradients and weights stay float32.
+        ema_decay: Decay of a moving average of the weights, which is then what is evaluated and used; None for none.
+        precise_bn_steps: Batches over which the statistics of batch normalisation are averaged anew before evaluation.
+        evaluate_every: Time between evaluations; 0 for the end alone.
+        save_every: Time between checkpoints, besides one after each evaluation; 0 for no others.
+        start: What the weights start from: the name of a published model, or a checkpoint of any layout. All of it is
+            taken where it is of the same network, else its backbone. None for random weights.
+        seed: Of weights, order, augmentation and sampling.
+        workers: Processes that read images; 0 reads in the training process.
+    """
+
+    batch_size: PositiveInt = 16
+    accumulate: PositiveInt = 1
+    unit: Literal["epoch", "iteration"] = "epoch"
+    length: PositiveInt
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: PositiveFloat
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    decay_norms: bool = True
+    schedule: Literal["multi_step", "cosine"] = "multi_step"
+    milestones: tuple[PositiveInt, ...] = ()
+    gamma: float = Field(0.1, gt=0, le=1)
+    warmup_steps: int = Field(0, ge=0)
+    warmup_factor: float = Field(0.001, gt=0, le=1)
+    clip_norm: PositiveFloat | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    precise_bn_steps: int = Field(0, ge=0)
+    evaluate_every: int = Field(0, ge=0)
+    save_every: int = Field(0, ge=0)
+    start: str | None = None
+    seed: int = Field(0, ge=0, lt=2**32)
+    workers: int = Field(2, ge=0)
+
+    @model_validator(mode="after")
+    def _parts_divide(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} does not divide into {self.accumulate} accumulated parts")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones {self.milestones} do not rise")
+        return self
+
+
+class DetectionTraining(Training):
+    """Training of a detector.
+
+    Attributes:
+        short_sides: Short sides in pixels that an image is resized to.
+        short_side_sampling: One of ``short_sides``, or any whole number between the first and the last.
+        long_side: Limit of the long side in pixels.
+        flip: Probability of a mirror image.
+        crop: Least share of each side that a crop keeps, around a random instance, before the resize; None for none.
+        color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
+        min_image_side: Photographs with a shorter side are left out.
+        min_box_side: Boxes with a shorter side, without area or outside of the image are left out.
+        empty_images: Photographs without ground truth take part.
+        group_by_aspect: The images of a batch are all wider than high, or all not.
+    """
+
+    short_sides: tuple[PositiveInt, ...] = Field(min_length=1)
+    short_side_sampling: Literal["choice", "range"] = "choice"
+    long_side: PositiveInt = 1333
+    flip: float = Field(0.5, ge=0, le=1)
+    crop: float | None = Field(None, gt=0, le=1)
+    color_jitter: float = Field(0.0, ge=0, le=1)
+    min_image_side: int = Field(0, ge=0)
+    min_box_side: float = Field(0.0, ge=0)
+    empty_images: bool = False
+    group_by_aspect: bool = True

@@ -1,0 +1,142 @@
+"""Matching, sampling and the losses of a detector."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitnest.batch import Instances
+from splitnest.detection.box_head import BoxHead
+from splitnest.detection.boxes import DeltaCoder
+from splitnest.detection.matching import IGNORED, NEGATIVE, Matcher, sample
+from splitnest.detection.roi_loss import Regions, RegionSampler, box_losses, mask_targets, nothing
+from splitnest.detection.rpn import LevelPredictions
+from splitnest.detection.rpn_loss import RPNLoss
+
+CODER = DeltaCoder(clamp_shrinkage=True)
+NO_OBJECTS = Instances(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
+
+
+def test_without_objects_everything_is_background() -> None:
+    assert Matcher(0.7, 0.3, 0.0)(torch.zeros(0, 3)).tolist() == [NEGATIVE] * 3
+    assert Matcher(0.7, 0.3, 0.0)(torch.zeros(2, 0)).tolist() == []
+
+
+IOU = torch.tensor(
+    [
+        [0.80, 0.20, 0.50, 0.00, 0.71],
+        [0.75, 0.10, 0.10, 0.00, 0.72],
+        [0.00, 0.25, 0.00, 0.00, 0.00],
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("low_quality", "reassigns", "expected"),
+    [
+        (None, False, [0, NEGATIVE, IGNORED, NEGATIVE, 1]),
+        (0.3, True, [1, NEGATIVE, IGNORED, NEGATIVE, 1]),  # mmdetection: object 1 claims region 0, object 2 is too poor
+        (0.0, False, [0, 2, IGNORED, NEGATIVE, 1]),  # detectron2: region 1 is positive, region 0 stays with object 0
+    ],
+)
+def test_low_quality_matches_by_convention(low_quality: float | None, reassigns: bool, expected: list[int]) -> None:
+    assert Matcher(0.7, 0.3, low_quality, reassigns=reassigns)(IOU).tolist() == expected
+
+
+def test_of_several_claims_the_last_counts() -> None:
+    iou = torch.tensor([[0.5, 0.1], [0.5, 0.1]])
+    assert Matcher(0.7, 0.3, 0.3, reassigns=True)(iou).tolist() == [1, NEGATIVE]
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 32), st.floats(0, 1))
+def test_sampling_keeps_its_bounds(num_positive: int, num_negative: int, num: int, share: float) -> None:
+    matched = torch.tensor([0] * num_positive + [NEGATIVE] * num_negative + [IGNORED] * 5, dtype=torch.long)
+    positives, negatives = sample(matched, num, share)
+    assert len(positives) == min(num_positive, int(num * share))
+    assert len(negatives) == min(num_negative, num - len(positives))
+    assert (matched[positives] >= 0).all()
+    assert (matched[negatives] == NEGATIVE).all()
+    assert len({*positives.tolist(), *negatives.tolist()}) == len(positives) + len(negatives)
+
+
+def rpn_loss(over: str, padding_divisor: int | None = None) -> RPNLoss:
+    return RPNLoss(CODER, Matcher(0.7, 0.3), num_samples=4, padding_divisor=padding_divisor, over=over)
+
+
+ANCHORS = torch.tensor([[0.0, 0.0, 16.0, 16.0], [32.0, 32.0, 48.0, 48.0], [92.0, 0.0, 108.0, 16.0]])
+
+
+def predictions(num_images: int) -> list[LevelPredictions]:
+    zeros = torch.zeros(num_images, 3, requires_grad=True)
+    return [LevelPredictions(zeros, torch.zeros(num_images, 3, 4, requires_grad=True), ANCHORS)]
+
+
+@pytest.mark.parametrize(("over", "divisor"), [("sampled", (1 + 2) + (1 + 3)), ("samples", 2 * 4)])
+def test_rpn_loss_worked_by_hand(over: str, divisor: int) -> None:
+    """Logits of 0 cost log 2 each; the object is the first anchor moved by 1.6 pixels, a tenth of its side."""
+    objects = Instances(torch.tensor([[1.6, 0.0, 17.6, 16.0]]), torch.tensor([0]))
+    losses = rpn_loss(over)(predictions(2), [(64, 128), (64, 128)], [objects, NO_OBJECTS])
+    assert losses["loss_rpn_cls"].item() == pytest.approx(6 * np.log(2) / divisor, rel=1e-6)
+    assert losses["loss_rpn_box"].item() == pytest.approx(0.1 / divisor, rel=1e-5)
+
+
+def test_anchors_over_padding_take_no_part_by_convention() -> None:
+    """The third anchor is centred on x = 100: outside of 90 pixels padded to 96, inside of 128."""
+    counts = []
+    for divisor, width in ((None, 90), (32, 90), (32, 100)):
+        loss = rpn_loss("samples", divisor)(predictions(1), [(64, width)], [NO_OBJECTS])["loss_rpn_cls"]
+        counts.append(round(loss.item() * 4 / np.log(2)))
+    assert counts == [3, 2, 3]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ground_truth_is_a_proposal(first: bool) -> None:
+    objects = Instances(torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0]]), torch.tensor([3, 4]))
+    sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=100, ground_truth_first=first)
+    regions = sampler(torch.tensor([[0.0, 0.0, 10.0, 9.0], [50.0, 50.0, 60.0, 60.0]]), objects)
+    # Two objects with one box: matched to itself, or, as any proposal, to the first of the two.
+    assert regions.objects.tolist() == ([0, 1, 0] if first else [0, 0, 0])
+    assert len(regions.boxes) == 4
+    assert regions.boxes[3].tolist() == [50, 50, 60, 60]
+
+
+def test_no_proposals_and_no_objects() -> None:
+    for first in (True, False):
+        sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=8, ground_truth_first=first)
+        regions = sampler(torch.zeros(0, 4), NO_OBJECTS)
+        assert regions.boxes.shape == (0, 4)
+        assert regions.objects.shape == (0,)
+
+
+def test_box_losses_worked_by_hand() -> None:
+    objects = Instances(torch.tensor([[1.0, 0.0, 11.0, 10.0]]), torch.tensor([1]))
+    regions = Regions(torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 9.0, 9.0]]), torch.tensor([0]))
+    deltas = torch.zeros(2, 8)
+    deltas[0, 4] = 0.25  # the label's own delta is off by 0.25 - 0.1; that of the other class does not count
+    deltas[0, 0] = 9.0
+    losses = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER)
+    assert losses["loss_cls"].item() == pytest.approx(np.log(3), rel=1e-6)
+    assert losses["loss_box"].item() == pytest.approx(0.15 / 2, rel=1e-5)
+    agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], [regions], [objects], CODER)
+    assert torch.equal(agnostic["loss_box"], losses["loss_box"])
+
+
+def test_mask_targets_of_polygons_and_of_masks() -> None:
+    """The left half of a region, as a polygon and as a mask."""
+    polygon = [np.array([10.0, 0.0, 20.0, 0.0, 20.0, 20.0, 10.0, 20.0])]
+    mask = torch.zeros(40, 40, dtype=torch.bool)
+    mask[:20, 10:20] = True
+    boxes = torch.tensor([[10.0, 0.0, 30.0, 20.0], [10.0, 0.0, 30.0, 20.0]])
+    targets = mask_targets([polygon, mask], boxes, 28, 0.1)
+    assert targets.shape == (2, 28, 28)
+    assert (targets[1, :, :14] == 1).all()
+    assert (targets[1, :, 14:] == 0).all()
+    assert (targets[0] != targets[1]).float().mean() < 0.05  # COCO's rule may take one more column
+    assert mask_targets([], torch.zeros(0, 4), 28, 0.1).shape == (0, 28, 28)
+
+
+def test_nothing_reaches_every_parameter() -> None:
+    head = BoxHead(4, 3, channels=8, features=8)
+    nothing(head).backward()
+    assert all(p.grad is not None and (p.grad == 0).all() for p in head.parameters())
