@@ -13,6 +13,7 @@ from splitnest.data.categories import Categories, from_ids
 from splitnest.data.coco_file import CocoFile, Segmentation, Segmentations, read_coco
 from splitnest.data.images import read_image
 from splitnest.errors import DataError
+from splitnest.results.interop import xywh_to_xyxy
 
 OVERHANG = 1.0
 """Pixels by which a box may pass the border unreported: annotators' boxes are rounded, COCO's own included."""
@@ -65,12 +66,13 @@ class Sample:
 
 
 class CocoDetection:
-    """Photographs of a folder with the annotations of a COCO file.
+    """Photographs with annotations in COCO's terms.
 
     Args:
-        images_dir: Folder that the file names are relative to.
+        images_dir: Folder that the file names are relative to; None where a subclass has the pixels.
         annotation_file: COCO JSON, checked when it is read.
         classes: Classes of the model; None takes those of the file.
+        file: What ``annotation_file`` holds, where it has another form than COCO's.
 
     Attributes:
         file: The annotations as flat arrays.
@@ -81,12 +83,18 @@ class CocoDetection:
         DataError: See ``read_coco``; or the folder does not exist, or the file's classes are not those of the model.
     """
 
-    def __init__(self, images_dir: str | Path, annotation_file: str | Path, classes: Categories | None = None) -> None:
-        self.images_dir = Path(images_dir)
+    def __init__(
+        self,
+        images_dir: str | Path | None,
+        annotation_file: str | Path,
+        classes: Categories | None = None,
+        file: CocoFile | None = None,
+    ) -> None:
         self.annotation_file = Path(annotation_file)
+        self.images_dir = Path() if images_dir is None else Path(images_dir)
         if not self.images_dir.is_dir():
             raise DataError(f"{images_dir} is not a folder. Give the folder of the photographs.")
-        self.file: CocoFile = read_coco(annotation_file)
+        self.file: CocoFile = read_coco(annotation_file) if file is None else file
         self.categories = from_ids(self.file.categories)
         if classes is not None:
             self.categories = _match(self.categories, classes, self.annotation_file)
@@ -100,7 +108,7 @@ class CocoDetection:
         return len(self.file.image_ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one photograph.
+        """Read one photograph with its annotations.
 
         Raises:
             IndexError: There is no such index.
@@ -108,19 +116,37 @@ class CocoDetection:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} of {len(self)} photographs")
-        rows = self._rows[self._row_ends[index - 1] if index else 0 : self._row_ends[index]]
-        boxes = self.file.boxes_xywh[rows]
-        boxes[:, 2:] += boxes[:, :2]
+        rows = self.rows(index)
         return Sample(
-            image=self._read(index),
+            image=self.read(index),
             image_id=int(self.file.image_ids[index]),
             file_name=self.file.file_names[index],
-            boxes=boxes.astype(np.float32),
+            boxes=xywh_to_xyxy(self.file.boxes_xywh[rows]).astype(np.float32),
             labels=self._labels[rows],
             iscrowd=self.file.iscrowd[rows],
             areas=self.file.areas[rows],
             segmentations=ImageSegmentations(self.file.segmentations, rows),
         )
+
+    def rows(self, index: int) -> NDArray[np.int64]:
+        """Return which annotations of ``file`` are those of one photograph, in the order of its sample."""
+        return self._rows[self._row_ends[index - 1] if index else 0 : self._row_ends[index]]
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Read the pixels of one photograph, uint8 RGB ``[H, W, 3]``.
+
+        Raises:
+            DataError: It cannot be read, or has not the size that the annotation file states.
+        """
+        path = self.images_dir / self.file.file_names[index]
+        image = read_image(path)
+        height, width = self.file.sizes_hw[index].tolist()
+        if image.shape[:2] != (height, width):
+            raise DataError(
+                f"{path} is {image.shape[1]} x {image.shape[0]} pixels upright, but {self.annotation_file} says "
+                f"{width} x {height}. The annotations are of another picture, or of this one before it was turned."
+            )
+        return image
 
     @property
     def image_ids(self) -> list[int]:
@@ -133,41 +159,34 @@ class CocoDetection:
         return self.file.has_annotations
 
     @cached_property
-    def problems(self) -> list[str]:
-        """What is odd about annotations that are used all the same, one line each."""
-        file, names = self.file, self.file.file_names
+    def oddities(self) -> dict[str, NDArray[np.int64]]:
+        """What is odd about annotations that are used all the same -> which of ``file`` are so."""
+        file = self.file
         left, top, width, height = file.boxes_xywh.T
         image_height, image_width = file.sizes_hw[file.image_index].T
         outside = (left < -OVERHANG) | (top < -OVERHANG)
         outside |= (left + width > image_width + OVERHANG) | (top + height > image_height + OVERHANG)
-        lengths = np.diff(file.segmentations.polygon_ends, prepend=0)
-        polygons = np.flatnonzero((lengths < 6) | (lengths % 2 == 1))
-        short = np.unique(np.searchsorted(file.segmentations.annotation_ends, polygons, side="right"))
-        found = [
-            ("its box has no area", np.flatnonzero((width <= 0) | (height <= 0))),
-            ("its box passes the border of the image", np.flatnonzero(outside)),
-            ("a polygon has fewer than three points, or half a point", short),
-        ]
-        return [
-            f"annotation {file.ids[row]} of {names[file.image_index[row]]}: {what}"
-            for what, rows in found
-            for row in rows.tolist()
-        ]
+        outlines = file.segmentations
+        return {
+            "its box has no area": np.flatnonzero((width <= 0) | (height <= 0)),
+            "its box passes the border of the image": np.flatnonzero(outside),
+            "a polygon has fewer than three points, or half a point": np.flatnonzero(
+                outlines.num_sound_polygons() < outlines.num_polygons()
+            ),
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """The oddities, one line each."""
+        return [f"{self.cite(row)}: {what}" for what, rows in self.oddities.items() for row in rows.tolist()]
+
+    def cite(self, row: int) -> str:
+        """Return what one annotation of ``file`` is called in messages."""
+        return f"annotation {self.file.ids[row]} of {self.file.file_names[self.file.image_index[row]]}"
 
     def check_files(self) -> list[str]:
         """List the file names of photographs that are not in the folder."""
         return [name for name in self.file.file_names if not (self.images_dir / name).is_file()]
-
-    def _read(self, index: int) -> NDArray[np.uint8]:
-        path = self.images_dir / self.file.file_names[index]
-        image = read_image(path)
-        height, width = self.file.sizes_hw[index].tolist()
-        if image.shape[:2] != (height, width):
-            raise DataError(
-                f"{path} is {image.shape[1]} x {image.shape[0]} pixels upright, but {self.annotation_file} says "
-                f"{width} x {height}. The annotations are of another picture, or of this one before it was turned."
-            )
-        return image
 
 
 def _match(found: Categories, classes: Categories, path: Path) -> Categories:

@@ -6,7 +6,7 @@ I images, N annotations, P polygons.
 import json
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,15 @@ _T = TypeVar("_T")
 
 Segmentation = list[NDArray[np.float64]] | dict[str, Any]
 """Polygons, each flat ``[x, y, x, y, ...]`` in pixels; or compressed RLE, ``{"size": [H, W], "counts": str}``."""
+
+
+SHORTEST_POLYGON = 6
+"""Numbers of a triangle."""
+
+
+def sound(polygons: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Return the polygons with three points or more, and no half ones."""
+    return [polygon for polygon in polygons if len(polygon) >= SHORTEST_POLYGON and len(polygon) % 2 == 0]
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,21 @@ class Segmentations:
             return {"size": self.rle_sizes[row].tolist(), "counts": counts.tobytes().decode("ascii")}
         polygons = range(len(self.polygon_ends))[_span(self.annotation_ends, row)]
         return [self.coordinates[_span(self.polygon_ends, polygon)] for polygon in polygons]
+
+    def is_rle(self) -> NDArray[np.bool_]:
+        """Whether each annotation is an RLE, [N]."""
+        return np.diff(self.rle_ends, prepend=0) > 0
+
+    def num_polygons(self) -> NDArray[np.int64]:
+        """Number of polygons of each annotation, [N]."""
+        return np.diff(self.annotation_ends, prepend=0)
+
+    def num_sound_polygons(self) -> NDArray[np.int64]:
+        """Number of those with three points or more, and no half ones, [N]."""
+        lengths = np.diff(self.polygon_ends, prepend=0)
+        sound = np.flatnonzero((lengths >= SHORTEST_POLYGON) & (lengths % 2 == 0))
+        owners = np.searchsorted(self.annotation_ends, sound, side="right")
+        return np.bincount(owners, minlength=len(self.annotation_ends))
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,26 @@ def read_coco(path: str | Path) -> CocoFile:
     _check_unique(path, "category", np.array([id_ for id_, _ in categories], np.int64))
     _check_unique(path, "annotation", np.asarray(columns.ids))
     return _build(path, images, sorted(categories), columns, has_annotations="annotations" in content)
+
+
+def build_coco(
+    origin: str | Path,
+    images: list[tuple[int, str, int, int]],
+    categories: Iterable[tuple[int, str]],
+    annotations: Iterable[dict[str, Any]],
+) -> CocoFile:
+    """Return sound annotations of another form as those of a COCO file.
+
+    Args:
+        origin: Where they are from, for messages.
+        images: (id, file name, height, width) of each.
+        categories: (id, name) of each.
+        annotations: Objects as in a COCO file, without ids, which are given from 1.
+    """
+    columns = _Columns()
+    for id_, annotation in enumerate(annotations, start=1):
+        columns.append({"id": id_, **annotation})
+    return _build(origin, images, sorted(categories), columns, has_annotations=True)
 
 
 def _build(

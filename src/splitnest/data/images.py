@@ -104,6 +104,36 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
 
 
+def open_header(file: BinaryIO, name: str) -> Image.Image:
+    """Return an image whose pixels are not read yet; it is to be closed.
+
+    Raises:
+        DataError: It is damaged, no image, or over ``MAX_PIXELS``.
+    """
+    # Pillow warns at its own limit and refuses at twice of it; ours, checked before a pixel is decoded, replaces it.
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except Exception as error:  # what Pillow raises on a damaged file has no common base
+        raise _damaged(name, error) from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise DataError(
+            f"{name} has {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million. "
+            f"Scale it down or cut it."
+        )
+    return image
+
+
+def orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation, 1 to 8; None where there is none (loading a TIFF applies it and takes it away)."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and the pixels are sound
+        return None
+
+
 def _expand_path(source: str | Path) -> list[Source]:
     if _is_url(source) or os.path.isfile(source):
         return [source]
@@ -146,21 +176,13 @@ def _download(url: str) -> bytes:
 
 
 def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
-    # Pillow warns at its own limit and refuses at twice of it; ours, checked before a pixel is decoded, replaces it.
-    if Image.MAX_IMAGE_PIXELS is not None:
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
-    try:
-        with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{name} has {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million. "
-                    f"Scale it down or cut it."
-                )
+    with open_header(file, name) as image:
+        try:
             return _pixels(image, name)
-    except DataError:
-        raise
-    except Exception as error:  # what Pillow raises on a damaged file has no common base
-        raise _damaged(name, error) from error
+        except DataError:
+            raise
+        except Exception as error:  # a mode that Pillow does not convert, for example
+            raise _damaged(name, error) from error
 
 
 def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
@@ -168,7 +190,7 @@ def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
         image.load()
     except Exception as error:
         raise _damaged(name, error) from error
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(orientation(image))
     if turn is not None:
         image = image.transpose(turn)
     if image.mode.startswith("I"):
@@ -178,14 +200,6 @@ def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # on the direct way Pillow warns
     return np.array(image.convert("RGB"))
-
-
-def _orientation(image: Image.Image) -> int | None:
-    """Return the EXIF orientation, 1 to 8, of a loaded image (loading a TIFF applies it and takes it away)."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a damaged EXIF block says nothing of the orientation, and the pixels are sound
-        return None
 
 
 def _from_16_bit(grey: NDArray[np.integer], name: str) -> NDArray[np.uint8]:

@@ -4,9 +4,7 @@ T IoU thresholds, R recall points, K classes, A ranges of area, M limits of dete
 """
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -18,6 +16,7 @@ from splitnest.data.categories import from_ids
 from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_file import CocoFile, read_coco
 from splitnest.errors import DataError
+from splitnest.files import replacing
 from splitnest.results.interop import mask_to_rle, xyxy_to_xywh
 
 IouType = Literal["bbox", "segm"]
@@ -134,14 +133,11 @@ class CocoEvaluator:
     def write(self, path: str | Path) -> None:
         """Write the detections as a COCO results file, which can be handed in to the evaluation server."""
         path = Path(path)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self.results()), encoding="utf-8")
-            os.replace(part, path)
+            with replacing(path) as file:
+                file.write(json.dumps(self.results()).encode())
         except OSError as error:
-            with suppress(OSError):
-                part.unlink()
             raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error
 
     def compute(self) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 from splitnest.data.categories import Categories
 from splitnest.data.scenes.classes import CATEGORIES, PERSON, THINGS
 from splitnest.data.scenes.scene import Scene
+from splitnest.files import replacing
 
 
 def write_coco(scenes: Iterable[Scene], folder: Path, split: str) -> None:
@@ -108,8 +108,6 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        file.write(data)

@@ -1,0 +1,167 @@
+"""Looking a data set over before a training: what is in it, what is odd, and what would stop the training."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.coco import CocoDetection
+from splitnest.errors import DataError
+from splitnest.progress import track
+
+SMALL, LARGE = 32**2, 96**2
+"""Areas in square pixels between which an object is of medium size (pycocotools ``Params``)."""
+
+MAX_EXAMPLES = 5
+"""Cases of an oddity, and faults, that are printed; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How often a class occurs.
+
+    Attributes:
+        name: Of the class.
+        objects: Its annotations without crowd regions.
+        photographs: Those with one or more of them.
+    """
+
+    name: str
+    objects: int
+    photographs: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``check`` found.
+
+    Attributes:
+        source: The annotation file.
+        photographs: All that it lists.
+        empty_photographs: Those without an object.
+        objects: Annotations without crowd regions.
+        crowd_regions: Annotations of many objects, or of difficult ones (VOC).
+        sizes: ``small``, ``medium`` and ``large`` -> objects of such an area, as COCO's metrics tell them apart.
+        classes: One for each class of the model.
+        oddities: What is odd -> a line for each case. A training goes on in spite of it.
+        faults: What would stop a training, a line each.
+    """
+
+    source: str
+    photographs: int
+    empty_photographs: int
+    objects: int
+    crowd_regions: int
+    sizes: dict[str, int]
+    classes: tuple[ClassCount, ...]
+    oddities: dict[str, tuple[str, ...]]
+    faults: tuple[str, ...]
+
+    def raise_faults(self) -> None:
+        """Raise what would stop a training, if there is anything.
+
+        Raises:
+            DataError: Its message is the first fault, and how many there are.
+        """
+        if self.faults:
+            more = len(self.faults) - 1
+            raise DataError(self.faults[0] + (f" There are {more} more faults." if more else ""))
+
+
+def check(dataset: CocoDetection) -> Report:
+    """Look over the annotations and read every photograph."""
+    file = dataset.file
+    is_object = ~file.iscrowd
+    areas = file.areas[is_object]
+    return Report(
+        source=str(dataset.annotation_file),
+        photographs=len(dataset),
+        empty_photographs=len(dataset) - len(np.unique(file.image_index[is_object])),
+        objects=int(is_object.sum()),
+        crowd_regions=int(file.iscrowd.sum()),
+        sizes={
+            "small": int((areas < SMALL).sum()),
+            "medium": int(((areas >= SMALL) & (areas <= LARGE)).sum()),
+            "large": int((areas > LARGE).sum()),
+        },
+        classes=tuple(_count_classes(dataset, is_object)),
+        oddities=_oddities(dataset),
+        faults=tuple(_faults(dataset)),
+    )
+
+
+def print_report(report: Report, title: str) -> None:
+    """Print a report as tables, oddities and faults below them."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    facts = Table(show_header=False, box=None, pad_edge=False, title=escape(title), title_justify="left")
+    facts.add_row("annotations", escape(report.source))
+    facts.add_row("photographs", f"{report.photographs}, {report.empty_photographs} without an object")
+    facts.add_row("objects", f"{report.objects}, besides {report.crowd_regions} crowd or difficult regions")
+    facts.add_row("areas", ", ".join(f"{count} {size}" for size, count in report.sizes.items()))
+    classes = Table("class", "objects", "photographs")
+    for row in report.classes:
+        classes.add_row(escape(row.name), str(row.objects), str(row.photographs))
+    console = Console(soft_wrap=True)
+    console.print(facts)
+    console.print(classes)
+    for what, lines in report.oddities.items():
+        console.print(f"[yellow]note:[/] {escape(what)}: {escape(_some(lines))}")
+    if report.faults:
+        console.print(f"[red]fault:[/] {escape(_some(report.faults))}")
+
+
+def _some(lines: tuple[str, ...]) -> str:
+    shown = "\n  ".join(lines[:MAX_EXAMPLES])
+    more = f"\n  and {len(lines) - MAX_EXAMPLES} more" if len(lines) > MAX_EXAMPLES else ""
+    return f"{len(lines)}\n  {shown}{more}"
+
+
+def _count_classes(dataset: CocoDetection, is_object: NDArray[np.bool_]) -> Iterator[ClassCount]:
+    file = dataset.file
+    ids = np.array([id_ for id_, _ in file.categories], np.int64)[file.category_index]
+    for category in dataset.categories:
+        of_class = is_object & (ids == category.id)
+        yield ClassCount(category.name, int(of_class.sum()), len(np.unique(file.image_index[of_class])))
+
+
+def _oddities(dataset: CocoDetection) -> dict[str, tuple[str, ...]]:
+    file = dataset.file
+    boxes = np.column_stack([file.image_index, file.category_index, file.boxes_xywh])
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    found = {
+        **dataset.oddities,
+        "its class and box are those of another annotation": np.setdiff1d(np.arange(len(boxes)), first),
+    }
+    lines = {what: tuple(dataset.cite(row) for row in rows.tolist()) for what, rows in found.items()}
+    times = Counter(file.file_names)
+    lines["listed more than once"] = tuple(name for name, count in times.items() if count > 1)
+    used = set(file.category_index[~file.iscrowd].tolist())
+    lines["class without an object"] = tuple(
+        name for index, (_, name) in enumerate(file.categories) if index not in used
+    )
+    return {what: cases for what, cases in lines.items() if cases}
+
+
+def _faults(dataset: CocoDetection) -> Iterator[str]:
+    if not len(dataset):
+        yield f"{dataset.annotation_file} lists no photographs. Check the path."
+    elif dataset.file.iscrowd.all():
+        yield f"{dataset.annotation_file} has no objects, so there is nothing to train on. Check the path."
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
+        found = pool.map(lambda index: _fault(dataset, index), range(len(dataset)))
+        yield from filter(None, track(found, len(dataset), "reading photographs"))
+
+
+def _fault(dataset: CocoDetection, index: int) -> str | None:
+    try:
+        dataset.read(index)
+    except DataError as error:
+        return str(error)
+    return None

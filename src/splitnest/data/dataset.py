@@ -1,0 +1,72 @@
+"""Opening the data set that a recipe names."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from splitnest.data.categories import Categories
+from splitnest.data.coco import CocoDetection
+from splitnest.data.scenes import Scenes
+from splitnest.data.scenes.detection import SceneDetection
+from splitnest.data.voc import read_voc
+from splitnest.data.yolo import read_yolo
+from splitnest.errors import UsageError
+from splitnest.recipe.schema import Data, SceneData
+
+Split = Literal["train", "val"]
+
+VOC_ANNOTATIONS = "Annotations"
+"""Folder of the XML files in the layout of VOC."""
+
+
+def open_dataset(data: Data, split: Split, classes: Categories) -> CocoDetection:
+    """Return the photographs and annotations of one split of a detector's data.
+
+    Args:
+        data: Section of the recipe.
+        split: For training, or for validation.
+        classes: Classes of the model.
+
+    Raises:
+        UsageError: ``data.root`` or a path is not set.
+        DataError: The data set cannot be read, or does not have the classes of the model.
+    """
+    if data.format == "scenes":
+        assert data.scenes is not None  # the schema sees to it
+        return SceneDetection(_scenes(data.scenes, split), classes)
+    if data.root is None:
+        raise UsageError("data.root is not set: give the folder of the data set, as in data.root=/data/coco.")
+    root = Path(data.root)
+    images = _required(data, f"{split}_images", "the folder of the photographs")
+    if data.format == "yolo":
+        labels = getattr(data, f"{split}_annotations") or _labels_beside(images, split)
+        return CocoDetection(root / images, root / labels, classes, read_yolo(root / labels, root / images, classes))
+    if data.format == "voc":
+        names = root / _required(data, f"{split}_annotations", "the list of names, such as ImageSets/Main/test.txt")
+        file = read_voc(names, root / VOC_ANNOTATIONS, root / images, classes)
+        return CocoDetection(root / images, names, classes, file)
+    return CocoDetection(root / images, root / _required(data, f"{split}_annotations", "the annotation file"), classes)
+
+
+def _required(data: Data, key: str, what: str) -> str:
+    value: str | None = getattr(data, key)
+    if value is None:
+        raise UsageError(f"data.{key} is not set: give {what}, relative to data.root.")
+    return value
+
+
+def _labels_beside(images: str, split: Split) -> str:
+    """Return the folder ``labels/...`` that goes with ``images/...``."""
+    parts = list(PurePosixPath(images).parts)
+    if "images" not in parts:
+        raise UsageError(
+            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels': "
+            f"give the folder of the text files, relative to data.root."
+        )
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return str(PurePosixPath(*parts))
+
+
+def _scenes(data: SceneData, split: Split) -> Scenes:
+    if split == "train":
+        return Scenes(data.train_count, (data.height, data.width), data.seed)
+    return Scenes(data.val_count, (data.height, data.width), data.seed + 1)

@@ -1,0 +1,137 @@
+"""The order in which a detector is shown its photographs: a function of seed and step."""
+
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Generator
+from torch.utils.data import DataLoader, Dataset
+
+from splitnest.data.training_set import TrainingSample, TrainingSet
+from splitnest.errors import DataError, UsageError
+from splitnest.recipe.training import DetectionTraining
+
+
+class BatchOrder:
+    """Batches of photographs, shuffled anew each epoch.
+
+    An epoch has whole batches only: the photographs that are over, other ones each time, wait for the next.
+
+    Args:
+        sizes_hw: Height and width of each photograph, ``[I, 2]``.
+        batch_size: Photographs of a batch.
+        seed: Of the shuffling.
+        group_by_aspect: The photographs of a batch are all wider than high, or all not, as padding is then least; only
+            what is over of both kinds is mixed, in the last batch.
+
+    Attributes:
+        steps_per_epoch: Batches of an epoch.
+
+    Raises:
+        UsageError: There are fewer photographs than a batch has.
+    """
+
+    def __init__(self, sizes_hw: NDArray[np.int64], batch_size: int, seed: int, group_by_aspect: bool = True) -> None:
+        if len(sizes_hw) < batch_size:
+            raise UsageError(
+                f"A batch of {batch_size} needs more photographs than the {len(sizes_hw)} that there are to train on. "
+                f"Set train.batch_size to {len(sizes_hw)} or less."
+            )
+        self.batch_size, self.seed, self.group_by_aspect = batch_size, seed, group_by_aspect
+        self.steps_per_epoch = len(sizes_hw) // batch_size
+        self._is_wide = sizes_hw[:, 1] > sizes_hw[:, 0]
+
+    def epoch(self, epoch: int) -> NDArray[np.int64]:
+        """Return the indices of the photographs of each batch, ``[steps_per_epoch, batch_size]``."""
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
+        shuffled = rng.permutation(len(self._is_wide))
+        if self.group_by_aspect:
+            shuffled = self._grouped(shuffled)
+        return shuffled[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)
+
+    def from_step(self, step: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield epoch and batch of ``step``, counted from 0, and of all steps after it, without end."""
+        epoch, done = divmod(step, self.steps_per_epoch)
+        while True:
+            for batch in self.epoch(epoch)[done:]:
+                yield epoch, batch
+            epoch, done = epoch + 1, 0
+
+    def _grouped(self, shuffled: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Put batches of one kind first, in the order in which they fill up, and then what is over."""
+        is_wide = self._is_wide[shuffled]
+        batches: list[NDArray[np.int64]] = []
+        over: list[NDArray[np.int64]] = []
+        for kind in (True, False):
+            places = np.flatnonzero(is_wide == kind)
+            whole = len(places) // self.batch_size * self.batch_size
+            batches += list(places[:whole].reshape(-1, self.batch_size))
+            over.append(places[whole:])
+        batches.sort(key=lambda batch: int(batch[-1]))
+        return shuffled[np.concatenate([*batches, np.sort(np.concatenate(over))])]
+
+
+def training_loader(
+    training_set: TrainingSet, train: DetectionTraining, start_step: int = 0
+) -> Iterator[tuple[int, list[TrainingSample]]]:
+    """Return an endless iterator over epoch and photographs of each step, the same for any number of workers.
+
+    It raises a DataError where a photograph cannot be read, with the same message from a worker process.
+
+    Args:
+        training_set: The photographs.
+        train: ``train`` of the recipe.
+        start_step: Step that comes first, counted from 0; a training that is resumed goes on where it was.
+
+    Raises:
+        UsageError: There are fewer photographs than a batch has.
+    """
+    order = BatchOrder(training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
+    loader = DataLoader(
+        _PlainErrors(training_set),
+        batch_sampler=_Keys(order, start_step),
+        num_workers=train.workers,
+        collate_fn=list,  # the images differ in size; to pad them into one tensor is the affair of splitnest.batch
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        generator=Generator(),  # else the loader would draw a seed from torch's own, which belongs to the model
+    )
+    return _batches(loader, start_step, order.steps_per_epoch)
+
+
+def _batches(
+    loader: DataLoader[TrainingSample | DataError], start_step: int, steps_per_epoch: int
+) -> Iterator[tuple[int, list[TrainingSample]]]:
+    for step, items in enumerate(loader, start=start_step):
+        for item in items:
+            if isinstance(item, DataError):
+                raise item
+        yield step // steps_per_epoch, items
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Keys:
+    """Yields what a training set is asked for, batch by batch, without end; so workers start once and stay."""
+
+    def __init__(self, order: BatchOrder, start_step: int) -> None:
+        self.order, self.start_step = order, start_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch, batch in self.order.from_step(self.start_step):
+            yield [(epoch, index) for index in batch.tolist()]
+
+
+class _PlainErrors(Dataset[TrainingSample | DataError]):
+    """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
+
+    def __init__(self, training_set: TrainingSet) -> None:
+        self.training_set = training_set
+
+    def __getitem__(self, key: tuple[int, int]) -> TrainingSample | DataError:
+        try:
+            return self.training_set[key]
+        except DataError as error:
+            return error

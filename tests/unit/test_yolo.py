@@ -1,0 +1,125 @@
+"""YOLO annotations: what is read, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from splitnest.data.categories import from_names
+from splitnest.data.coco_file import CocoFile
+from splitnest.data.dataset import open_dataset
+from splitnest.data.image_size import image_size
+from splitnest.data.images import read_image
+from splitnest.data.yolo import _object, read_yolo
+from splitnest.errors import DataError, UsageError
+from splitnest.recipe import Data
+
+CLASSES = from_names(["cat", "dog"])
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., CocoFile]:
+    """Write images 50 wide and 40 high with the given text files, and read them."""
+    for folder in ("images/val/far", "labels/val/far"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def write_and_read(**files: str | bytes | None) -> CocoFile:
+        for name, text in files.items():
+            name = name.replace("__", "/")
+            Image.new("RGB", (50, 40)).save(tmp_path / f"images/val/{name}.png")
+            if text is not None:
+                path = tmp_path / f"labels/val/{name}.txt"
+                path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_yolo(tmp_path / "labels/val", tmp_path / "images/val", CLASSES)
+
+    return write_and_read
+
+
+def test_no_images(read: Callable[..., CocoFile]) -> None:
+    file = read()
+    assert len(file.image_ids) == len(file.ids) == 0
+    assert file.categories == ((1, "cat"), (2, "dog"))
+
+
+def test_boxes_and_outlines(read: Callable[..., CocoFile]) -> None:
+    file = read(
+        b="1 0.5 0.5 0.2 0.1\n\n0 0.1 0.25 0.5 0.25 0.5 0.75\n",
+        a="",
+        far__c=None,
+        d="\ufeff1.0 0.01 0.5 0.04 0.2\r\n",
+    )
+    assert file.file_names == ("a.png", "b.png", "d.png", "far/c.png")
+    assert file.sizes_hw.tolist() == [[40, 50]] * 4
+    assert file.image_index.tolist() == [1, 1, 2]
+    assert file.category_index.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(file.boxes_xywh, [[20, 18, 10, 4], [5, 10, 20, 20], [-0.5, 16, 2, 8]])
+    np.testing.assert_allclose(file.areas, [40, 200, 16])
+    assert file.segmentations.of(0) == file.segmentations.of(2) == []
+    (outline,) = file.segmentations.of(1)
+    np.testing.assert_allclose(outline, [5, 10, 25, 10, 25, 30])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 0.2", r"a\.txt, line 2: 3 numbers follow the class; a box has 4"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "5 numbers follow the class"),
+        ("0 0.5 0.5 0.2 0.2 0.9 0.1 0.1", "7 numbers follow the class"),
+        ("0", "0 numbers follow the class"),
+        ("2 0.5 0.5 0.2 0.2", r"class 2 is not one of the 2 of data\.classes, 0 to 1"),
+        ("-1 0.5 0.5 0.2 0.2", "class -1 is not one of"),
+        ("0.5 0.5 0.5 0.2 0.2", "class 0.5 is not one of"),
+        ("cat 0.5 0.5 0.2 0.2", "could not convert string to float: 'cat'"),
+        ("0 0.5 nan 0.2 0.2", "nan is no number"),
+        ("0 25 20 10 8", "coordinates should be shares of the image's sides, from 0 to 1"),
+        ("0 0.5 -0.1 0.2 0.2", "coordinates should be shares"),
+    ],
+)
+def test_wrong_lines_are_refused(read: Callable[..., CocoFile], line: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(a=f"0 0.5 0.5 0.2 0.2\n{line}\n")
+
+
+def test_other_files_that_are_refused(read: Callable[..., CocoFile], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.txt cannot be read as text"):
+        read(a=b"\xff\xfe\x00")
+    (tmp_path / "images/val/a.png").write_text("no image")
+    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
+        read()
+    with pytest.raises(DataError, match=r"labels/test is not a folder"):
+        read_yolo(tmp_path / "labels/test", tmp_path / "images/val", CLASSES)
+
+
+def test_opening_by_a_recipe(read: Callable[..., CocoFile], tmp_path: Path) -> None:
+    read(a="1 0.5 0.5 0.2 0.1")
+    data = Data(format="yolo", classes=("cat", "dog"), root=str(tmp_path), val_images="images/val")
+    dataset = open_dataset(data, "val", CLASSES)
+    np.testing.assert_allclose(dataset[0].boxes, [[20, 18, 30, 22]])
+    assert dataset[0].labels.tolist() == [1]
+    same = data.model_copy(update={"val_annotations": "labels/val"})
+    assert open_dataset(same, "val", CLASSES).file.ids.tolist() == [1]
+    elsewhere = data.model_copy(update={"val_images": "photos/val"})
+    with pytest.raises(UsageError, match=r"data\.val_annotations is not set, and photos/val has no part 'images'"):
+        open_dataset(elsewhere, "val", CLASSES)
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.tuples(st.integers(1, 2000), st.integers(1, 2000)))
+def test_a_written_box_is_read_again(shares: list[float], size_hw: tuple[int, int]) -> None:
+    height, width = size_hw
+    x1, y1, box_width, box_height = _object(["0", *map(repr, shares)], size_hw, CLASSES)["bbox"]
+    again = [(x1 + box_width / 2) / width, (y1 + box_height / 2) / height, box_width / width, box_height / height]
+    np.testing.assert_allclose(again, shares, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+@pytest.mark.parametrize("orientation", range(9))
+def test_sizes_are_those_of_upright_pixels(tmp_path: Path, orientation: int, name: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / name
+    Image.new("RGB", (50, 40)).save(path, exif=exif)
+    assert image_size(path) == read_image(path).shape[:2]
