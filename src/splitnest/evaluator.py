@@ -5,19 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from splitnest.batch import collate
 from splitnest.build import build_categories
-from splitnest.data.coco import CocoDetection
-from splitnest.data.loader import evaluation_loader
+from splitnest.data.dataset import open_dataset
 from splitnest.errors import DataError, UsageError
-from splitnest.evaluation.coco import CocoEvaluator, IouType
+from splitnest.evaluation.coco import CocoEvaluator
+from splitnest.evaluation.detector import detect_all
 from splitnest.predictor import Predictor, load
-from splitnest.progress import track
 from splitnest.recipe import DetectionRecipe
 from splitnest.recipe import overrides as recipe_overrides
-from splitnest.results import Detections
 
 MAX_PROBLEMS = 10
 """Odd annotations that are named; the rest are counted."""
@@ -77,23 +72,15 @@ def run(
         raise UsageError("Test-time augmentation is not part of this version; leave tta out.")
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
+    if recipe.model != predictor.recipe.model or recipe.num_classes != predictor.recipe.num_classes:
+        raise UsageError("The overrides change the network, which is built already. Give those of model.* to load.")
     if not isinstance(recipe, DetectionRecipe):
         raise UsageError(
             f"{recipe.name}: this version evaluates detection and instance segmentation, not {recipe.task}."
         )
-    dataset = _coco(recipe)
+    dataset = open_dataset(recipe.data, "val", build_categories(recipe))
     _report(dataset.problems)
-    iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.model.mask_convs else ("bbox",)
-    evaluator = CocoEvaluator(dataset, iou_types)
-    loader = evaluation_loader(dataset, recipe.input, batch_size, workers)
-    with torch.inference_mode():
-        for samples in track(loader, len(loader), "evaluating", unit="batches"):
-            sizes = [sample.original_size for sample in samples]
-            batch = collate([sample.image for sample in samples], sizes, recipe.input.divisor)
-            results = predictor.module.predict(batch.to(predictor.device, predictor.dtype))
-            for sample, result in zip(samples, results, strict=True):
-                assert isinstance(result, Detections)
-                evaluator.update(sample.image_id, result)
+    evaluator = detect_all(predictor.module, recipe, dataset, batch_size, workers)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
     return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)
@@ -104,13 +91,3 @@ def _report(problems: Sequence[str]) -> None:
         print(f"note: {problem}", file=sys.stderr)
     if len(problems) > MAX_PROBLEMS:
         print(f"note: and {len(problems) - MAX_PROBLEMS} more of the kind", file=sys.stderr)
-
-
-def _coco(recipe: DetectionRecipe) -> CocoDetection:
-    data = recipe.data
-    if data.root is None:
-        raise UsageError("data.root is not set: give the folder of the data set, as in data.root=/data/coco.")
-    if data.val_annotations is None:
-        raise UsageError("data.val_annotations is not set: give the annotation file, relative to data.root.")
-    root = Path(data.root)
-    return CocoDetection(root / data.val_images, root / data.val_annotations, build_categories(recipe))

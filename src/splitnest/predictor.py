@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splitnest import recipes
 from splitnest.backbones.resnet import STAGES, ResNet
-from splitnest.batch import collate
+from splitnest.batch import Batch, Instances, collate
 from splitnest.build import build_backbone, build_model
 from splitnest.data.images import expand_sources, to_array
 from splitnest.data.transforms import prepare
@@ -23,6 +23,7 @@ from splitnest.weights import fetch, read
 from splitnest.weights import load as load_weights
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
 
 
 class Prediction(NamedTuple):
@@ -117,6 +118,25 @@ class Predictor:
         for group in _batches(prepared, batch_size, one_size=isinstance(self._input, ClassificationInput)):
             yield from self._run(group)
 
+    def batch(self, images: Sequence[np.ndarray], instances: Sequence[Instances] | None = None) -> Batch:
+        """Return pixels as they are, and ground truth, as the network takes them: for ``module.loss``, for example.
+
+        Args:
+            images: uint8 RGB ``[H, W, 3]`` each.
+            instances: Ground truth of each image, in its pixels.
+        """
+        tensors = [prepare(image, self._input, resize=False, dtype=self._dtype_of_images) for image in images]
+        batch = collate(tensors, divisor=self._divisor, instances=instances)
+        return batch.to(self.device, self.dtype)
+
+    @property
+    def _divisor(self) -> int:
+        return self._input.divisor if isinstance(self._input, DetectionInput) else 1
+
+    @property
+    def _dtype_of_images(self) -> torch.dtype:
+        return torch.promote_types(self.dtype, torch.float32)  # never less than float32 before the network
+
     def _prepare(
         self, sources: Iterable[Any], resize: bool, on_error: Callable[[str, DataError], None] | None
     ) -> Iterator[_Prepared]:
@@ -128,13 +148,12 @@ class Predictor:
                     raise
                 on_error(str(source), error)
                 continue
-            yield _Prepared(name, image, prepare(image, self._input, resize=resize))
+            yield _Prepared(name, image, prepare(image, self._input, resize, self._dtype_of_images))
 
     @torch.inference_mode()
     def _run(self, group: Sequence[_Prepared]) -> list[Prediction]:
-        divisor = self._input.divisor if isinstance(self._input, DetectionInput) else 1
         originals = [(p.image.shape[0], p.image.shape[1]) for p in group]
-        batch = collate([p.tensor for p in group], originals, divisor).to(self.device, self.dtype)
+        batch = collate([p.tensor for p in group], originals, self._divisor).to(self.device, self.dtype)
         results = self.module.predict(batch)
         return [Prediction(p.source, p.image, r) for p, r in zip(group, results, strict=True)]
 
@@ -160,7 +179,7 @@ def load(
         WeightsError: The weights cannot be had, read, or do not fit.
     """
     recipe, own_weights = resolve(name_or_path, overrides)
-    target = _device(device)
+    target = pick_device(device)
     if weights is None:
         return Predictor(build_model(recipe).to(target), recipe)
     with torch.device("meta"):
@@ -174,9 +193,11 @@ def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -
     """Return the recipe of a name or file, with overrides applied, and the file if it is a checkpoint."""
     path = Path(name_or_path)
     checkpoint = None
-    if path.suffix in RECIPE_SUFFIXES:
+    if not path.is_file() or path.suffix == ".py":  # of an upstream configuration the name alone counts
+        recipe = _named(str(name_or_path))
+    elif path.suffix in RECIPE_SUFFIXES:
         recipe = overrides.load_yaml(path)
-    elif path.is_file():
+    else:
         checkpoint = path
         recipe_json = read.read(path).recipe_json
         if recipe_json is None:
@@ -185,9 +206,28 @@ def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -
                 f"Name the model and give the file as its weights."
             )
         recipe = overrides.from_json(recipe_json)
-    else:
-        recipe = recipes.get(str(name_or_path))
     return (overrides.apply(recipe, values) if values else recipe), checkpoint
+
+
+PLAIN_RESNETS = {
+    "resnet50": "faster_rcnn_resnet50_fpn_1x_coco.detectron2",
+    "resnet101": "faster_rcnn_resnet101_fpn_1x_coco.detectron2",
+}
+"""Detectors whose backbones are the published plain ResNets: there is no classifier of them."""
+
+
+def _named(name: str) -> Recipe:
+    try:
+        return recipes.get(name)
+    except UsageError:
+        path = Path(name)
+        if path.suffix in RECIPE_SUFFIXES:
+            return overrides.load_yaml(path)  # says that it cannot be read
+        if path.suffix in CHECKPOINT_SUFFIXES:
+            raise UsageError(f"{path} does not exist. Check the path.") from None
+        if name and path.is_dir():
+            raise UsageError(f"{path} is a folder. Name a file in it, such as the last.pt of a run.") from None
+        raise
 
 
 def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] = STAGES) -> ResNet:
@@ -196,7 +236,9 @@ def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] 
     It maps normalised images ``[N, 3, H, W]`` to a dictionary of the maps ``out``.
 
     Args:
-        name: A model, such as ``resnest50``; ``resnet50`` and ``resnet101`` for plain ones.
+        name: A model, such as ``resnest50``; of a detector, such as ``faster_rcnn_resnet50_fpn_1x_coco``, the backbone
+            is taken; ``resnet50`` and ``resnet101`` are those of the plain detectors. No stage of it is frozen,
+            whatever the recipe says.
         weights: ``"auto"`` takes the published file, None initialises anew, a path is read whatever its layout.
         out: Which of c2, c3, c4 and c5.
 
@@ -206,11 +248,12 @@ def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] 
     """
     if unknown := [o for o in out if o not in STAGES]:
         raise UsageError(f"out holds {unknown[0]!r}, but the maps of a backbone are {', '.join(STAGES)}.")
-    recipe = recipes.get(name)
+    recipe = recipes.get(PLAIN_RESNETS.get(name, name))
+    facts = recipe.model.backbone.model_copy(update={"frozen_stages": 0})
     if weights is None:
-        return build_backbone(recipe.model.backbone, out)
+        return build_backbone(facts, out)
     with torch.device("meta"):
-        module = build_backbone(recipe.model.backbone, out)
+        module = build_backbone(facts, out)
     path = _weights_path(recipe, None) if weights == "auto" else Path(weights)
     load_weights.load_backbone(module, path)
     return module
@@ -224,13 +267,18 @@ def _weights_path(recipe: Recipe, own: Path | None) -> Path:
     return fetch.fetch(recipe.weights)
 
 
-def _device(device: str | torch.device) -> torch.device:
+def pick_device(device: str | torch.device) -> torch.device:
+    """Return the device of that name; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UsageError: There is no such device, or torch cannot use it.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"device is {device!r}; use auto, cpu, cuda or cuda:0.") from error
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built for the CPU alone
+        raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
 
 
 def _batches(items: Iterable[_Prepared], batch_size: int, *, one_size: bool) -> Iterator[list[_Prepared]]:

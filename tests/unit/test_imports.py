@@ -12,7 +12,17 @@ import splitnest
 
 ROOT = Path(splitnest.__file__).parent
 HEAVY = {"torch", "torchvision", "matplotlib", "hotcoco", "supervision"}
-MODELS = {"backbones", "detection", "classification", "build", "predictor", "evaluator", "weights"}
+MODELS = {
+    "backbones",
+    "detection",
+    "classification",
+    "build",
+    "predictor",
+    "evaluator",
+    "weights",
+    "training",
+    "trainer",
+}
 FORBIDDEN = {
     "layers": MODELS | {"data", "evaluation", "results", "recipe", "recipes"},
     "backbones": MODELS - {"backbones"} | {"data", "evaluation", "results", "recipe", "recipes"},
@@ -20,6 +30,7 @@ FORBIDDEN = {
     "classification": MODELS - {"backbones", "classification"} | {"recipe", "recipes", "evaluation"},
     "data": MODELS | {"evaluation", "cli"},
     "evaluation": MODELS | {"cli"},
+    "training": {"cli", "console", "evaluator", "trainer"},
     "recipe": MODELS | {"data", "evaluation", "results", *HEAVY},
     "recipes": MODELS | {"data", "evaluation", "results", *HEAVY},
     "results": MODELS | {"evaluation"},

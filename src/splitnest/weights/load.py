@@ -91,8 +91,7 @@ def _load(
     if changed and not allow_class_change:
         raise WeightsError(
             f"{checkpoint.path} is of the same model with other classes ({next(iter(changed.values()))}). To predict, "
-            f"give the recipe the classes of the file; to fine-tune, let the class layers start anew "
-            f"(allow_class_change=True)."
+            f"give the recipe the classes of the file (data.classes); to fine-tune, train from the file (train.start)."
         )
     _check_meta(module, slots, changed)
     not_tensors = [(key, 0, "dropped: no tensor") for key in checkpoint.not_tensors]

@@ -34,7 +34,7 @@ _WRAPPERS = ("state_dict", "model", "blobs")
 """Where the state is: OpenMMLab, timm and official training; detectron2; Caffe2. Otherwise it is the file itself."""
 
 FORMAT = "splitnest"
-"""Value of ``format`` in the metadata of our own safetensors."""
+"""Value of ``format`` in the metadata of our own safetensors, and in our training checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,9 @@ def _unwrapped(path: Path, kind: Kind, content: Any) -> Checkpoint:
             not_tensors.append(str(key))
         else:
             state[str(key).removeprefix(prefix)] = tensor
-    return Checkpoint(path, kind, state, tuple(not_tensors), classes=_classes(content.get("meta")))
+    recipe = content.get("recipe") if content.get("format") == FORMAT else None
+    recipe_json = recipe if isinstance(recipe, str) else None
+    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, _classes(content.get("meta")))
 
 
 def _tensor(value: object) -> Tensor | None:

@@ -1,0 +1,169 @@
+"""From a recipe to a trained model."""
+
+import os
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from splitnest.build import build_model
+from splitnest.data.training_set import required_training
+from splitnest.errors import UsageError
+from splitnest.model import Model
+from splitnest.predictor import pick_device, resolve
+from splitnest.recipe import DetectionRecipe, DetectionTraining
+from splitnest.recipe import overrides as recipe_overrides
+from splitnest.training import checkpoint
+from splitnest.training.detection import DetectionEvaluation, open_training, open_validation
+from splitnest.training.distributed import num_processes, synchronise_norms
+from splitnest.training.loop import fit
+from splitnest.training.plan import describe, describe_schedule
+from splitnest.training.run import Run, RunFolder, environment, find_folder, new_folder
+from splitnest.training.schedule import Schedule
+from splitnest.training.start import start_weights
+from splitnest.training.state import start_state
+
+RECIPE_FILE = "recipe.yaml"
+
+CHANGEABLE = {"data.root", "train.workers", "train.evaluate_every", "train.save_every"}
+"""Keys whose value may change when a training is resumed: nothing that is learnt depends on them."""
+
+
+def train(
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    *,
+    out: str | Path | None = None,
+    device: str | torch.device = "auto",
+) -> Run:
+    """Train a model by its recipe.
+
+    The folder of the run gets ``recipe.yaml`` (resolved), ``environment.txt``, ``start.txt`` (what became of the
+    weights that it started from), ``metrics.csv`` and ``metrics.jsonl``, ``curves.png``, ``predictions.jpg`` (ground
+    truth and predictions), and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
+
+    Args:
+        recipe_or_name: A recipe file (.yaml); the name of a published model; a checkpoint of ours, whose recipe is
+            taken and whose weights are started from; to resume, also the folder of the run or its ``last.pt``.
+        overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
+        resume: Go on behind the last checkpoint of a run, as if it had never stopped: on the CPU to the last bit.
+        out: Folder of the run; None makes one in ``runs``, or resumes the latest one of this recipe there.
+        device: ``"auto"`` takes CUDA where there is one, else the CPU.
+
+    Raises:
+        UsageError: A wrong recipe, or one that does not say how to train; nothing to resume, or another recipe.
+        DataError: The data cannot be used, or a loss is not finite.
+        WeightsError: The weights to start from do not fit, or a checkpoint cannot be read or written.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("This version trains in one process: start it without torchrun.")
+    recipe, path = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
+    facts = required_training(recipe)
+    _check_batch(recipe, facts)
+    data, validation = open_training(recipe), open_validation(recipe)
+    schedule = Schedule(facts, data.steps_per_epoch)
+    model = _new_model(recipe, facts.seed, pick_device(device))
+    if resume:
+        path = find_folder(recipe, path)
+        _check_same(recipe, path)
+        state = start_state(model, facts, schedule)
+        checkpoint.restore(state, path / "last.pt")
+        folder = RunFolder(path, recipe, state.step)
+        print(f"{path}: going on after step {state.step} of {schedule.total}")
+    else:
+        origin = start_weights(model, facts.start)
+        state = start_state(model, facts, schedule)
+        folder = RunFolder(new_folder(recipe, path), recipe)
+        for name, text in (
+            (RECIPE_FILE, recipe_overrides.dump_yaml(recipe)),
+            ("environment.txt", environment()),
+            ("start.txt", origin),
+        ):
+            folder.text(name, text)
+        print(f"{origin}{describe_schedule(schedule)}")
+        print(f"run folder: {folder.path}; after a stop go on with: splitnest train {folder.path} --resume")
+    evaluate = None
+    if validation is not None:
+        evaluate = DetectionEvaluation(recipe, validation, facts.workers, folder)
+    fit(state, schedule, data, folder, evaluate)
+    return folder.result(state)
+
+
+def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None) -> str:
+    """Return what ``train`` would do: resolved recipe, data, schedule, memory. Weights are neither fetched nor read.
+
+    Args:
+        recipe_or_name, overrides: As of ``train``.
+
+    Raises:
+        UsageError, DataError: As ``train``; or photographs are missing.
+    """
+    recipe, _ = _resolve(recipe_or_name, overrides, False, None)
+    facts = required_training(recipe)
+    _check_batch(recipe, facts)
+    data, validation = open_training(recipe), open_validation(recipe)
+    return describe(recipe, facts, Schedule(facts, data.steps_per_epoch), data.training_set, validation)
+
+
+def _resolve(
+    recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
+) -> tuple[DetectionRecipe, Path | None]:
+    """Return the recipe, and the folder of the run where it is known."""
+    given = Path(recipe_or_name)
+    folder = given.parent if given.name == "last.pt" else given
+    if resume and (folder / RECIPE_FILE).is_file():
+        recipe_or_name, out = folder / RECIPE_FILE, out or folder
+    recipe, own_weights = resolve(recipe_or_name)
+    values = dict(overrides or {})
+    if own_weights is not None and isinstance(recipe, DetectionRecipe) and recipe.train is not None:
+        values = {"train.start": str(own_weights), **values}
+    recipe = recipe_overrides.apply(recipe, values)
+    if not isinstance(recipe, DetectionRecipe):
+        raise UsageError(f"{recipe.name}: this version trains detection and instance segmentation, not {recipe.task}.")
+    return recipe, out
+
+
+def _new_model(recipe: DetectionRecipe, seed: int, device: torch.device) -> Model:
+    """Seed all random numbers, and return a model with random weights."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    model = build_model(recipe).to(device)
+    if recipe.model.backbone.norm == "sync_bn":
+        synchronise_norms(model, device, num_processes())
+    return model
+
+
+def _check_batch(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
+    """Batch normalisation inside split attention sees one number a channel and image: of one image it makes nothing."""
+    backbone = recipe.model.backbone
+    normalises = backbone.norm in ("bn", "sync_bn") and backbone.radix > 0 and backbone.frozen_stages < 5
+    if normalises and facts.batch_size == facts.accumulate:
+        raise UsageError(
+            "train.batch_size leaves one image to each forward pass, of which the batch normalisation inside split "
+            "attention has no variance. Set train.batch_size to at least twice train.accumulate, or "
+            "model.backbone.norm=gn or frozen_bn."
+        )
+
+
+def _check_same(recipe: DetectionRecipe, folder: Path) -> None:
+    """A resumed training must be the one that was begun."""
+    begun, now = (dict(_leaves(r.model_dump())) for r in (recipe_overrides.load_yaml(folder / RECIPE_FILE), recipe))
+    for key in begun.keys() | now.keys():
+        if key not in CHANGEABLE and begun.get(key) != now.get(key):
+            raise UsageError(
+                f"The run in {folder} was begun with {key} {begun.get(key)}, not {now.get(key)}. Resume it with the "
+                f"recipe that began it (its {RECIPE_FILE}), or begin a new run."
+            )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,97 @@
+"""How much memory a training step takes, estimated without taking it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from splitnest.build import build_model
+from splitnest.detection import box_head, mask_head
+from splitnest.detection.rcnn import RCNN
+from splitnest.detection.roi_loss import POSITIVE_SHARE
+from splitnest.recipe import DetectionRecipe, DetectionTraining
+
+
+class Memory(NamedTuple):
+    """Bytes of one process.
+
+    Attributes:
+        weights: Parameters and buffers, a moving average of them, and their low-precision copies.
+        gradients: Of the parameters that train.
+        optimizer: Its states.
+        activations: What the forward pass keeps for the backward pass.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {value / 2**20:.0f}" for name, value in self._asdict().items())
+        return f"about {sum(self) / 2**20:.0f} MB ({parts})"
+
+
+def estimate(recipe: DetectionRecipe, train: DetectionTraining) -> Memory:
+    """Estimate the memory of a training step at the largest input: the largest short side by the long side.
+
+    The network runs on the meta device, which computes shapes alone, and the tensors that autograd keeps are counted,
+    each once: of the backbone, the pyramid and the proposals for all images of a part, of the heads for as many regions
+    as are sampled. What the libraries take for themselves (about 0.5 GB of a GPU), the workspace of convolutions and
+    the losses' own tensors come on top.
+    """
+    with torch.device("meta"):
+        module = build_model(recipe)
+        images = torch.empty(train.batch_size // train.accumulate, 3, *_largest_size(recipe, train))
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    average = 0 if train.ema_decay is None else size
+    low = 0 if train.precision == "fp32" else size // 2
+    dtype = torch.float32 if train.precision == "fp32" else torch.bfloat16
+    assert isinstance(module, RCNN)
+    return Memory(
+        weights=size + average + low,
+        gradients=4 * trained,
+        optimizer=4 * trained * (2 if train.optimizer == "adamw" else 1),
+        activations=_activations(module.to(dtype), images.to(dtype), recipe.model.roi_samples),
+    )
+
+
+def _activations(module: RCNN, images: Tensor, regions: int) -> int:
+    kept = _Kept(module)
+    with torch.autograd.graph.saved_tensors_hooks(kept.add, lambda tensor: tensor):
+        levels = module.neck(module.backbone(images))
+        module.rpn(levels)
+        channels = levels["p2"].shape[1]
+        number = regions * len(images)
+        for box in module.box_heads:
+            box(images.new_empty(number, channels, box_head.POOLED, box_head.POOLED))
+        for mask in module.mask_heads:
+            pooled = images.new_empty(int(number * POSITIVE_SHARE), channels, mask_head.POOLED, mask_head.POOLED)
+            mask(pooled, torch.zeros(len(pooled), dtype=torch.long, device="meta"))
+    return kept.total
+
+
+class _Kept:
+    """Adds up the memory of the tensors that autograd keeps, without that of the module itself."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.total = 0
+        self._tensors: list[Tensor] = [*module.parameters(), *module.buffers()]
+        self._known = {StorageWeakRef(tensor.untyped_storage()) for tensor in self._tensors}
+
+    def add(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        reference = StorageWeakRef(storage)
+        if reference not in self._known:
+            self._known.add(reference)
+            self._tensors.append(tensor)  # keeps the storage, so that its name is not given to another one
+            self.total += storage.nbytes()
+        return tensor
+
+
+def _largest_size(recipe: DetectionRecipe, train: DetectionTraining) -> tuple[int, int]:
+    sides = min(max(train.short_sides), train.long_side), train.long_side
+    height, width = (-(-side // recipe.input.divisor) * recipe.input.divisor for side in sides)
+    return height, width

@@ -1,0 +1,79 @@
+"""What a training would do, in words."""
+
+import textwrap
+
+from splitnest.data.coco import CocoDetection
+from splitnest.data.training_set import TrainingSet
+from splitnest.errors import DataError
+from splitnest.recipe import DetectionRecipe, DetectionTraining, overrides
+from splitnest.training.memory import estimate
+from splitnest.training.schedule import Schedule
+
+SHOWN = 5
+"""Missing files that are named; the rest are counted."""
+
+
+def describe(
+    recipe: DetectionRecipe,
+    train: DetectionTraining,
+    schedule: Schedule,
+    training_set: TrainingSet,
+    validation: CocoDetection | None,
+) -> str:
+    """Return the recipe, the data, the schedule and the memory of a training.
+
+    Raises:
+        DataError: Photographs are missing.
+    """
+    parts = {
+        "recipe": overrides.dump_yaml(recipe).rstrip(),
+        "data": describe_data(training_set, validation),
+        "schedule": describe_schedule(schedule),
+        "start": train.start or "random weights",
+        "memory of a step at the largest input": str(estimate(recipe, train)),
+    }
+    return "\n\n".join(f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts.items())
+
+
+def describe_data(training_set: TrainingSet, validation: CocoDetection | None) -> str:
+    """Return what is trained and evaluated on. Photographs are looked for, but not read.
+
+    Raises:
+        DataError: Photographs are missing.
+    """
+    dataset = training_set.dataset
+    photographs = f"{len(training_set)} of {len(dataset)} photographs"
+    annotations = f"{training_set.num_instances} of {len(dataset.file.ids)} annotations"
+    lines = [f"training: {dataset.annotation_file}: {photographs} with {annotations}"]
+    lines += [f"  left out: {count} {what}" for what, count in training_set.left_out.items()]
+    lines += [f"  odd: {len(rows)} annotations: {what}" for what, rows in dataset.oddities.items() if len(rows)]
+    if validation is None:
+        lines.append("validation: none")
+    else:
+        lines.append(f"validation: {validation.annotation_file}: {len(validation)} photographs")
+    for opened in (dataset, validation):
+        if opened is not None and (missing := opened.check_files()):
+            shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+            raise DataError(f"{opened.images_dir} lacks photographs that {opened.annotation_file} lists: {shown}.")
+    return "\n".join(lines)
+
+
+def describe_schedule(schedule: Schedule) -> str:
+    """Return steps, epochs, and the learning rate where it changes."""
+    facts, total = schedule.facts, schedule.total
+    key_steps = sorted({0, facts.warmup_steps, *schedule.milestones, total // 2, total - 1})
+    rates = ", ".join(f"{schedule.rate(step):.4g} at step {step}" for step in key_steps if step < total)
+    due = [done for done in range(1, total + 1) if schedule.evaluates(done)]
+    first = f"first after step {due[0]}, " if len(due) > 1 else ""
+    lines = [
+        f"{total} steps of {facts.batch_size} images"
+        + (f" in {facts.accumulate} parts" if facts.accumulate > 1 else "")
+        + f", {schedule.epoch(total):.4g} epochs of {schedule.steps_per_epoch} steps",
+        f"{facts.optimizer}, learning rate {rates}",
+        f"evaluations: {len(due)}, {first}last after step {total}",
+    ]
+    if facts.warmup_steps >= total:
+        lines.append(f"note: the training ends before its warm-up of {facts.warmup_steps} steps does")
+    if late := [step for step in schedule.milestones if step >= total]:
+        lines.append(f"note: the training ends before the milestones at {', '.join(map(str, late))} steps")
+    return "\n".join(lines)

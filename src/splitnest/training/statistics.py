@@ -1,0 +1,32 @@
+"""Statistics of batch normalisation, as the weights have them now."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def renew_statistics(network: nn.Module, batches: Iterable[Any]) -> None:
+    """Replace the running statistics of batch normalisation by their mean over ``batches`` ("precise BN").
+
+    Running statistics are an average over weights of the last steps, not of the weights as they are (Wu and Johnson
+    2021, "Rethinking 'Batch' in BatchNorm", section 3). Layers that are frozen, in evaluation mode while the network
+    trains, keep theirs. The network is left in training mode.
+
+    Args:
+        network: Called with each batch.
+        batches: Of training data; with none the statistics stay as they are.
+    """
+    network.train()
+    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    momenta = [layer.momentum for layer in layers]
+    for number, batch in enumerate(batches):
+        if number == 0:
+            for layer in layers:
+                layer.reset_running_stats()
+                layer.momentum = None  # torch then keeps the plain mean
+        network(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
