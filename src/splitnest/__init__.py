@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from splitnest.evaluator import evaluate
     from splitnest.predictor import Predictor, backbone, load
     from splitnest.recipes import names as list_models
+    from splitnest.trainer import train
 
 _HOMES = {
     "DataError": ("splitnest.errors", "DataError"),
@@ -29,6 +30,7 @@ _HOMES = {
     "evaluate": ("splitnest.evaluator", "evaluate"),
     "list_models": ("splitnest.recipes", "names"),
     "load": ("splitnest.predictor", "load"),
+    "train": ("splitnest.trainer", "train"),
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "evaluate",
     "list_models",
     "load",
+    "train",
 ]
 
 

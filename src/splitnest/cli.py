@@ -16,6 +16,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+data_app = typer.Typer(help="Data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 Weights = Annotated[
     str, typer.Option(help="A checkpoint of any layout; 'auto' is the published file, 'none' an untrained network.")
 ]
@@ -122,6 +125,41 @@ def eval_(
 
 
 @app.command(
+    epilog="Example: splitnest train mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco train.length=6"
+)
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A recipe (.yaml), a model's name, our own checkpoint to go out from, or a run's folder to resume.",
+        ),
+    ],
+    values: Values = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last checkpoint of a run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print recipe, data, schedule and memory; do not train.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; one in runs/, named after recipe and time, if left out.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train a model by its recipe; the folder of the run gets checkpoints, metrics, curves and predictions."""
+    from splitnest import trainer
+    from splitnest.recipe.overrides import parse
+
+    if dry_run:
+        print(trainer.plan(recipe, parse(values or [])))
+        return
+    run = trainer.train(recipe, parse(values or []), resume, out=out, device=device)
+    print(f"last checkpoint: {run.last}")
+    if run.best is not None:
+        name, value = next(iter(run.metrics.items()))
+        print(f"best checkpoint: {run.best}, {name} {100 * value:.2f}")
+
+
+@app.command(
     epilog="Example: splitnest convert s50.pth --model mask_rcnn_resnest50_fpn_1x_coco.mmdet --out s50.safetensors"
 )
 def convert(
@@ -136,6 +174,21 @@ def convert(
     print(f"written to {out}")
 
 
+@data_app.command(
+    "check", epilog="Example: splitnest data check mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco"
+)
+def data_check(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (.yaml) or a model's name.")],
+    values: Values = None,
+    split: Annotated[str | None, typer.Option(help="train or val; both if left out.")] = None,
+) -> None:
+    """Look a detector's data set over: counts, sizes, what is odd, and what would stop a training."""
+    from splitnest.console import print_data_check
+    from splitnest.recipe.overrides import parse
+
+    print_data_check(recipe, parse(values or []), split)
+
+
 @app.command(epilog="Example: splitnest doctor")
 def doctor() -> None:
     """Check this installation: versions, devices, compiled operators, cache, extras."""
@@ -146,8 +199,8 @@ def doctor() -> None:
 
 
 @app.command(epilog="Example: splitnest demo --out demo")
-def demo(out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo")) -> None:
-    """Run the main job on generated scenes, with an untrained network: this version does not train yet."""
+def demo(out: Annotated[Path, typer.Option(help="Folder for the run and its pictures.")] = Path("demo")) -> None:
+    """Run the main job on generated scenes: train a small Mask R-CNN from nothing, evaluate it, predict."""
     from splitnest.demo import run
 
     run(out)

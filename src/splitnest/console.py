@@ -1,11 +1,15 @@
 """Tables for people: what a model is, what an evaluation found."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from splitnest.build import build_categories
 from splitnest.complexity import complexity
+from splitnest.errors import UsageError
+from splitnest.predictor import resolve
 from splitnest.recipe import DetectionRecipe, Recipe
 from splitnest.recipes.unbuilt import unbuilt
 
@@ -37,12 +41,12 @@ def print_info(recipe: Recipe) -> None:
         table.add_row("layout", recipe.weights.layout)
     if isinstance(recipe, DetectionRecipe):
         table.add_row("conventions", _fields(recipe.model.conventions))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 def print_evaluation(recipe: Recipe, found: "Evaluation") -> None:
     """Print the metrics beside the published ones, and the AP of each class."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     if not found.metrics:
         console.print(
             "The annotation file has no annotations, as that of a test set: no metric can be had from it. "
@@ -50,8 +54,9 @@ def print_evaluation(recipe: Recipe, found: "Evaluation") -> None:
         )
         return
     table = Table("metric", "here", "published", title=recipe.name)
+    named = isinstance(recipe.data.classes, str)  # published numbers say nothing of a user's own classes
     for key, value in found.metrics.items():
-        published = recipe.published.get(key)
+        published = recipe.published.get(key) if named else None
         table.add_row(key, _percent(value), "" if published is None else f"{published:g}")
     console.print(table)
     columns = list(next(iter(found.per_class.values()), {}))
@@ -59,6 +64,42 @@ def print_evaluation(recipe: Recipe, found: "Evaluation") -> None:
     for name, values in found.per_class.items():
         classes.add_row(name, *(_percent(values[column]) for column in columns))
     console.print(classes)
+
+
+def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str | None) -> None:
+    """Print what ``data.check`` finds in the splits of a recipe's data set.
+
+    Args:
+        recipe_or_name: A recipe file or a model's name.
+        values: Overrides of the recipe.
+        split: ``train`` or ``val``; None for both.
+
+    Raises:
+        UsageError: No such split, or a path is not set.
+        DataError: Something would stop a training or an evaluation.
+    """
+    from splitnest.data.check import check, print_report
+    from splitnest.data.dataset import open_dataset
+    from splitnest.data.training_set import TrainingSet
+
+    if split not in (None, "train", "val"):
+        raise UsageError(f"There is no split {split!r}; the splits are train and val.")
+    recipe, _ = resolve(recipe_or_name, values)
+    if not isinstance(recipe, DetectionRecipe):
+        raise UsageError(f"{recipe.name}: this version checks data sets of detectors, not of {recipe.task}.")
+    reports = []
+    for name in ("train", "val"):
+        if split is None and name == "val" and recipe.data.format != "scenes" and recipe.data.val_images is None:
+            continue  # a training without evaluation
+        if split in (None, name):
+            dataset = open_dataset(recipe.data, name, build_categories(recipe))
+            reports.append(check(dataset))
+            print_report(reports[-1], name)
+            if name == "train" and recipe.train is not None and not reports[-1].faults:
+                for reason, count in TrainingSet(dataset, recipe).left_out.items():
+                    print(f"left out of training: {count} {reason}")
+    for report in reports:
+        report.raise_faults()
 
 
 def _percent(value: float) -> str:

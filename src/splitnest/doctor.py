@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Callable
 
 EXTRAS = {
@@ -36,7 +35,7 @@ def _check(name: str, check: Callable[[], str]) -> bool:
     try:
         print(f"ok    {name}: {check()}")
     except Exception as error:
-        print(f"FAIL  {name}: {type(error).__name__}: {error}", file=sys.stdout)
+        print(f"FAIL  {name}: {type(error).__name__}: {error}")
         return False
     return True
 

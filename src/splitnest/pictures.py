@@ -1,18 +1,18 @@
 """Annotated pictures and one JSON file from predictions."""
 
+import io
 import json
-import os
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
 
-from splitnest.data.images import expand_sources
-from splitnest.errors import DataError
+from splitnest.data.images import Source, expand_sources
+from splitnest.errors import DataError, UsageError
+from splitnest.files import replacing
 from splitnest.predictor import Predictor
 from splitnest.progress import track
 from splitnest.results import Classification, Detections, Result
@@ -26,13 +26,17 @@ def write_predictions(
     Args:
         predictor: The model.
         sources: Files, folders, globs or URLs.
-        folder: Made when missing. A picture is named after its photograph.
+        folder: Made when missing. A picture is named after its photograph, and replaces none of them.
         json_file: Gets ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``.
         score_threshold: Detections are drawn from this score on; the JSON file holds them all.
         batch_size: Images that go through the network together.
 
     Returns:
         Names of the images that could not be read.
+
+    Raises:
+        UsageError: A file cannot be written.
+        DataError: A folder or pattern holds no image.
     """
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -41,9 +45,8 @@ def write_predictions(
         print(f"skipped: {error}", file=sys.stderr)
         failed.append({"file": source, "error": str(error)})
 
-    folder.mkdir(parents=True, exist_ok=True)
-    taken: Counter[str] = Counter()
     expanded = expand_sources(list(sources))
+    taken = _names_in(folder, expanded)
     predictions = predictor.predictions(expanded, batch_size=batch_size, on_error=on_error)
     for prediction in track(predictions, len(expanded), "predicting"):
         result = prediction.result
@@ -73,21 +76,46 @@ def summary(result: Result, score_threshold: float) -> str:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture, whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=path.suffix, delete=False) as file:
-        picture.save(file, quality=92)
-    os.replace(file.name, path)
+    """Write a picture, whole or not at all; its format is told by the name.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    data = io.BytesIO()
+    picture.save(data, Image.registered_extensions()[path.suffix], quality=92)
+    _write(path, data.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=path.suffix, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)
+    """Write a text file, whole or not at all.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    _write(path, text.encode())
 
 
-def _picture_name(source: str, taken: Counter[str]) -> str:
-    stem = PurePosixPath(source.split("?")[0]).stem or "image"
-    taken[stem] += 1
-    return f"{stem}.jpg" if taken[stem] == 1 else f"{stem}-{taken[stem]}.jpg"
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}. Make room or name another.") from error
+
+
+def _names_in(folder: Path, sources: Iterable[Source]) -> set[str]:
+    """Return the names of photographs that are in ``folder`` themselves: no picture may replace one."""
+    paths = [Path(source) for source in sources if isinstance(source, str | Path)]
+    return {path.name.lower() for path in paths if path.parent.resolve() == folder.resolve()}
+
+
+def _picture_name(source: str, taken: set[str]) -> str:
+    """Name a picture after its photograph, with a number where that name is taken, in whatever letter case."""
+    stem = PurePath(source.split("?")[0]).stem or "image"
+    name, number = f"{stem}.jpg", 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{stem}-{number}.jpg"
+    taken.add(name.lower())
+    return name

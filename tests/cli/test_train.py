@@ -1,0 +1,111 @@
+"""train, its dry run and its resumption; data check; bad training data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import RECIPE, CocoFolder, Run
+from splitnest.trainer import train
+
+TRAINING = """\
+  train_images: val2017
+  train_annotations: annotations/instances_val2017.json
+  val_images: val2017
+  val_annotations: annotations/instances_val2017.json
+train:
+  batch_size: 2
+  unit: iteration
+  length: 3
+  learning_rate: 0.001
+  milestones: []
+  warmup_steps: 0
+  evaluate_every: 0
+  save_every: 1
+  start: null
+  short_sides: [64]
+  long_side: 96
+  workers: 0
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """Return a recipe that trains a small Mask R-CNN for three steps."""
+    path = tmp_path / "train.yaml"
+    text = RECIPE.replace("data.classes: [circle, square]", "data:\n  classes: [circle, square]")
+    path.write_text(text.replace("{depth: 14, planes: 16}", "{depth: 14, planes: 16, frozen_stages: 0}") + TRAINING)
+    return path
+
+
+def test_train_resume_eval_predict(run: Run, recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    root = f"data.root={coco.write()}"
+    assert "step" in run("train", recipe, root, "--dry-run").stdout
+    folder = tmp_path / "run"
+    done = run("train", recipe, root, "--out", folder)
+    assert f"last checkpoint: {folder / 'last.pt'}" in done.stdout
+    names = {
+        "recipe.yaml",
+        "environment.txt",
+        "metrics.csv",
+        "metrics.jsonl",
+        "curves.png",
+        "predictions.jpg",
+        "last.pt",
+    }
+    assert names <= {path.name for path in folder.iterdir()}
+    assert "box_ap" in run("eval", folder / "last.pt", root).stdout
+    run("predict", folder / "last.pt", coco.root / "val2017")
+    assert "going on after step 3 of 3" in run("train", folder, "--resume").stdout
+    assert "holds a run already" in run("train", recipe, root, "--out", folder, code=2).stderr
+
+
+def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
+    root = f"data.root={coco.write()}"
+    text = run("data", "check", recipe, root).stdout
+    assert "circle" in text
+    assert "2, 1 without an object" in text
+    run("data", "check", recipe, root, "--split", "test", code=2)
+    (coco.root / "val2017" / "a.png").unlink()
+    run("data", "check", recipe, root, code=3)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "named"),
+    [
+        ("empty", 3, "no image"),
+        ("no annotation", 3, "annotation"),
+        ("other classes", 3, "triangle"),
+        ("batch too large", 2, "batch"),
+        ("no schedule", 2, "train"),
+    ],
+)
+def test_bad_training_data(how: str, code: int, named: str, recipe: Path, coco: CocoFolder) -> None:
+    """Through the function that the command line calls: each start of Python costs seconds."""
+    values = {}
+    match how:
+        case "empty":
+            coco.content["images"], coco.content["annotations"] = [], []
+        case "no annotation":
+            coco.content["annotations"] = []
+        case "other classes":
+            coco.content["categories"][0]["name"] = "triangle"
+        case "batch too large":
+            values = {"train.batch_size": 64}
+        case "no schedule":
+            values = {"train": None}
+    from splitnest.errors import SplitnestError
+
+    with pytest.raises(SplitnestError, match=f"(?i){named}") as caught:
+        train(recipe, {"data.root": str(coco.write()), **values}, out=coco.root / "run", device="cpu")
+    assert caught.value.exit_code == code
+    assert not (coco.root / "run" / "last.pt").exists()
+
+
+def test_a_batch_without_objects(recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    """Images without ground truth take part when the recipe says so: every loss stays finite."""
+    coco.content["annotations"] = coco.content["annotations"][:1]
+    values = {"data.root": str(coco.write()), "train.empty_images": True, "train.batch_size": 2}
+    trained = train(recipe, values, out=tmp_path / "run", device="cpu")
+    rows = np.genfromtxt(trained.folder / "metrics.csv", delimiter=",", names=True)
+    assert np.isfinite(rows["loss"]).all()
