@@ -26,6 +26,7 @@ train:
   short_sides: [64]
   long_side: 96
   workers: 0
+  empty_images: true
 """
 
 
@@ -73,7 +74,7 @@ def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "named"),
     [
-        ("empty", 3, "no image"),
+        ("empty", 3, "no photographs"),
         ("no annotation", 3, "annotation"),
         ("other classes", 3, "triangle"),
         ("batch too large", 2, "batch"),
@@ -88,6 +89,7 @@ def test_bad_training_data(how: str, code: int, named: str, recipe: Path, coco: 
             coco.content["images"], coco.content["annotations"] = [], []
         case "no annotation":
             coco.content["annotations"] = []
+            values = {"train.empty_images": False}
         case "other classes":
             coco.content["categories"][0]["name"] = "triangle"
         case "batch too large":
@@ -105,7 +107,7 @@ def test_bad_training_data(how: str, code: int, named: str, recipe: Path, coco: 
 def test_a_batch_without_objects(recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
     """Images without ground truth take part when the recipe says so: every loss stays finite."""
     coco.content["annotations"] = coco.content["annotations"][:1]
-    values = {"data.root": str(coco.write()), "train.empty_images": True, "train.batch_size": 2}
+    values = {"data.root": str(coco.write())}
     trained = train(recipe, values, out=tmp_path / "run", device="cpu")
     rows = np.genfromtxt(trained.folder / "metrics.csv", delimiter=",", names=True)
     assert np.isfinite(rows["loss"]).all()

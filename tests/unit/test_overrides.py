@@ -214,7 +214,7 @@ def test_every_row_survives_yaml_and_json(tmp_path: Path, name: str) -> None:
 @settings(deadline=None, derandomize=True)
 @example(classes=["a\x85b", "no", "1", "\u4e2d\u6587"], root="\u2028 x\n", mean=(1e-8, -0.0, 1e300), short_side=1)
 @given(
-    classes=st.lists(st.text(min_size=1), min_size=1, max_size=4),
+    classes=st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True),
     root=st.none() | st.text(),
     mean=st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3),
     short_side=st.integers(min_value=1),
@@ -258,3 +258,8 @@ def test_a_stored_recipe_is_checked(mask: Recipe) -> None:
     del content["input"]
     with pytest.raises(UsageError, match=r"The stored recipe: input is missing\."):
         from_json(json.dumps(content))
+
+
+def test_classes_are_distinct() -> None:
+    with pytest.raises(UsageError, match="'cat' more than once"):
+        apply(recipes.get(MASK), {"data.classes": ["cat", "dog", "cat"]})

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
 
 from splitnest.recipe.backbone import BackboneFacts, NormName
 from splitnest.recipe.conventions import NAMED, Conventions
@@ -169,15 +169,6 @@ class PoseFacts(Strict):
     sigma: float = Field(2.0, gt=0)
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"holds {', '.join(map(repr, twice))} more than once")
-    return names
-
-
-ClassNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)]
-
-
 class SceneData(Strict):
     """Drawn scenes in place of photographs.
 
@@ -210,13 +201,20 @@ class Data(Strict):
     """
 
     root: str | None = None
-    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | ClassNames
+    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
     format: Literal["coco", "voc", "yolo", "scenes"] = "coco"
     val_images: str | None = None
     val_annotations: str | None = None
     train_images: str | None = None
     train_annotations: str | None = None
     scenes: SceneData | None = None
+
+    @model_validator(mode="after")
+    def _classes_are_distinct(self) -> Self:
+        names = () if isinstance(self.classes, str) else self.classes
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"classes holds {', '.join(map(repr, twice))} more than once")
+        return self
 
     @model_validator(mode="after")
     def _format_has_its_facts(self) -> Self:
@@ -240,7 +238,7 @@ class Weights(Strict):
         mirrors: Other addresses of the same file, tried in order.
     """
 
-    url: str = Field(pattern=r"^https?://[^\s/]+/(\S*/)?[^/\s\\]*[^/\s\\.][^/\s\\]*$")
+    url: str
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{8,64}$")
     layout: Layout
     mirrors: tuple[str, ...] = ()

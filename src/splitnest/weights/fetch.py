@@ -58,10 +58,15 @@ def file_name(url: str) -> str:
 
     It is the last part of the address; files of the Hugging Face hub, which all have the same name
     (``<owner>/<repository>/resolve/<revision>/model.safetensors``), are called by their repository.
+
+    Raises:
+        WeightsError: The address does not end in the name of a file.
     """
     parts = PurePosixPath(unquote(urlsplit(url).path)).parts
     if "resolve" in parts[1:]:
         return parts[parts.index("resolve") - 1] + PurePosixPath(parts[-1]).suffix
+    if not parts or parts[-1] in ("/", "..") or "\\" in parts[-1]:
+        raise WeightsError(f"{url} is not the address of a file. Set weights.url to one that ends in the file's name.")
     return parts[-1]
 
 
