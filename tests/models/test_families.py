@@ -145,3 +145,12 @@ def test_weights_of_another_model_leave_the_model_untouched(tmp_path: Path) -> N
     with pytest.raises(splitnest.WeightsError):
         load.load(target, path)
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_any_floating_type(predictor: splitnest.Predictor, dtype: torch.dtype) -> None:
+    predictor.module.to(dtype)
+    (result,) = predictor.predict(photograph(48, 64))
+    values = result.probabilities if hasattr(result, "probabilities") else result.boxes
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()

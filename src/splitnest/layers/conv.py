@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from splitnest.layers.precision import at_least_float32
+
 
 def make_norm(name: str, channels: int) -> nn.Module:
     """Return the normalisation layer ``name`` for maps of ``channels`` channels.
@@ -114,14 +116,15 @@ class DeformableConv2d(nn.Module):
         """Map ``[N, in_channels, H, W]`` to ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``."""
         from torchvision.ops import deform_conv2d
 
-        predicted = self.offset(maps)
+        predicted = at_least_float32(self.offset(maps))  # offsets are positions; the operator has no bfloat16 besides
         offsets = 2 * predicted.shape[1] // 3
-        return deform_conv2d(
-            maps,
+        convolved = deform_conv2d(
+            at_least_float32(maps),
             predicted[:, :offsets],
-            self.weight,
+            at_least_float32(self.weight),
             stride=self.stride,
             padding=self.dilation,
             dilation=self.dilation,
             mask=predicted[:, offsets:].sigmoid(),
         )
+        return convolved.to(maps.dtype)

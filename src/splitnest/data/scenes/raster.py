@@ -83,11 +83,7 @@ def rasterise(polygons: Sequence[np.ndarray], image_size: tuple[int, int]) -> li
     coverage = np.minimum(np.abs(np.cumsum(change)) * (1 / (LINES * STEPS)), 1).astype(np.float32)
 
     return [
-        Patch(
-            slice(y, y + h),
-            slice(x, x + w),
-            coverage[offset : offset + h * (w + 2)].reshape(h, w + 2)[:, :w],
-        )
+        Patch(slice(y, y + h), slice(x, x + w), coverage[offset : offset + h * (w + 2)].reshape(h, w + 2)[:, :w])
         for x, y, w, h, offset in zip(
             left.tolist(), top.tolist(), columns.tolist(), rows.tolist(), offsets.tolist(), strict=True
         )
