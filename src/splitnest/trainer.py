@@ -64,6 +64,7 @@ def train(
     recipe, path = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
     facts = required_training(recipe)
     _check_batch(recipe, facts)
+    _check_start(recipe, facts)
     data, validation = open_training(recipe), open_validation(recipe)
     schedule = Schedule(facts, data.steps_per_epoch)
     model = _new_model(recipe, facts.seed, pick_device(device))
@@ -105,6 +106,7 @@ def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None)
     recipe, _ = _resolve(recipe_or_name, overrides, False, None)
     facts = required_training(recipe)
     _check_batch(recipe, facts)
+    _check_start(recipe, facts)
     data, validation = open_training(recipe), open_validation(recipe)
     return describe(recipe, facts, Schedule(facts, data.steps_per_epoch), data.training_set, validation)
 
@@ -147,6 +149,16 @@ def _check_batch(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
             "train.batch_size leaves one image to each forward pass, of which the batch normalisation inside split "
             "attention has no variance. Set train.batch_size to at least twice train.accumulate, or "
             "model.backbone.norm=gn or frozen_bn."
+        )
+
+
+def _check_start(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
+    """Stages that do not train need weights."""
+    frozen = recipe.model.backbone.frozen_stages
+    if frozen and facts.start is None:
+        raise UsageError(
+            f"model.backbone.frozen_stages is {frozen}, so the first stages would keep random weights. Set train.start "
+            f"to a checkpoint or a model's name, or model.backbone.frozen_stages=0."
         )
 
 

@@ -287,3 +287,8 @@ def test_norms_are_synchronised_by_the_rule() -> None:
 def test_a_recipe_without_training(use: Callable[..., Any], recipe_file: Path) -> None:
     with pytest.raises(UsageError, match="tiny says nothing about training"):
         use(recipe_file, {"train": None})
+
+
+def test_frozen_stages_need_weights() -> None:
+    with pytest.raises(UsageError, match="frozen_stages=0"):
+        plan("faster_rcnn_resnet50_fpn_1x_coco.detectron2", {"data.root": "nowhere"})
