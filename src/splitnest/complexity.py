@@ -9,7 +9,7 @@ from splitnest.build import build_model
 from splitnest.detection import box_head, mask_head
 from splitnest.detection.rcnn import RCNN
 from splitnest.layers.conv import DeformableConv2d
-from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe
+from splitnest.recipe import ClassificationRecipe, DetectionRecipe, Recipe
 
 REGIONS = 1000
 """Proposals of an image (the published protocol)."""
@@ -53,16 +53,11 @@ def complexity(recipe: Recipe) -> Complexity:
 
 
 def _input_size(recipe: Recipe) -> tuple[int, int]:
-    match recipe:
-        case ClassificationRecipe():
-            return recipe.input.size, recipe.input.size
-        case DetectionRecipe():
-            divisor = recipe.input.divisor
-            return -(-recipe.input.short_side // divisor) * divisor, -(-recipe.input.long_side // divisor) * divisor
-        case PoseRecipe():
-            return recipe.input.height, recipe.input.width
-        case _:
-            return recipe.input.short_side, recipe.input.long_side
+    if isinstance(recipe, DetectionRecipe):
+        divisor = recipe.input.divisor
+        return -(-recipe.input.short_side // divisor) * divisor, -(-recipe.input.long_side // divisor) * divisor
+    assert isinstance(recipe, ClassificationRecipe)  # all else that build_model builds
+    return recipe.input.size, recipe.input.size
 
 
 class _Counter:
