@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from splitnest.data.panoptic_labels import UNLABELLED
+
 InstanceMask = Sequence[NDArray[np.float64]] | Tensor
 """Polygons, x and y in turn, or bool ``[H, W]``; in pixels of the network's input."""
 
@@ -53,6 +55,8 @@ class Batch:
         original_sizes: (height, width) of each photograph, before it was resized: the frame of all results.
         instances: Ground truth of each image, for ``loss``.
         names: What each image is called in messages.
+        semantic: uint8 ``[N, H, W]``, the stuff of each pixel, for ``loss``: 0 for all things, 1 for the first stuff,
+            ``UNLABELLED`` (255) where it is not known and in the padding.
     """
 
     images: Tensor
@@ -60,9 +64,10 @@ class Batch:
     original_sizes: tuple[tuple[int, int], ...]
     instances: tuple[Instances, ...] | None = None
     names: tuple[str, ...] | None = None
+    semantic: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("original_sizes", "instances", "names"):
+        for name in ("original_sizes", "instances", "names", "semantic"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.sizes):
                 raise ValueError(f"{len(self.sizes)} images do not go with {len(given)} {name}")
@@ -70,7 +75,8 @@ class Batch:
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the batch with its images and ground truth on ``device``, as ``dtype``."""
         instances = self.instances and tuple(of_image.to(device, dtype) for of_image in self.instances)
-        return replace(self, images=self.images.to(device, dtype), instances=instances)
+        semantic = None if self.semantic is None else self.semantic.to(device)
+        return replace(self, images=self.images.to(device, dtype), instances=instances, semantic=semantic)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -82,6 +88,7 @@ def collate(
     divisor: int = 1,
     instances: Sequence[Instances] | None = None,
     names: Sequence[str] | None = None,
+    semantic: Sequence[Tensor] | None = None,
 ) -> Batch:
     """Pad normalised images with zeros to their common size, rounded up to multiples of ``divisor``.
 
@@ -91,19 +98,24 @@ def collate(
         divisor: Of the padded height and width, in pixels.
         instances: Ground truth of each image.
         names: What each image is called in messages.
+        semantic: uint8 ``[H, W]`` each, the stuff of each pixel.
 
     Raises:
-        ValueError: There are no images.
+        ValueError: There are no images, or a list has another length.
     """
     if not images:
         raise ValueError("a batch needs at least one image")
     sizes = tuple((image.shape[1], image.shape[2]) for image in images)
     height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
-    padded = torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])
+
+    def padded(tensor: Tensor, value: int) -> Tensor:
+        return F.pad(tensor, (0, width - tensor.shape[-1], 0, height - tensor.shape[-2]), value=value)
+
     return Batch(
-        padded,
+        torch.stack([padded(image, 0) for image in images]),
         sizes,
         sizes if original_sizes is None else tuple(original_sizes),
         None if instances is None else tuple(instances),
         None if names is None else tuple(names),
+        None if semantic is None else torch.stack([padded(stuff, UNLABELLED) for stuff in semantic]),
     )

@@ -139,6 +139,26 @@ def test_masks_stay_on_their_pixels() -> None:
         np.testing.assert_allclose(changed.boxes[1], hull, atol=1.5)
 
 
+@given(SIDES, SIDES, st.integers(0, 1000))
+def test_stuff_stays_beside_the_bitmasks(height: int, width: int, seed: int) -> None:
+    """Stuff is 0 exactly where an object is, before and after every change."""
+    random = rng(seed)
+    bits = random.random((2, height, width)) < 0.3
+    stuff = np.where(bits.any(axis=0), 0, random.integers(1, 4, (height, width))).astype(np.uint8)
+    boxes = np.array([[0, 0, width, height]] * 2, np.float64)
+    item = Labelled.of(picture(height, width), boxes, list(torch.from_numpy(bits)), torch.from_numpy(stuff))
+    changed = augment(item, FACTS, replace_train(crop=0.4, flip=0.5, color_jitter=0.2), random)
+    assert changed.semantic is not None
+    assert changed.semantic.dtype == torch.uint8
+    assert changed.semantic.shape == changed.size_hw
+    np.testing.assert_array_equal(changed.semantic == 0, np.any([mask.numpy() for mask in changed.masks()], axis=0))
+
+
+def test_a_photograph_without_stuff_has_none() -> None:
+    item = Labelled.of(picture(6, 10), np.zeros((0, 4)))
+    assert augment(item, FACTS, replace_train(crop=0.4, flip=1), rng(0)).semantic is None
+
+
 def test_a_mirrored_mask_is_not_one_pixel_off() -> None:
     square = np.array([2.0, 1, 5, 1, 5, 4, 2, 4])
     mirrored = Labelled.of(picture(6, 10), np.array([[2, 1, 5, 4.0]]), [[square]]).mirrored()

@@ -1,11 +1,14 @@
 """Class tables."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from splitnest.data.categories import Categories, Category, distinct_color, from_names, named
+from splitnest.data.categories import Categories, Category, distinct_color, from_names, named, things_of, with_stuff
 from splitnest.errors import UsageError
 from splitnest.recipe.schema import CLASS_TABLES
 
@@ -44,6 +47,37 @@ def test_known_rows() -> None:
     ade20k = named("ade20k")
     assert ade20k[0] == Category(1, "wall", (120, 120, 120))
     assert ade20k[149] == Category(150, "flag", (92, 0, 255))
+
+
+def test_without_things_or_stuff() -> None:
+    none, one = from_names([]), from_names(["cat"])
+    assert with_stuff(none, []) == none
+    assert with_stuff(one, []) == things_of(one) == one
+    assert [(stuff.id, stuff.is_thing) for stuff in with_stuff(none, ["sky"])] == [(1, False)]
+
+
+def test_stuff_after_things() -> None:
+    things = from_names(["cat", "dog"])
+    both = with_stuff(things, ["sky", "sea"])
+    assert both.names == ("cat", "dog", "sky", "sea")
+    assert both.ids == (1, 2, 3, 4)
+    assert len({category.color for category in both}) == 4
+    assert things_of(both) == things
+    with pytest.raises(UsageError, match=r"sky is both in data\.classes and in data\.stuff"):
+        with_stuff(from_names(["sky"]), ["sky"])
+    with pytest.raises(UsageError, match=r"road, which has no instances"):
+        with_stuff(named("cityscapes"), ["sea"])
+    with pytest.raises(UsageError, match=r"The 100 data\.classes have ids of data\.stuff: give data\.stuff as names"):
+        with_stuff(from_names(map(str, range(100))), named("coco_stuff"))
+    with pytest.raises(UsageError, match=r"data\.stuff has 255 classes: 254 is the most"):
+        with_stuff(things, map(str, range(255)))
+
+
+def test_the_official_panoptic_table(shared_data: Callable[[str], Path]) -> None:
+    rows = json.loads((shared_data("coco_panoptic_sample") / "panoptic_coco_categories.json").read_text())
+    table = with_stuff(named("coco"), named("coco_stuff"))
+    assert [(c.id, c.name, c.is_thing) for c in table] == [(r["id"], r["name"], r["isthing"] == 1) for r in rows]
+    assert [c.color for c in named("coco_stuff")] == [tuple(r["color"]) for r in rows if not r["isthing"]]
 
 
 def test_colors_of_neighbours_differ_visibly() -> None:

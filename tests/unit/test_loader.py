@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -45,6 +46,15 @@ def test_images_come_in_order_and_prepared(tmp_path: Path, workers: int) -> None
             assert image.original_size == (20, 20 + index)
             assert image.file_name == f"{index}.png"
             assert torch.equal(image.image, prepare(data[index].image, FACTS))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_as_they_are(tmp_path: Path, workers: int) -> None:
+    data = dataset(tmp_path, 2)
+    images = [image for batch in evaluation_loader(data, None, workers=workers) for image in batch]
+    for index, image in enumerate(images):
+        assert image.image.dtype == torch.uint8
+        assert np.array_equal(image.image, data[index].image)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -113,7 +113,9 @@ def test_what_is_no_yaml_value(value: str) -> None:
             "model.conventions=mmcv",
             "model.conventions: there are no conventions 'mmcv'; there are mmdet and detectron2.",
         ),
-        ("model.mask_convs=0", "task instance does not match mask_convs=0, num_stuff=0."),
+        ("model.mask_convs=0", "task instance does not match model.mask_convs=0."),
+        ("data.stuff=[sky]", "task instance has no data.stuff."),
+        ("task=panoptic", "task panoptic needs model.panoptic."),
         ("task=pose", "task should be 'detection', 'instance' or 'panoptic', not 'pose'."),
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         (
@@ -261,5 +263,5 @@ def test_a_stored_recipe_is_checked(mask: Recipe) -> None:
 
 
 def test_classes_are_distinct() -> None:
-    with pytest.raises(UsageError, match="'cat' more than once"):
+    with pytest.raises(UsageError, match="'cat' is more than once"):
         apply(recipes.get(MASK), {"data.classes": ["cat", "dog", "cat"]})

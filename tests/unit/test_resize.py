@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from splitnest.data.resize import fit_size, resize_opencv, resize_pillow
+from splitnest.data.resize import fit_size, nearest_pixels, resize_opencv, resize_pillow
 
 SIDES = st.integers(1, 60)
 
@@ -101,3 +102,12 @@ def test_neither_limit_is_passed_and_one_is_reached(height: int, width: int, sho
         assert min(size) <= limits[0]
         assert max(size) <= limits[1]
         assert min(size) == limits[0] or max(size) == limits[1]
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+@settings(max_examples=30, deadline=None)
+def test_nearest_pixels_are_pillows(height: int, width: int, new_height: int, new_width: int) -> None:
+    image = np.arange(height * width, dtype=np.int32).reshape(height, width)
+    rows, columns = nearest_pixels(height, new_height), nearest_pixels(width, new_width)
+    expected = np.array(Image.fromarray(image).resize((new_width, new_height), Image.Resampling.NEAREST))
+    assert np.array_equal(image[rows[:, None], columns], expected)

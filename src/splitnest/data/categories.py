@@ -2,10 +2,13 @@
 
 import colorsys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from splitnest.errors import UsageError
+
+MAX_STUFF = 254
+"""Kinds of stuff that a map of 8 bits has room for beside 0 for things and 255 for unlabelled pixels."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +90,57 @@ def from_names(names: Iterable[str]) -> Categories:
     return from_ids(enumerate(names, start=1))
 
 
+def with_stuff(things: Categories, stuff: Categories | Iterable[str]) -> Categories:
+    """Return things and then stuff in one table; of COCO's two tables, the 133 panoptic classes.
+
+    Args:
+        things: Classes with instances.
+        stuff: Classes without; names alone get the ids after those of the things, and distinct colours.
+
+    Raises:
+        UsageError: A thing is marked as stuff, a name or id would be there twice, or there is more stuff than a map of
+            classes can tell apart.
+    """
+    if not isinstance(stuff, Categories):
+        first, place = max(things.ids, default=0) + 1, len(things)
+        stuff = Categories(
+            tuple(Category(first + i, name, distinct_color(place + i), is_thing=False) for i, name in enumerate(stuff))
+        )
+    if misplaced := [category.name for category in things if not category.is_thing]:
+        raise UsageError(f"data.classes has {misplaced[0]}, which has no instances: it belongs into data.stuff.")
+    if twice := set(things.names) & set(stuff.names):
+        raise UsageError(f"{min(twice)} is both in data.classes and in data.stuff: take it out of one.")
+    if set(things.ids) & set(stuff.ids):
+        raise UsageError(f"The {len(things)} data.classes have ids of data.stuff: give data.stuff as names.")
+    if len(stuff) > MAX_STUFF:
+        raise UsageError(f"data.stuff has {len(stuff)} classes: {MAX_STUFF} is the most.")
+    return replace(things, items=things.items + stuff.items)
+
+
+def things_of(categories: Categories) -> Categories:
+    """Return the classes that have instances, in their order."""
+    return replace(categories, items=tuple(category for category in categories if category.is_thing))
+
+
 @cache
 def named(table: str) -> Categories:
     """Return one of the published class tables.
 
     Args:
-        table: ``coco``: the 80 classes of detection, ids 1 to 90 with gaps. ``imagenet``: ILSVRC 2012, ids from 0.
-            ``cityscapes``: the 19 training classes with their label ids (7 to 33) and colours. ``ade20k``: the 150
-            classes of the scene parsing benchmark, ids from 1, with its colours.
+        table: ``coco``: the 80 classes of detection, ids 1 to 90 with gaps. ``coco_stuff``: the 53 classes without
+            instances of COCO's panoptic segmentation, ids 92 to 200 with gaps, with its colours; not those of the older
+            COCO-Stuff. ``imagenet``: ILSVRC 2012, ids from 0. ``cityscapes``: the 19 training classes with their label
+            ids (7 to 33) and colours. ``ade20k``: the 150 classes of the scene parsing benchmark, ids from 1, with its
+            colours.
 
     Raises:
         UsageError: There is no such table.
     """
     if table == "coco":
         return from_ids((int(id_), name) for id_, name in _rows(_COCO))
+    if table == "coco_stuff":
+        stuff = ((int(id_), name, _from_hex(color)) for id_, name, color in _rows(_COCO_STUFF))
+        return Categories(tuple(Category(*row, is_thing=False) for row in stuff))
     if table == "imagenet":
         from splitnest.data.imagenet_names import NAMES
 
@@ -110,7 +150,9 @@ def named(table: str) -> Categories:
     if table == "ade20k":
         rows = enumerate(_rows(_ADE20K), start=1)
         return Categories(tuple(Category(id_, name, _from_hex(color)) for id_, (name, color) in rows))
-    raise UsageError(f"There is no class table {table!r}: the tables are coco, imagenet, cityscapes and ade20k.")
+    raise UsageError(
+        f"There is no class table {table!r}: the tables are coco, coco_stuff, imagenet, cityscapes and ade20k."
+    )
 
 
 def _rows(text: str) -> Iterator[list[str]]:
@@ -140,6 +182,21 @@ _COCO = """
 64=potted plant; 65=bed; 67=dining table; 70=toilet; 72=tv; 73=laptop; 74=mouse; 75=remote; 76=keyboard;
 77=cell phone; 78=microwave; 79=oven; 80=toaster; 81=sink; 82=refrigerator; 84=book; 85=clock; 86=vase; 87=scissors;
 88=teddy bear; 89=hair drier; 90=toothbrush
+"""
+
+# panopticapi panoptic_coco_categories.json, its classes without instances: id=name=colour.
+_COCO_STUFF = """
+92=banner=ffff80; 93=blanket=93d3cb; 95=bridge=966464; 100=cardboard=a8abac; 107=counter=9270c6; 109=curtain=d2aa64;
+112=door-stuff=5c8859; 118=floor-wood=da58b8; 119=flower=f18100; 122=fruit=d911ff; 125=gravel=7c4ab5; 128=house=464646;
+130=light=ffe4ff; 133=mirror-stuff=9ad000; 138=net=c1005c; 141=pillow=4c5b71; 144=platform=ffb4c3;
+145=playingfield=6a9ab0; 147=railroad=e6968c; 148=river=3c8fff; 149=road=804080; 151=roof=5c5237; 154=sand=fed47c;
+155=sea=494dae; 156=shelf=ffa062; 159=snow=ffffff; 161=stairs=68546d; 166=tent=a9a483; 168=towel=e1c7ff;
+171=wall-brick=89364a; 175=wall-stone=879edf; 176=wall-tile=07f6e7; 177=wall-wood=6bffc8; 178=water-other=3a2995;
+180=window-blind=b7798e; 181=window-other=ff4961; 184=tree-merged=6b8e23; 185=fence-merged=be9999;
+186=ceiling-merged=928b8d; 187=sky-other-merged=4682b4; 188=cabinet-merged=86c79c; 189=table-merged=d1e28c;
+190=floor-other-merged=60246c; 191=pavement-merged=606060; 192=mountain-merged=40aa40; 193=grass-merged=98fb98;
+194=dirt-merged=d0e5e4; 195=paper-merged=cebaab; 196=food-other-merged=98a140; 197=building-other-merged=747000;
+198=rock-merged=00728f; 199=wall-other-merged=66669c; 200=rug-merged=fa8dff
 """
 
 # cityscapesScripts helpers/labels.py, the labels with a train id, in its order: label id=name=colour.

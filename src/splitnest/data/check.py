@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.coco import CocoDetection
+from splitnest.data.panoptic_labels import UNLABELLED, PanopticDataset
 from splitnest.errors import DataError
 from splitnest.progress import track
 
@@ -36,6 +37,21 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
+class StuffCount:
+    """How much there is of a class without instances.
+
+    Attributes:
+        name: Of the class.
+        photographs: Those with a pixel of it or more.
+        share: Of the pixels of all photographs, from 0 to 1.
+    """
+
+    name: str
+    photographs: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Report:
     """What ``check`` found.
 
@@ -46,7 +62,8 @@ class Report:
         objects: Annotations without crowd regions.
         crowd_regions: Annotations of many objects, or of difficult ones (VOC).
         sizes: ``small``, ``medium`` and ``large`` -> objects of such an area, as COCO's metrics tell them apart.
-        classes: One for each class of the model.
+        classes: One for each class of the model that has instances.
+        stuff: One for each class of a panoptic model that has none.
         oddities: What is odd -> a line for each case. A training goes on in spite of it.
         faults: What would stop a training, a line each.
     """
@@ -58,6 +75,7 @@ class Report:
     crowd_regions: int
     sizes: dict[str, int]
     classes: tuple[ClassCount, ...]
+    stuff: tuple[StuffCount, ...]
     oddities: dict[str, tuple[str, ...]]
     faults: tuple[str, ...]
 
@@ -73,8 +91,9 @@ class Report:
 
 
 def check(dataset: CocoDetection) -> Report:
-    """Look over the annotations and read every photograph."""
+    """Look over the annotations and read every photograph, and of panoptic data its segments."""
     file = dataset.file
+    faults, pixels, photographs = _read_all(dataset)
     is_object = ~file.iscrowd
     areas = file.areas[is_object]
     return Report(
@@ -89,8 +108,9 @@ def check(dataset: CocoDetection) -> Report:
             "large": int((areas > LARGE).sum()),
         },
         classes=tuple(_count_classes(dataset, is_object)),
+        stuff=tuple(_count_stuff(dataset, pixels, photographs)),
         oddities=_oddities(dataset),
-        faults=tuple(_faults(dataset)),
+        faults=faults,
     )
 
 
@@ -111,6 +131,11 @@ def print_report(report: Report, title: str) -> None:
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
+    if report.stuff:
+        stuff = Table("stuff", "photographs", "pixels")
+        for kind in report.stuff:
+            stuff.add_row(escape(kind.name), str(kind.photographs), f"{kind.share:.2%}")
+        console.print(stuff)
     for what, lines in report.oddities.items():
         console.print(f"[yellow]note:[/] {escape(what)}: {escape(_some(lines))}")
     if report.faults:
@@ -149,19 +174,42 @@ def _oddities(dataset: CocoDetection) -> dict[str, tuple[str, ...]]:
     return {what: cases for what, cases in lines.items() if cases}
 
 
-def _faults(dataset: CocoDetection) -> Iterator[str]:
+def _count_stuff(
+    dataset: CocoDetection, pixels: NDArray[np.int64], photographs: NDArray[np.int64]
+) -> Iterator[StuffCount]:
+    if isinstance(dataset, PanopticDataset):
+        stuff = dataset.panoptic_categories.items[len(dataset.categories) :]
+        for place, category in enumerate(stuff, start=1):
+            share = int(pixels[place]) / max(1, int(pixels.sum()))
+            yield StuffCount(category.name, int(photographs[place]), share)
+
+
+def _read_all(dataset: CocoDetection) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """Return what would stop a training; and for each value of ``separated`` its pixels, and photographs with them."""
+    faults = []
     if not len(dataset):
-        yield f"{dataset.annotation_file} lists no photographs. Check the path."
+        faults.append(f"{dataset.annotation_file} lists no photographs. Check the path.")
     elif dataset.file.iscrowd.all():
-        yield f"{dataset.annotation_file} has no objects, so there is nothing to train on. Check the path."
+        faults.append(f"{dataset.annotation_file} has no objects, so there is nothing to train on. Check the path.")
+    pixels, photographs = np.zeros((2, UNLABELLED + 1), np.int64)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
-        found = pool.map(lambda index: _fault(dataset, index), range(len(dataset)))
-        yield from filter(None, track(found, len(dataset), "reading photographs"))
+        found = pool.map(lambda index: _read(dataset, index), range(len(dataset)))
+        for fault, of_photograph in track(found, len(dataset), "reading photographs"):
+            pixels += of_photograph
+            photographs += of_photograph > 0
+            if fault is not None:
+                faults.append(fault)
+    return tuple(faults), pixels, photographs
 
 
-def _fault(dataset: CocoDetection, index: int) -> str | None:
+def _read(dataset: CocoDetection, index: int) -> tuple[str | None, NDArray[np.int64]]:
+    """Return what is wrong with a photograph and its segments, and its pixels of each value of ``separated``."""
+    pixels = np.zeros(UNLABELLED + 1, np.int64)
     try:
         dataset.read(index)
+        if isinstance(dataset, PanopticDataset):
+            stuff = dataset.labels(index).separated(len(dataset.categories))
+            pixels = np.bincount(stuff.ravel(), minlength=len(pixels))
     except DataError as error:
-        return str(error)
-    return None
+        return str(error), pixels
+    return None, pixels

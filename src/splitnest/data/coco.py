@@ -97,7 +97,7 @@ class CocoDetection:
         self.file: CocoFile = read_coco(annotation_file) if file is None else file
         self.categories = from_ids(self.file.categories)
         if classes is not None:
-            self.categories = _match(self.categories, classes, self.annotation_file)
+            self.categories = match_categories(self.categories, classes, self.annotation_file)
         index_of_id = {id_: index for index, id_ in enumerate(self.categories.ids)}
         label_of_category = np.array([index_of_id[id_] for id_, _ in self.file.categories], np.int64)
         self._labels = label_of_category[self.file.category_index]
@@ -189,8 +189,18 @@ class CocoDetection:
         return [name for name in self.file.file_names if not (self.images_dir / name).is_file()]
 
 
-def _match(found: Categories, classes: Categories, path: Path) -> Categories:
-    """Return the categories that labels index: the file's, or ``classes`` where the file has some of them by id."""
+def match_categories(found: Categories, classes: Categories, path: Path, key: str = "data.classes") -> Categories:
+    """Return the categories that labels index: the file's, or ``classes`` where the file has some of them by id.
+
+    Args:
+        found: Those of the file.
+        classes: Those of the model.
+        path: Of the file, for messages.
+        key: What to set otherwise, for messages.
+
+    Raises:
+        DataError: The file has others.
+    """
     if found.names == classes.names:
         pairs = zip(found, classes, strict=True)
         return replace(classes, items=tuple(replace(of_model, id=of_file.id) for of_file, of_model in pairs))
@@ -209,7 +219,7 @@ def _match(found: Categories, classes: Categories, path: Path) -> Categories:
         reasons.append(f"the order differs, {_some([f'{c.name} has id {c.id}' for c in strangers])}")
     raise DataError(
         f"{path} does not have the classes of the model: {'; '.join(reasons)}. "
-        f"Set data.classes to the file's names in the order of their ids, or take another file."
+        f"Set {key} to the file's names in the order of their ids, or take another file."
     )
 
 

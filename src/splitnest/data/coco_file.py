@@ -3,20 +3,18 @@
 I images, N annotations, P polygons.
 """
 
-import json
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.coco_json import check_unique, convert, index_of, listed, read_annotations, read_images, whole
 from splitnest.errors import DataError
-
-_T = TypeVar("_T")
 
 Segmentation = list[NDArray[np.float64]] | dict[str, Any]
 """Polygons, each flat ``[x, y, x, y, ...]`` in pixels; or compressed RLE, ``{"size": [H, W], "counts": str}``."""
@@ -115,21 +113,14 @@ def read_coco(path: str | Path) -> CocoFile:
         DataError: The file is missing or not JSON of this form, a key is missing or of a wrong type, an id occurs
             twice, or an annotation is of an image or category that the file does not list.
     """
-    columns = _Columns()
-    content = _parse(path, columns.take)
-    if _listed(path, content, "annotations", required=False) != list(range(len(columns.ids))):
-        # Something besides the annotations looks like one, or not all of them are sound: take each by itself.
-        columns = _Columns()
-        for row, item in enumerate(_listed(path, _parse(path), "annotations", required=False)):
-            _convert(path, "annotations", row, item, columns.append)
-    images = [_convert(path, "images", row, item, _image) for row, item in enumerate(_listed(path, content, "images"))]
+    content, columns = read_annotations(path, ("image_id", "bbox"), _Columns)
+    images = read_images(path, content)
     categories = [
-        _convert(path, "categories", row, item, _category)
-        for row, item in enumerate(_listed(path, content, "categories"))
+        convert(path, "categories", row, item, lambda item: (whole(item, "id"), str(item["name"])))
+        for row, item in enumerate(listed(path, content, "categories"))
     ]
-    _check_unique(path, "image", np.array([image[0] for image in images], np.int64))
-    _check_unique(path, "category", np.array([id_ for id_, _ in categories], np.int64))
-    _check_unique(path, "annotation", np.asarray(columns.ids))
+    check_unique(path, "category", np.array([id_ for id_, _ in categories], np.int64))
+    check_unique(path, "annotation", np.asarray(columns.ids))
     return _build(path, images, sorted(categories), columns, has_annotations="annotations" in content)
 
 
@@ -162,13 +153,13 @@ def _build(
 ) -> CocoFile:
     """Replace ids of images and categories by their indices."""
     ids, image_ids = np.asarray(columns.ids), np.array([image[0] for image in images], np.int64)
-    image_index, found = _index(np.asarray(columns.image_ids), image_ids)
+    image_index, found = index_of(np.asarray(columns.image_ids), image_ids)
     for row in np.flatnonzero(~found)[:1].tolist():
         raise DataError(
             f"{path}: annotation {ids[row]} is of image {columns.image_ids[row]}, which the file does not list. "
             f"Add the image or remove the annotation."
         )
-    category_index, found = _index(np.asarray(columns.category_ids), np.array([c[0] for c in categories], np.int64))
+    category_index, found = index_of(np.asarray(columns.category_ids), np.array([c[0] for c in categories], np.int64))
     for row in np.flatnonzero(~found)[:1].tolist():
         raise DataError(
             f"{path}: annotation {ids[row]} of image {images[image_index[row]][1]} has category "
@@ -199,24 +190,17 @@ class _Columns:
         self.polygon_ends, self.annotation_ends = array("q"), array("q")
         self.rle_counts, self.rle_ends, self.rle_sizes = array("B"), array("q"), array("q")
 
-    def take(self, item: dict[str, Any]) -> Any:
-        """Take an object of the file if it is a sound annotation and give its row in its place."""
-        if "image_id" not in item or "bbox" not in item:
-            return item
-        try:
-            self.append(item)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return item
-        return len(self.ids) - 1
+    def __len__(self) -> int:
+        return len(self.ids)
 
     def append(self, item: dict[str, Any]) -> None:
         """Take an annotation; KeyError, TypeError, ValueError and OverflowError say what is wrong with it."""
-        id_, image_id, category_id = _whole(item, "id"), _whole(item, "image_id"), _whole(item, "category_id")
+        id_, image_id, category_id = whole(item, "id"), whole(item, "image_id"), whole(item, "category_id")
         box = _numbers("bbox", item["bbox"])
         if len(box) != 4 or not all(map(math.isfinite, box)):
             raise ValueError(f"'bbox' is {item['bbox']}, not four numbers (x, y, width, height)")
         (area,) = _numbers("area", [item.get("area", box[2] * box[3])])
-        iscrowd = _whole(item, "iscrowd") if "iscrowd" in item else 0
+        iscrowd = whole(item, "iscrowd") if "iscrowd" in item else 0
         outline = item.get("segmentation") or []
         counts, size = _rle(outline) if isinstance(outline, dict) else (b"", (0, 0))
         polygons = [] if isinstance(outline, dict) else [_numbers("segmentation", polygon) for polygon in outline]
@@ -247,59 +231,6 @@ class _Columns:
         )
 
 
-def _parse(path: str | Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            content = json.load(file, object_hook=object_hook)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON ({error}). It is damaged or something else: replace it.") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is not a COCO annotation file: its top level is no object.")
-    return content
-
-
-def _listed(path: str | Path, content: dict[str, Any], key: str, required: bool = True) -> list[Any]:
-    if required and key not in content:
-        raise DataError(f"{path} is not a COCO annotation file: it has no {key!r}.")
-    value = content.get(key, [])
-    if not isinstance(value, list):
-        raise DataError(f"{path}: {key!r} is no list.")
-    return value
-
-
-def _convert(path: str | Path, key: str, row: int, item: Any, build: Callable[[dict[str, Any]], _T]) -> _T:
-    """Return ``build(item)``; its complaints become a DataError that names the row."""
-    if not isinstance(item, dict):
-        raise DataError(f"{path}: {key}[{row}] is no object.")
-    known = ", ".join(f"{name} {item[name]}" for name in ("id", "image_id", "file_name") if name in item)
-    where = f"{path}: {key}[{row}]" + (f" ({known})" if known else "")
-    try:
-        return build(item)
-    except KeyError as error:
-        raise DataError(f"{where} has no {error}. Add it.") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: {error}. Mend it.") from error
-
-
-def _image(item: dict[str, Any]) -> tuple[int, str, int, int]:
-    return _whole(item, "id"), str(item["file_name"]), _whole(item, "height"), _whole(item, "width")
-
-
-def _category(item: dict[str, Any]) -> tuple[int, str]:
-    return _whole(item, "id"), str(item["name"])
-
-
-def _whole(item: dict[str, Any], key: str) -> int:
-    value = item[key]
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{key!r} is {value!r}, not a whole number from 0")
-    return value
-
-
 def _numbers(key: str, values: Any) -> "array[float]":
     try:
         return array("d", values)
@@ -312,20 +243,6 @@ def _rle(outline: dict[str, Any]) -> tuple[bytes, list[int]]:
     from hotcoco.mask import rle_to_string
 
     return rle_to_string({"size": outline["size"], "counts": outline["counts"]}).encode("ascii"), outline["size"]
-
-
-def _check_unique(path: str | Path, what: str, ids: NDArray[np.int64]) -> None:
-    unique, counts = np.unique(ids, return_counts=True)
-    for id_ in unique[counts > 1][:1]:
-        raise DataError(f"{path}: the {what} id {id_} occurs more than once. Give each {what} its own.")
-
-
-def _index(values: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return where each value is in ``known``, and whether it is there."""
-    order = np.argsort(known)
-    position = np.searchsorted(known, values, sorter=order)
-    index = np.append(order, -1)[position]
-    return index, np.append(known, -1)[index] == values
 
 
 def _span(ends: NDArray[np.int64], row: int) -> slice:

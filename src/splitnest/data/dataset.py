@@ -5,8 +5,10 @@ from typing import Literal
 
 from splitnest.data.categories import Categories
 from splitnest.data.coco import CocoDetection
+from splitnest.data.coco_panoptic import CocoPanoptic
 from splitnest.data.scenes import Scenes
 from splitnest.data.scenes.detection import SceneDetection
+from splitnest.data.scenes.panoptic import ScenePanoptic
 from splitnest.data.voc import read_voc
 from splitnest.data.yolo import read_yolo
 from splitnest.errors import UsageError
@@ -24,7 +26,8 @@ def open_dataset(data: Data, split: Split, classes: Categories) -> CocoDetection
     Args:
         data: Section of the recipe.
         split: For training, or for validation.
-        classes: Classes of the model.
+        classes: Classes of the model; of a panoptic one things, then stuff, and what is returned is then a
+            ``PanopticDataset``, too.
 
     Raises:
         UsageError: ``data.root`` or a path is not set.
@@ -32,7 +35,8 @@ def open_dataset(data: Data, split: Split, classes: Categories) -> CocoDetection
     """
     if data.format == "scenes":
         assert data.scenes is not None  # the schema sees to it
-        return SceneDetection(_scenes(data.scenes, split), classes)
+        scenes = _scenes(data.scenes, split)
+        return ScenePanoptic(scenes, classes) if data.stuff else SceneDetection(scenes, classes)
     if data.root is None:
         raise UsageError("data.root is not set: give the folder of the data set, as in data.root=/data/coco.")
     root = Path(data.root)
@@ -44,7 +48,11 @@ def open_dataset(data: Data, split: Split, classes: Categories) -> CocoDetection
         names = root / _required(data, f"{split}_annotations", "the list of names, such as ImageSets/Main/test.txt")
         file = read_voc(names, root / VOC_ANNOTATIONS, root / images, classes)
         return CocoDetection(root / images, names, classes, file)
-    return CocoDetection(root / images, root / _required(data, f"{split}_annotations", "the annotation file"), classes)
+    annotations = root / _required(data, f"{split}_annotations", "the annotation file")
+    if data.stuff:
+        instances = getattr(data, f"{split}_instances")
+        return CocoPanoptic(root / images, annotations, classes, instances and root / instances)
+    return CocoDetection(root / images, annotations, classes)
 
 
 def _required(data: Data, key: str, what: str) -> str:

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchvision import tv_tensors
-from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from splitnest.batch import InstanceMask
 from splitnest.data import polygons
-from splitnest.data.resize import resize_opencv, resize_pillow
+from splitnest.data.resize import nearest_pixels, resize_opencv, resize_pillow
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Labelled:
         polygon_owners: ``[P]``, the object of each polygon.
         bitmasks: bool ``[M, H, W]``.
         bitmask_owners: ``[M]``, the object of each bitmask.
+        semantic: uint8 ``[H, W]``, the stuff of each pixel; None where it is not known.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,15 +40,23 @@ class Labelled:
     polygon_owners: NDArray[np.int64]
     bitmasks: tv_tensors.Mask
     bitmask_owners: NDArray[np.int64]
+    semantic: tv_tensors.Mask | None
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], boxes: NDArray[np.floating], masks: Sequence[InstanceMask] = ()) -> Self:
+    def of(
+        cls,
+        pixels: NDArray[np.uint8],
+        boxes: NDArray[np.floating],
+        masks: Sequence[InstanceMask] = (),
+        semantic: torch.Tensor | None = None,
+    ) -> Self:
         """Return a photograph with its objects; boxes are clipped to it.
 
         Args:
             pixels: uint8 RGB ``[H, W, 3]``; never changed.
             boxes: ``[G, 4]``, xyxy in pixels.
             masks: One for each object, or none at all.
+            semantic: uint8 ``[H, W]``, the stuff of each pixel.
         """
         size_hw = (pixels.shape[0], pixels.shape[1])
         outlines = [
@@ -66,6 +74,7 @@ class Labelled:
             polygon_owners=np.array([g for g, _ in outlines], np.int64),
             bitmasks=tv_tensors.Mask(stack),
             bitmask_owners=np.array([g for g, _ in bitmasks], np.int64),
+            semantic=None if semantic is None else tv_tensors.Mask(semantic),
         )
 
     def __len__(self) -> int:
@@ -88,13 +97,16 @@ class Labelled:
         return tuple(masks)
 
     def resized(self, size_hw: tuple[int, int], rule: Literal["opencv", "pillow"]) -> Self:
-        """Resize the pixels as for evaluation; bitmasks take the nearest pixel, as in detectron2."""
+        """Resize the pixels as for evaluation; bitmasks and stuff take the nearest pixel, as in detectron2."""
         pixels = resize_opencv(self.pixels, size_hw) if rule == "opencv" else resize_pillow(self.pixels, size_hw)
-        resized = self._changed(pixels, lambda labels: F.resize(labels, list(size_hw)))
-        # torchvision gives a mask the pixel at the corner, not at the centre: where it shrinks, the mask moves.
-        bits = self.bitmasks.as_subclass(torch.Tensor).to(torch.uint8)
-        bits = F.resize(bits, list(size_hw), InterpolationMode.NEAREST_EXACT, antialias=False)
-        return replace(resized, bitmasks=tv_tensors.Mask(bits.bool()))
+        rows, columns = (torch.from_numpy(nearest_pixels(*sides)) for sides in zip(self.size_hw, size_hw, strict=True))
+
+        def resize(labels: Any) -> Any:
+            if isinstance(labels, tv_tensors.Mask):  # torchvision's nearest pixel is another one
+                return tv_tensors.Mask(labels.as_subclass(torch.Tensor)[..., rows[:, None], columns])
+            return F.resize(labels, list(size_hw))
+
+        return self._changed(pixels, resize)
 
     def mirrored(self) -> Self:
         """Swap left and right."""
@@ -119,9 +131,14 @@ class Labelled:
             cut = [polygons.clip(polygon, (height, width)) for polygon in mask]
             masks[g] = inside = [polygon for polygon in cut if polygons.area(polygon) > 0]
             boxes[g] = polygons.hull(inside) if inside else 0
-        return type(self).of(window.pixels, boxes, masks)
+        return type(self).of(window.pixels, boxes, masks, window.semantic)
 
     def _changed(self, pixels: NDArray[np.uint8], change: Callable[[Any], Any]) -> Self:
         return replace(
-            self, pixels=pixels, boxes=change(self.boxes), points=change(self.points), bitmasks=change(self.bitmasks)
+            self,
+            pixels=pixels,
+            boxes=change(self.boxes),
+            points=change(self.points),
+            bitmasks=change(self.bitmasks),
+            semantic=None if self.semantic is None else change(self.semantic),
         )

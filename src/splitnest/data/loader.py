@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,10 +15,10 @@ from splitnest.recipe.schema import DetectionInput
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """One photograph as the network takes it.
+    """One photograph as the network takes it, or as it is.
 
     Attributes:
-        image: float32 ``[3, h, w]``, neither padded nor batched.
+        image: float32 ``[3, h, w]``, neither padded nor batched; or uint8 RGB ``[H, W, 3]``.
         image_id, file_name: As the annotation file has them.
         original_size: (height, width) of the photograph.
     """
@@ -46,7 +47,7 @@ class EvaluationLoader:
 
 
 def evaluation_loader(
-    dataset: CocoDetection, facts: DetectionInput, batch_size: int = 1, workers: int = 0
+    dataset: CocoDetection, facts: DetectionInput | None, batch_size: int = 1, workers: int = 0
 ) -> EvaluationLoader:
     """Return what yields the photographs of ``dataset`` in its order, in lists of ``batch_size``, the last one shorter.
 
@@ -54,7 +55,7 @@ def evaluation_loader(
 
     Args:
         dataset: The photographs.
-        facts: ``input`` of the network's recipe.
+        facts: ``input`` of the network's recipe; None leaves the photographs as they are.
         batch_size: Photographs in a list.
         workers: Processes that read and prepare; 0 does it in this one.
     """
@@ -66,7 +67,7 @@ def evaluation_loader(
 class _PreparedImages(Dataset[PreparedImage | DataError]):
     """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
 
-    def __init__(self, dataset: CocoDetection, facts: DetectionInput) -> None:
+    def __init__(self, dataset: CocoDetection, facts: DetectionInput | None) -> None:
         self.dataset, self.facts = dataset, facts
 
     def __len__(self) -> int:
@@ -77,5 +78,5 @@ class _PreparedImages(Dataset[PreparedImage | DataError]):
             sample = self.dataset[index]
         except DataError as error:
             return error
-        tensor = prepare(sample.image, self.facts)
+        tensor = torch.tensor(sample.image) if self.facts is None else prepare(sample.image, self.facts)
         return PreparedImage(tensor, sample.image_id, sample.file_name, (sample.image.shape[0], sample.image.shape[1]))

@@ -48,6 +48,12 @@ def resize_pillow(
     return np.array(resized)
 
 
+def nearest_pixels(source: int, target: int) -> NDArray[np.intp]:
+    """Return which of ``source`` pixels each of ``target`` pixels is with Pillow's nearest filter."""
+    places = Image.fromarray(np.arange(source, dtype=np.int32)[None])  # only Pillow itself breaks ties as Pillow does
+    return np.array(places.resize((target, 1), Image.Resampling.NEAREST), np.intp)[0]
+
+
 def resize_opencv(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize ``[H, W, C]`` or ``[H, W]`` to the same bits as ``cv2.resize(..., interpolation=cv2.INTER_LINEAR)``.
 

@@ -16,6 +16,7 @@ from splitnest.data.augment import augment
 from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_file import Segmentation, sound
 from splitnest.data.labelled import Labelled
+from splitnest.data.panoptic_labels import PanopticDataset
 from splitnest.data.transforms import normalise
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe.schema import DetectionRecipe
@@ -35,12 +36,14 @@ class TrainingSample:
         instances: In pixels of ``image``; without masks for a model that has none.
         original_size: (height, width) of the photograph.
         name: What it is called in messages.
+        semantic: uint8 ``[h, w]`` for a panoptic model, see ``PanopticLabels.separated``.
     """
 
     image: Tensor
     instances: Instances
     original_size: tuple[int, int]
     name: str
+    semantic: Tensor | None = None
 
 
 class TrainingSet(Dataset[TrainingSample]):
@@ -49,7 +52,7 @@ class TrainingSet(Dataset[TrainingSample]):
     ``training_set[epoch, index]`` is augmented at random, depending on the seed, the epoch and the photograph alone.
 
     Args:
-        dataset: Photographs and annotations.
+        dataset: Photographs and annotations; a ``PanopticDataset`` for a panoptic model.
         recipe: With a section ``train``, whose filters are applied.
 
     Attributes:
@@ -63,6 +66,10 @@ class TrainingSet(Dataset[TrainingSample]):
     def __init__(self, dataset: CocoDetection, recipe: DetectionRecipe) -> None:
         self.dataset, self.train, self.input = dataset, required_training(recipe), recipe.input
         self.has_masks = recipe.model.mask_convs > 0
+        self._panoptic: PanopticDataset | None = None
+        if recipe.task == "panoptic":
+            assert isinstance(dataset, PanopticDataset)  # open_dataset sees to it
+            self._panoptic = dataset
         self.left_out: dict[str, int] = {}
         self._takes_part = np.ones(len(dataset.file.ids), bool)
         self._leave_out_annotations(recipe.model.conventions.rle_instances == "kept")
@@ -87,13 +94,15 @@ class TrainingSet(Dataset[TrainingSample]):
         sample = self.dataset[image_index]
         kept = np.flatnonzero(self._takes_part[self.dataset.rows(image_index)])
         masks = [_mask(sample.segmentations[row]) for row in kept.tolist()] if self.has_masks else []
+        labelled = Labelled.of(sample.image, sample.boxes[kept], masks, self._semantic(image_index))
         rng = np.random.default_rng(np.random.SeedSequence(self.train.seed, spawn_key=(epoch, image_index)))
-        changed = augment(Labelled.of(sample.image, sample.boxes[kept], masks), self.input, self.train, rng)
+        changed = augment(labelled, self.input, self.train, rng)
         return TrainingSample(
             image=normalise(changed.pixels, self.input),
             instances=self._instances(changed, sample.labels[kept]),
             original_size=(sample.image.shape[0], sample.image.shape[1]),
             name=sample.file_name,
+            semantic=None if changed.semantic is None else changed.semantic.as_subclass(Tensor),
         )
 
     @property
@@ -164,6 +173,11 @@ class TrainingSet(Dataset[TrainingSample]):
             return f"{source} has no annotations, so there is nothing to train on. Check the path."
         reasons = ", ".join(f"{what} ({count})" for what, count in self.left_out.items())
         return f"Nothing of {source} is left to train on; left out are: {reasons}. Check the annotations."
+
+    def _semantic(self, image_index: int) -> Tensor | None:
+        if self._panoptic is None:
+            return None
+        return torch.from_numpy(self._panoptic.labels(image_index).separated(len(self.dataset.categories)))
 
     def _instances(self, changed: Labelled, labels: NDArray[np.int64]) -> Instances:
         """Return what is left of the objects after a crop."""

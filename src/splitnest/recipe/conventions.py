@@ -22,15 +22,21 @@ class Conventions(Strict):
         rpn_rank_by: What the best anchors of a level are chosen by: raw logits, or their sigmoid, which ties earlier.
         cascade_average: What the cascade averages over its stages: logits (then one softmax), or probabilities.
         cascade_deviations: Standard deviations of the box deltas of each cascade stage.
-        mask_head_per_stage: A mask head for each cascade stage, averaged, in place of one.
+        cascade_loss_weights: Of the class, box and mask losses of each cascade stage.
+        cascade_gradient: Share of each cascade stage's gradient that goes into its pooled regions.
+        cascade_samples: The stages whose regions are sampled, with the ground truth among them; in the others all that
+            the stage before gave take part.
+        cascade_drops_empty: Boxes without area do not go on to the next stage, in training.
+        mask_head_per_stage: A mask head for each cascade stage, trained on that stage's regions and averaged, in place
+            of one on those of the first.
         nms_at_photograph_scale: Models without masks divide their boxes by the scale before the last NMS, not after it.
         clip_to_photograph: Final boxes are clipped to the photograph, and empty ones dropped.
         rpn_low_quality_iou: Least IoU at which the best anchors of an object are positive though under 0.7.
         rpn_low_quality_reassigns: Such an anchor then belongs to that object, even if it overlaps another one more.
         rpn_ignores_padding: Anchors centred outside of an image's own padded size take no part.
         rpn_loss_over: RPN losses are divided by the anchors that were sampled, or by ``rpn_samples`` times images.
-        ground_truth_first: Ground truth as proposals comes first and is matched to itself; otherwise it comes last and
-            is matched as any proposal.
+        ground_truth_first: Ground truth as proposals comes first, is matched to itself, and does not go on to the next
+            stage of a cascade; otherwise it comes last and is treated as any proposal.
         mask_target_min_side: Least side in pixels of a region when polygons are scaled to its mask.
         rle_instances: Instances whose mask is an RLE: kept, or dropped by models with masks.
     """
@@ -43,6 +49,10 @@ class Conventions(Strict):
     rpn_rank_by: Literal["logits", "scores"]
     cascade_average: Literal["logits", "probabilities"]
     cascade_deviations: tuple[StageDeviations, StageDeviations, StageDeviations]
+    cascade_loss_weights: tuple[float, float, float]
+    cascade_gradient: float
+    cascade_samples: Literal["every stage", "first stage"]
+    cascade_drops_empty: bool
     mask_head_per_stage: bool
     nms_at_photograph_scale: bool
     clip_to_photograph: bool
@@ -64,6 +74,10 @@ MMDET = Conventions(
     rpn_rank_by="scores",
     cascade_average="logits",
     cascade_deviations=((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067)),
+    cascade_loss_weights=(1.0, 0.5, 0.25),
+    cascade_gradient=1.0,
+    cascade_samples="every stage",
+    cascade_drops_empty=False,
     mask_head_per_stage=True,
     nms_at_photograph_scale=True,
     clip_to_photograph=False,
@@ -90,6 +104,10 @@ DETECTRON2 = Conventions(
         (1 / 20, 1 / 20, 1 / 10, 1 / 10),
         (1 / 30, 1 / 30, 1 / 15, 1 / 15),
     ),
+    cascade_loss_weights=(1.0, 1.0, 1.0),
+    cascade_gradient=1 / 3,
+    cascade_samples="first stage",
+    cascade_drops_empty=True,
     mask_head_per_stage=False,
     nms_at_photograph_scale=False,
     clip_to_photograph=True,

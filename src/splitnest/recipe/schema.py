@@ -15,7 +15,7 @@ Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "
 Triple = tuple[float, float, float]
 PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
-CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "cityscapes": 19, "ade20k": 150}
+CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
 """Named class tables and their sizes; the names themselves are in ``splitnest.data.categories``."""
 
 
@@ -100,6 +100,25 @@ class ClassifierFacts(Strict):
     backbone: BackboneFacts
 
 
+class PanopticFacts(Strict):
+    """The semantic branch of Panoptic FPN (Kirillov et al. 2019), and how its stuff is merged with instances.
+
+    Attributes:
+        channels, norm: Of its convolutions; None for a bias in place of the normalisation.
+        loss_weight: Of its cross entropy.
+        min_score: Instances under it are left out of the segmentation.
+        max_overlap: So are those of which a larger share is covered by better ones.
+        min_stuff_area: And kinds of stuff with fewer pixels of the photograph.
+    """
+
+    channels: PositiveInt = 128
+    norm: NormName | None = None
+    loss_weight: float = Field(0.5, gt=0)
+    min_score: float = Field(0.5, ge=0, le=1)
+    max_overlap: float = Field(0.5, ge=0, le=1)
+    min_stuff_area: int = Field(4096, ge=0)
+
+
 class DetectorFacts(Strict):
     """Faster, Mask, Cascade and Cascade Mask R-CNN with FPN, and Panoptic FPN.
 
@@ -112,12 +131,14 @@ class DetectorFacts(Strict):
         cascade: Three box heads, each on the boxes of the one before; their boxes do not depend on the class.
         mask_convs: Convolutions of the mask head; 0 for a model without masks.
         mask_channels: Their channels.
-        num_stuff: Classes of the semantic branch of Panoptic FPN, "things" being the first; 0 for none.
+        panoptic: The semantic branch of Panoptic FPN; None for a model without.
         train_proposals: Proposals of an image that the RPN gives in training.
         train_candidates: Anchors of a level and image that they are made of.
         rpn_samples, roi_samples: Anchors and regions of an image that losses are taken of.
         roi_low_quality: The best region of an object is positive even where a better object claims it (mmdetection's
             rows with masks).
+        rpn_ignores_crossing: Anchors that cross the border of the image take no part (mmdetection's cascade rows).
+        rpn_box_beta, box_beta: Of the smooth L1 loss of boxes: under it errors count squared; 0 for plain L1.
     """
 
     backbone: BackboneFacts
@@ -132,12 +153,15 @@ class DetectorFacts(Strict):
     cascade: bool = False
     mask_convs: Literal[0, 4, 8] = 0
     mask_channels: PositiveInt = 256
-    num_stuff: int = Field(0, ge=0)
+    panoptic: PanopticFacts | None = None
     train_proposals: PositiveInt = 1000
     train_candidates: PositiveInt = 2000
     rpn_samples: PositiveInt = 256
     roi_samples: PositiveInt = 512
     roi_low_quality: bool = False
+    rpn_ignores_crossing: bool = False
+    rpn_box_beta: float = Field(0.0, ge=0)
+    box_beta: float = Field(0.0, ge=0)
 
 
 class SegmentorFacts(Strict):
@@ -190,30 +214,38 @@ class Data(Strict):
 
     Attributes:
         root: Folder that the other paths are relative to; None until the user gives it.
-        classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order.
+        classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order; of a
+            panoptic model those of things.
+        stuff: Of a panoptic model, its classes without instances: ``coco_stuff``, or their names in order.
         format: Form of the boxes and masks of a detector. ``coco``: a JSON file. ``voc``: the annotations are a list of
             names such as ``ImageSets/Main/test.txt``, the XML files are in ``Annotations``. ``yolo``: the annotations
             are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
             see ``scenes``; no paths.
         val_images, val_annotations: Folder of photographs, and annotation file or folder.
         train_images, train_annotations: The same for training.
+        val_instances, train_instances: Of panoptic data, a COCO file with the same objects as polygons; None takes them
+            from the panoptic segments. The annotations are COCO's panoptic JSON, with a folder of PNG files beside it
+            that has its name without ``.json``.
         scenes: How many scenes are drawn, for that format.
     """
 
     root: str | None = None
     classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    stuff: Literal["coco_stuff"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     format: Literal["coco", "voc", "yolo", "scenes"] = "coco"
     val_images: str | None = None
     val_annotations: str | None = None
     train_images: str | None = None
     train_annotations: str | None = None
+    val_instances: str | None = None
+    train_instances: str | None = None
     scenes: SceneData | None = None
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:
-        names = () if isinstance(self.classes, str) else self.classes
+        names = [name for table in (self.classes, self.stuff) if isinstance(table, tuple) for name in table]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"classes holds {', '.join(map(repr, twice))} more than once")
+            raise ValueError(f"{', '.join(map(repr, twice))} is more than once among classes and stuff")
         return self
 
     @model_validator(mode="after")
@@ -226,6 +258,11 @@ class Data(Strict):
     def num_classes(self) -> int:
         """Number of classes."""
         return CLASS_TABLES[self.classes] if isinstance(self.classes, str) else len(self.classes)
+
+    @property
+    def num_stuff(self) -> int:
+        """Number of classes without instances; 0 of data that is not panoptic."""
+        return CLASS_TABLES[self.stuff] if isinstance(self.stuff, str) else len(self.stuff or ())
 
 
 class Weights(Strict):
@@ -283,12 +320,18 @@ class DetectionRecipe(RecipeBase):
 
     @model_validator(mode="after")
     def _task_matches_model(self) -> Self:
-        heads = (self.model.mask_convs > 0, self.model.num_stuff > 0)
-        expected = {"detection": (False, False), "instance": (True, False), "panoptic": (True, True)}[self.task]
-        if heads != expected:
-            raise ValueError(
-                f"task {self.task} does not match mask_convs={self.model.mask_convs}, num_stuff={self.model.num_stuff}"
-            )
+        masks, panoptic = self.task != "detection", self.task == "panoptic"
+        if masks != (self.model.mask_convs > 0):
+            raise ValueError(f"task {self.task} does not match model.mask_convs={self.model.mask_convs}")
+        for key, value in (("model.panoptic", self.model.panoptic), ("data.stuff", self.data.stuff)):
+            if panoptic != (value is not None):
+                raise ValueError(f"task {self.task} {'needs' if panoptic else 'has no'} {key}")
+        return self
+
+    @model_validator(mode="after")
+    def _panoptic_data_has_a_form(self) -> Self:
+        if self.task == "panoptic" and self.data.format not in ("coco", "scenes"):
+            raise ValueError(f"data.format {self.data.format} has no panoptic form: it must be coco or scenes")
         return self
 
 

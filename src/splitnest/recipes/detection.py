@@ -15,8 +15,11 @@ _COCO = {
 }
 _COCO_PANOPTIC = {
     **_COCO,
+    "stuff": "coco_stuff",
     "val_annotations": "annotations/panoptic_val2017.json",
     "train_annotations": "annotations/panoptic_train2017.json",
+    "val_instances": "annotations/instances_val2017.json",
+    "train_instances": "annotations/instances_train2017.json",
 }
 
 _RESNEST_RGB = {"mean": (123.68, 116.779, 103.939), "std": (58.393, 57.12, 57.375), "channels": "RGB"}
@@ -64,9 +67,11 @@ _FASTER: dict[str, Any] = {}
 _MASK = {"mask_convs": 4, "mask_norm": "sync_bn"}
 _MASK_MMDET = {**_MASK, "roi_low_quality": True}
 _CASCADE = {"cascade": True, "train_proposals": 2000}
+_CASCADE_MMDET = {**_CASCADE, "rpn_ignores_crossing": True, "rpn_box_beta": 1 / 9, "box_beta": 1.0}
 _CASCADE_MASK = {**_CASCADE, **_MASK}
+_CASCADE_MASK_MMDET = {**_CASCADE_MMDET, **_MASK}
 _CASCADE_MASK8 = {**_CASCADE_MASK, "mask_convs": 8}
-_PANOPTIC = {**_CASCADE, "mask_convs": 4, "num_stuff": 54}
+_PANOPTIC = {**_CASCADE, "mask_convs": 4, "panoptic": {"norm": "sync_bn"}}
 
 _MMDET = {
     "train": _MMDET_1X,
@@ -102,8 +107,8 @@ def _row(
 ROWS: dict[str, dict[str, Any]] = {
     "faster_rcnn_resnest50_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S50, _FASTER),
     "faster_rcnn_resnest101_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S101, _FASTER),
-    "cascade_rcnn_resnest50_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S50, _CASCADE),
-    "cascade_rcnn_resnest101_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S101, _CASCADE),
+    "cascade_rcnn_resnest50_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S50, _CASCADE_MMDET),
+    "cascade_rcnn_resnest101_fpn_1x_coco.mmdet": _row("detection", _MMDET, _S101, _CASCADE_MMDET),
     "faster_rcnn_resnet50_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R50, _FASTER),
     "faster_rcnn_resnet101_fpn_1x_coco.detectron2": _row("detection", _D2_MSRA, _R101, _FASTER),
     "faster_rcnn_resnest50_fpn_1x_coco.detectron2": _row("detection", _D2, _S50, _FASTER),
@@ -116,8 +121,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "cascade_rcnn_resnest200_fpn_1x_coco.detectron2": _row("detection", _D2, _S200, _CASCADE),
     "mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _MASK_MMDET),
     "mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _MASK_MMDET),
-    "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _CASCADE_MASK),
-    "cascade_mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _CASCADE_MASK),
+    "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S50, _CASCADE_MASK_MMDET),
+    "cascade_mask_rcnn_resnest101_fpn_1x_coco.mmdet": _row("instance", _MMDET, _S101, _CASCADE_MASK_MMDET),
     "mask_rcnn_resnet50_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R50, _MASK),
     "mask_rcnn_resnet101_fpn_1x_coco.detectron2": _row("instance", _D2_MSRA, _R101, _MASK),
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2": _row("instance", _D2, _S50, _MASK),

@@ -10,7 +10,7 @@ from splitnest.build import build_categories
 from splitnest.data.coco import CocoDetection
 from splitnest.data.dataset import open_dataset
 from splitnest.data.order import BatchOrder, training_loader
-from splitnest.data.training_set import TrainingSet, required_training
+from splitnest.data.training_set import TrainingSample, TrainingSet, required_training
 from splitnest.errors import DataError
 from splitnest.evaluation.detector import detect_all, make_evaluator
 from splitnest.model import Model
@@ -43,21 +43,23 @@ class DetectionData:
         size = self.train.batch_size // self.train.accumulate
         for _, samples in training_loader(self.training_set, self.train, start):
             parts = [samples[first : first + size] for first in range(0, len(samples), size)]
-            yield [
-                collate(
-                    [sample.image for sample in part],
-                    [sample.original_size for sample in part],
-                    self.divisor,
-                    [sample.instances for sample in part],
-                    [sample.name for sample in part],
-                )
-                for part in parts
-            ]
+            yield [self._batch(part) for part in parts]
+
+    def _batch(self, samples: list[TrainingSample]) -> Batch:
+        stuff = [sample.semantic for sample in samples if sample.semantic is not None]
+        return collate(
+            [sample.image for sample in samples],
+            [sample.original_size for sample in samples],
+            self.divisor,
+            [sample.instances for sample in samples],
+            [sample.name for sample in samples],
+            stuff or None,
+        )
 
 
 @dataclass(frozen=True)
 class DetectionEvaluation:
-    """Evaluates a detector on its validation data, and draws a page of it into the folder of the run."""
+    """Evaluates a detector or panoptic model on its validation data, and draws a page of it into the run's folder."""
 
     recipe: DetectionRecipe
     dataset: CocoDetection

@@ -28,7 +28,7 @@ class SceneDetection(CocoDetection):
         self._images = np.empty((len(scenes), *scenes.size_hw, 3), np.uint8)
         annotations: list[dict[str, Any]] = []
         for index, scene in enumerate(scenes):
-            self._images[index] = scene.image
+            self._keep(index, scene)
             annotations += _objects(scene, index + 1, scenes.categories)
         images = [(index + 1, f"scene {index}", *scenes.size_hw) for index in range(len(scenes))]
         categories = [(category.id, category.name) for category in scenes.categories]
@@ -37,6 +37,10 @@ class SceneDetection(CocoDetection):
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return the pixels of one scene, uint8 RGB ``[H, W, 3]``."""
         return self._images[index]
+
+    def _keep(self, index: int, scene: Scene) -> None:
+        """Store what is not an annotation of an object."""
+        self._images[index] = scene.image
 
     def check_files(self) -> list[str]:
         """List the missing files: scenes have none that could miss."""
