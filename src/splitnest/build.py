@@ -1,6 +1,7 @@
 """From a recipe to modules: the only place where a recipe is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -22,6 +23,11 @@ from splitnest.recipes.unbuilt import unbuilt
 if TYPE_CHECKING:
     from splitnest.detection.boxes import DeltaCoder
     from splitnest.detection.rcnn import Criterion
+    from splitnest.detection.roi_heads import RoIHeads
+    from splitnest.detection.roi_loss import GroundTruth, RegionSampler
+
+CASCADE_IOUS = (0.5, 0.6, 0.7)
+"""IoU from which a region is positive in each stage of a cascade (both code bases); of a plain detector the first."""
 
 
 def build_model(recipe: Recipe) -> Model:
@@ -30,8 +36,7 @@ def build_model(recipe: Recipe) -> Model:
     Raises:
         UsageError: This version of splitnest lists the model but does not build it yet.
     """
-    cascade = isinstance(recipe, DetectionRecipe) and recipe.model.cascade
-    if missing := unbuilt(recipe.task, cascade):
+    if missing := unbuilt(recipe.task):
         raise UsageError(f"{recipe.name} is listed but cannot be built yet: {missing} is not part of this version.")
     match recipe:
         case ClassificationRecipe():
@@ -46,7 +51,14 @@ def build_model(recipe: Recipe) -> Model:
 
 
 def build_categories(recipe: Recipe) -> Categories:
-    """Return what the labels of ``recipe`` mean."""
+    """Return what the labels of ``recipe`` mean: of a panoptic model things, then stuff."""
+    stuff = recipe.data.stuff
+    if stuff is None:
+        return _build_classes(recipe)
+    return categories.with_stuff(_build_classes(recipe), categories.named(stuff) if isinstance(stuff, str) else stuff)
+
+
+def _build_classes(recipe: Recipe) -> Categories:
     classes = recipe.data.classes
     return categories.named(classes) if isinstance(classes, str) else categories.from_names(classes)
 
@@ -89,71 +101,122 @@ def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
 
 def _build_detector(recipe: DetectionRecipe) -> Model:
     from splitnest.detection.anchors import AnchorGenerator
-    from splitnest.detection.box_head import BoxHead
     from splitnest.detection.boxes import DeltaCoder
     from splitnest.detection.fpn import FPN
-    from splitnest.detection.mask_head import MaskHead
+    from splitnest.detection.panoptic import Merger, PanopticFPN
     from splitnest.detection.postprocess import PostProcessor
     from splitnest.detection.rcnn import RCNN
-    from splitnest.detection.roi_align import RoIPooler
     from splitnest.detection.rpn import RPN
+    from splitnest.detection.semantic_head import SemanticHead
 
-    facts, names = recipe.model, build_categories(recipe)
+    facts, things = recipe.model, _build_classes(recipe)
     rules, channels = facts.conventions, facts.fpn_channels
     backbone = build_backbone(facts.backbone)
     coder = DeltaCoder(clamp_shrinkage=rules.clamp_shrinkage)
-    num_convs, num_fcs = (4, 1) if facts.box_head == "4conv1fc" else (0, 2)
-    boxes = BoxHead(
-        channels,
-        len(names),
-        num_convs=num_convs,
-        channels=facts.box_channels,
-        num_fcs=num_fcs,
-        features=facts.box_features,
-        norm=facts.box_norm,
-    )
-    masks = []
-    if facts.mask_convs:
-        width, norm = facts.mask_channels, facts.mask_norm
-        masks.append(MaskHead(channels, len(names), num_convs=facts.mask_convs, channels=width, norm=norm))
-    post = PostProcessor(
-        nms_at_photograph_scale=rules.nms_at_photograph_scale and not masks,
-        clip_to_photograph=rules.clip_to_photograph,
-    )
-    return RCNN(
+    parts = (
         backbone,
         FPN(backbone.channels, channels, facts.fpn_norm),
         RPN(channels, AnchorGenerator(), coder, rank_by=rules.rpn_rank_by),
-        RoIPooler(rules.level_canonical_size, rules.level_canonical, rules.level_epsilon),
-        [boxes],
-        [DeltaCoder(rules.cascade_deviations[0], clamp_shrinkage=rules.clamp_shrinkage)],
-        masks,
-        post,
+        _build_roi_heads(facts, len(things)),
+        PostProcessor(
+            nms_at_photograph_scale=rules.nms_at_photograph_scale and not facts.mask_convs,
+            clip_to_photograph=rules.clip_to_photograph,
+        ),
         _build_criterion(facts, coder, recipe.input.divisor),
-        names,
+        things,
     )
+    panoptic = facts.panoptic
+    if panoptic is None:
+        return RCNN(*parts)
+    num_classes = recipe.data.num_stuff + 1
+    return PanopticFPN(
+        *parts,
+        semantic_head=SemanticHead(channels, num_classes, channels=panoptic.channels, norm=panoptic.norm),
+        merger=Merger(panoptic.min_score, panoptic.max_overlap, panoptic.min_stuff_area),
+        semantic_weight=panoptic.loss_weight,
+        panoptic_categories=build_categories(recipe),
+    )
+
+
+def _build_roi_heads(facts: DetectorFacts, num_classes: int) -> "RoIHeads":
+    from splitnest.detection.box_head import BoxHead
+    from splitnest.detection.boxes import DeltaCoder
+    from splitnest.detection.cascade import CascadeHeads, CascadeRules
+    from splitnest.detection.mask_head import MaskHead
+    from splitnest.detection.roi_align import RoIPooler
+    from splitnest.detection.roi_heads import RoIHeads
+
+    rules, channels = facts.conventions, facts.fpn_channels
+    num_convs, num_fcs = (4, 1) if facts.box_head == "4conv1fc" else (0, 2)
+    box_heads = [
+        BoxHead(
+            channels,
+            num_classes,
+            num_convs=num_convs,
+            channels=facts.box_channels,
+            num_fcs=num_fcs,
+            features=facts.box_features,
+            norm=facts.box_norm,
+            class_agnostic=facts.cascade,
+        )
+        for _ in range(len(CASCADE_IOUS) if facts.cascade else 1)
+    ]
+    num_masks = len(box_heads) if rules.mask_head_per_stage else 1
+    mask_heads = [
+        MaskHead(channels, num_classes, num_convs=facts.mask_convs, channels=facts.mask_channels, norm=facts.mask_norm)
+        for _ in range(num_masks if facts.mask_convs else 0)
+    ]
+    make: Callable[..., RoIHeads] = RoIHeads
+    if facts.cascade:
+        average, weights = rules.cascade_average, rules.cascade_loss_weights
+        make = partial(
+            CascadeHeads, rules=CascadeRules(average, weights, rules.cascade_gradient, rules.cascade_drops_empty)
+        )
+    return make(
+        RoIPooler(rules.level_canonical_size, rules.level_canonical, rules.level_epsilon),
+        box_heads,
+        [
+            DeltaCoder(deviations, clamp_shrinkage=rules.clamp_shrinkage)
+            for deviations in rules.cascade_deviations[: len(box_heads)]
+        ],
+        _build_samplers(facts)[: len(box_heads)],
+        mask_heads,
+        box_beta=facts.box_beta,
+        mask_min_side=rules.mask_target_min_side,
+    )
+
+
+def _build_samplers(facts: DetectorFacts) -> "list[RegionSampler]":
+    """Return what chooses the regions of each stage of a cascade; a plain detector is its first one."""
+    from splitnest.detection.matching import Matcher
+    from splitnest.detection.roi_loss import RegionSampler
+
+    rules = facts.conventions
+    samplers = []
+    for stage, iou in enumerate(CASCADE_IOUS):
+        matcher = Matcher(iou, iou, iou if facts.roi_low_quality else None, reassigns=rules.rpn_low_quality_reassigns)
+        if stage == 0 or rules.cascade_samples == "every stage":
+            truth: GroundTruth = "first" if rules.ground_truth_first else "last"
+            samplers.append(RegionSampler(matcher, num_samples=facts.roi_samples, ground_truth=truth))
+        else:
+            samplers.append(RegionSampler(matcher, num_samples=None, ground_truth="none"))
+    return samplers
 
 
 def _build_criterion(facts: DetectorFacts, coder: "DeltaCoder", divisor: int) -> "Criterion":
     from splitnest.detection.matching import Matcher
     from splitnest.detection.rcnn import Criterion
-    from splitnest.detection.roi_loss import RegionSampler
     from splitnest.detection.rpn_loss import RPNLoss
 
     rules = facts.conventions
-    reassigns = rules.rpn_low_quality_reassigns
-    anchors = Matcher(0.7, 0.3, rules.rpn_low_quality_iou, reassigns=reassigns)  # both code bases
-    regions = Matcher(0.5, 0.5, 0.5 if facts.roi_low_quality else None, reassigns=reassigns)
-    return Criterion(
-        RPNLoss(
-            coder,
-            anchors,
-            num_samples=facts.rpn_samples,
-            padding_divisor=divisor if rules.rpn_ignores_padding else None,
-            over=rules.rpn_loss_over,
-        ),
-        RegionSampler(regions, num_samples=facts.roi_samples, ground_truth_first=rules.ground_truth_first),
-        num_per_level=facts.train_candidates,
-        num_proposals=facts.train_proposals,
-        mask_min_side=rules.mask_target_min_side,
+    anchors = Matcher(0.7, 0.3, rules.rpn_low_quality_iou, reassigns=rules.rpn_low_quality_reassigns)  # both code bases
+    loss = RPNLoss(
+        coder,
+        anchors,
+        num_samples=facts.rpn_samples,
+        padding_divisor=divisor if rules.rpn_ignores_padding else None,
+        ignores_crossing=facts.rpn_ignores_crossing,
+        over=rules.rpn_loss_over,
+        beta=facts.rpn_box_beta,
     )
+    return Criterion(loss, num_per_level=facts.train_candidates, num_proposals=facts.train_proposals)

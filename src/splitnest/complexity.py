@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from splitnest.build import build_model
 from splitnest.detection import box_head, mask_head
+from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.layers.conv import DeformableConv2d
 from splitnest.recipe import ClassificationRecipe, DetectionRecipe, Recipe
@@ -43,12 +44,14 @@ def complexity(recipe: Recipe) -> Complexity:
         levels = module.neck(module.backbone(images))
         module.rpn(levels)
         channels = levels["p2"].shape[1]
-        regions, masks = REGIONS, module.post.max_detections if module.mask_heads else 0
-        for head in module.box_heads:
+        regions, masks = REGIONS, module.post.max_detections if module.has_masks else 0
+        for head in module.roi_heads.box_heads:
             head(torch.empty(regions, channels, box_head.POOLED, box_head.POOLED))
-        for head in module.mask_heads:
+        for head in module.roi_heads.mask_heads:
             pooled = torch.empty(masks, channels, mask_head.POOLED, mask_head.POOLED)
             head(pooled, torch.zeros(masks, dtype=torch.long))
+        if isinstance(module, PanopticFPN):
+            module.semantic_head(levels)
         return Complexity(parameters, counter.total, size, regions, masks)
 
 

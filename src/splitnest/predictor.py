@@ -16,6 +16,7 @@ from splitnest.build import build_backbone, build_model
 from splitnest.data.images import expand_sources, to_array
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError, UsageError, WeightsError
+from splitnest.inference.tta import augmented
 from splitnest.model import Model
 from splitnest.recipe import ClassificationInput, DetectionInput, Recipe, overrides
 from splitnest.results import Detections, Result
@@ -74,6 +75,7 @@ class Predictor:
         resize: bool = True,
         score_threshold: float | None = None,
         stream: bool = False,
+        tta: bool = False,
     ) -> list[Result] | Iterator[Result]:
         """Predict for photographs.
 
@@ -84,17 +86,18 @@ class Predictor:
             score_threshold: Keep detections of at least this score; None keeps all that the published protocol does,
                 from 0.05 on.
             stream: Return a generator, which holds one batch at a time.
+            tta: Detect with test-time augmentation, one photograph at a time, by the published protocol.
 
         Returns:
             One result an image, in order.
 
         Raises:
             DataError: An image cannot be read, or there is none.
-            UsageError: An argument is out of its range.
+            UsageError: An argument is out of its range, or the model has no test-time augmentation.
         """
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise UsageError(f"score_threshold is {score_threshold}; it is a probability, from 0 to 1.")
-        predictions = self.predictions(images, batch_size=batch_size, resize=resize)
+        predictions = self.predictions(images, batch_size=batch_size, resize=resize, tta=tta)
         results = (_above(p.result, score_threshold) for p in predictions)
         return results if stream else list(results)
 
@@ -104,29 +107,44 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
+        tta: bool = False,
         on_error: Callable[[str, DataError], None] | None = None,
     ) -> Iterator[Prediction]:
         """Yield each image with its result.
 
         Args:
-            images, batch_size, resize: As of ``predict``.
+            images, batch_size, resize, tta: As of ``predict``.
             on_error: Told of an image that cannot be read, which is then skipped; None raises the error.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
-        prepared = self._prepare(expand_sources(images), resize, on_error)
+        sources = _read(expand_sources(images), on_error)
+        if tta:
+            detect = augmented(self.module, self.recipe)
+            yield from (Prediction(name, image, detect(image, resize)) for name, image in sources)
+            return
+        dtype = self._dtype_of_images
+        prepared = (_Prepared(name, image, prepare(image, self._input, resize, dtype)) for name, image in sources)
         for group in _batches(prepared, batch_size, one_size=isinstance(self._input, ClassificationInput)):
             yield from self._run(group)
 
-    def batch(self, images: Sequence[np.ndarray], instances: Sequence[Instances] | None = None) -> Batch:
+    def batch(
+        self,
+        images: Sequence[np.ndarray],
+        instances: Sequence[Instances] | None = None,
+        semantic: Sequence[np.ndarray] | None = None,
+    ) -> Batch:
         """Return pixels as they are, and ground truth, as the network takes them: for ``module.loss``, for example.
 
         Args:
             images: uint8 RGB ``[H, W, 3]`` each.
             instances: Ground truth of each image, in its pixels.
+            semantic: Of a panoptic model the class of every pixel, uint8 ``[H, W]``: 0 for things, from 1 for each kind
+                of stuff, 255 where it is not known.
         """
         tensors = [prepare(image, self._input, resize=False, dtype=self._dtype_of_images) for image in images]
-        batch = collate(tensors, divisor=self._divisor, instances=instances)
+        labels = None if semantic is None else [torch.from_numpy(one.copy()) for one in semantic]
+        batch = collate(tensors, divisor=self._divisor, instances=instances, semantic=labels)
         return batch.to(self.device, self.dtype)
 
     @property
@@ -136,19 +154,6 @@ class Predictor:
     @property
     def _dtype_of_images(self) -> torch.dtype:
         return torch.promote_types(self.dtype, torch.float32)  # never less than float32 before the network
-
-    def _prepare(
-        self, sources: Iterable[Any], resize: bool, on_error: Callable[[str, DataError], None] | None
-    ) -> Iterator[_Prepared]:
-        for source in sources:
-            try:
-                image, name = to_array(source)
-            except DataError as error:
-                if on_error is None:
-                    raise
-                on_error(str(source), error)
-                continue
-            yield _Prepared(name, image, prepare(image, self._input, resize, self._dtype_of_images))
 
     @torch.inference_mode()
     def _run(self, group: Sequence[_Prepared]) -> list[Prediction]:
@@ -279,6 +284,20 @@ def pick_device(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built for the CPU alone
         raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
+
+
+def _read(
+    sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    for source in sources:
+        try:
+            image, name = to_array(source)
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(str(source), error)
+            continue
+        yield name, image
 
 
 def _batches(items: Iterable[_Prepared], batch_size: int, *, one_size: bool) -> Iterator[list[_Prepared]]:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import splitnest
+from splitnest.batch import Instances
 from splitnest.build import build_model
+from splitnest.detection.rcnn import RCNN
 from splitnest.predictor import resolve
 from splitnest.weights import load, save
 
@@ -27,6 +29,14 @@ FAMILIES = {
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2": {**DETECTOR, "model.mask_channels": 16},
     "faster_rcnn_resnet50_fpn_1x_coco.detectron2": {**DETECTOR, "model.backbone.depth": 50},
     "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2": DETECTOR,
+    "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet": {**DETECTOR, "model.mask_channels": 16},
+    "cascade_rcnn_resnest50_fpn_1x_coco.detectron2": DETECTOR,
+    "panoptic_fpn_resnest200_3x_coco.detectron2": {
+        **DETECTOR,
+        "model.mask_channels": 16,
+        "model.panoptic.channels": 8,
+        "model.panoptic.min_stuff_area": 1,
+    },
 }
 DETECTORS = [name for name in FAMILIES if "rcnn" in name]
 
@@ -59,6 +69,8 @@ def test_a_batch_equals_one_by_one(predictor: splitnest.Predictor) -> None:
     for a, b in zip(together, apart, strict=True):
         if hasattr(a, "probabilities"):
             assert np.allclose(a.probabilities, b.probabilities, atol=1e-6)
+        elif hasattr(a, "segments"):
+            assert (a.segments == b.segments).mean() > 0.99
         else:
             assert len(a) == len(b)
             assert np.allclose(np.sort(a.scores), np.sort(b.scores), atol=1e-5)
@@ -87,19 +99,24 @@ def test_save_and_load(predictor: splitnest.Predictor, tmp_path: Path) -> None:
     assert [p.requires_grad for p in again.module.parameters()] == trainable
 
 
-def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predictor) -> None:
+@pytest.mark.parametrize("num_objects", [0, 2])
+def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predictor, num_objects: int) -> None:
     module = predictor.module.train()
-    images = torch.randn(2, 3, 64, 64)
-    if hasattr(module, "fc"):
-        module(images).square().mean().backward()
-        parts = [module]
+    if isinstance(module, RCNN):
+        square = np.array([8.0, 8, 56, 8, 56, 56, 8, 56])
+        objects = Instances(
+            torch.tensor([[8.0, 8.0, 56.0, 56.0]]).repeat(num_objects, 1),
+            torch.arange(num_objects),
+            ([square],) * num_objects,
+        )
+        semantic = [np.full((64, 64), 255, np.uint8), np.full((64, 64), 1, np.uint8)]
+        losses = module.loss(predictor.batch([photograph(64, 64)] * 2, [objects] * 2, semantic))
+        assert all(torch.isfinite(loss) and loss.ndim == 0 for loss in losses.values())
+        torch.stack(list(losses.values())).sum().backward()
     else:
-        levels = module.neck(module.backbone(images))
-        sum(p.logits.square().mean() + p.deltas.square().mean() for p in module.rpn(levels)).backward()
-        parts = [module.backbone, module.neck, module.rpn]
-    for part in parts:
-        for name, parameter in part.named_parameters():
-            assert (parameter.grad is not None) == parameter.requires_grad, name
+        module(torch.randn(2, 3, 64, 64)).square().mean().backward()
+    for name, parameter in module.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -108,7 +125,7 @@ def test_raw_output_is_padded(name: str) -> None:
     module.post.score_threshold = 0.0
     with torch.inference_mode():
         raw = module(torch.randn(2, 3, 64, 96))
-    cells = 28 if module.mask_heads else 0
+    cells = 28 if module.has_masks else 0
     shapes = [tuple(part.shape) for part in raw]
     assert shapes == [(2, 100, 4), (2, 100), (2, 100), (2, 100, cells, cells), (2,)]
     assert (raw.counts > 0).all()
@@ -121,7 +138,7 @@ def test_nothing_found(name: str) -> None:
     predictor.module.post.score_threshold = 1.0
     (result,) = predictor.predict(photograph(48, 64))
     assert len(result) == 0
-    if predictor.module.mask_heads:
+    if predictor.module.has_masks:
         assert result.masks.shape == (0, 48, 64)
 
 
@@ -151,6 +168,8 @@ def test_weights_of_another_model_leave_the_model_untouched(tmp_path: Path) -> N
 def test_any_floating_type(predictor: splitnest.Predictor, dtype: torch.dtype) -> None:
     predictor.module.to(dtype)
     (result,) = predictor.predict(photograph(48, 64))
+    if hasattr(result, "detections"):
+        result = result.detections
     values = result.probabilities if hasattr(result, "probabilities") else result.boxes
     assert values.dtype == np.float32
     assert np.isfinite(values).all()

@@ -1,5 +1,7 @@
 """Matching, sampling and the losses of a detector."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from splitnest.batch import Instances
 from splitnest.detection.box_head import BoxHead
 from splitnest.detection.boxes import DeltaCoder
 from splitnest.detection.matching import IGNORED, NEGATIVE, Matcher, sample
-from splitnest.detection.roi_loss import Regions, RegionSampler, box_losses, mask_targets, nothing
+from splitnest.detection.roi_loss import GroundTruth, Regions, RegionSampler, box_losses, mask_targets, nothing
 from splitnest.detection.rpn import LevelPredictions
 from splitnest.detection.rpn_loss import RPNLoss
 
@@ -60,8 +62,10 @@ def test_sampling_keeps_its_bounds(num_positive: int, num_negative: int, num: in
     assert len({*positives.tolist(), *negatives.tolist()}) == len(positives) + len(negatives)
 
 
-def rpn_loss(over: str, padding_divisor: int | None = None) -> RPNLoss:
-    return RPNLoss(CODER, Matcher(0.7, 0.3), num_samples=4, padding_divisor=padding_divisor, over=over)
+def rpn_loss(over: str = "sampled", padding_divisor: int | None = None, **facts: Any) -> RPNLoss:
+    facts = {"num_samples": 4, "ignores_crossing": False, "beta": 0.0, **facts}
+    matcher = Matcher(0.7, 0.3, facts.pop("low_quality", None))
+    return RPNLoss(CODER, matcher, padding_divisor=padding_divisor, over=over, **facts)
 
 
 ANCHORS = torch.tensor([[0.0, 0.0, 16.0, 16.0], [32.0, 32.0, 48.0, 48.0], [92.0, 0.0, 108.0, 16.0]])
@@ -90,28 +94,58 @@ def test_anchors_over_padding_take_no_part_by_convention() -> None:
     assert counts == [3, 2, 3]
 
 
+def test_anchors_across_the_border_may_take_no_part() -> None:
+    """An image of 107 pixels cuts the third anchor, which ends at 108; the second touches nothing."""
+    sizes = {"whole": (64, 109), "touching": (64, 108), "cut": (64, 107)}
+    losses = {
+        name: rpn_loss("samples", ignores_crossing=True)(predictions(1), [size], [NO_OBJECTS])["loss_rpn_cls"].item()
+        for name, size in sizes.items()
+    }
+    assert losses["whole"] == pytest.approx(3 * np.log(2) / 4, rel=1e-6)
+    assert losses["touching"] == losses["cut"] == pytest.approx(2 * np.log(2) / 4, rel=1e-6)
+
+
+def test_an_anchor_that_takes_no_part_is_no_objects_best() -> None:
+    """Of all anchors the third overlaps the object most; without it the object still has its best of the others."""
+    objects = Instances(torch.tensor([[44.0, 0.0, 108.0, 16.0]]), torch.tensor([0]))
+    anchors = torch.tensor([[30.0, 0.0, 46.0, 16.0], [92.0, 0.0, 108.0, 16.0]])
+    zeros = [LevelPredictions(torch.zeros(1, 2), torch.zeros(1, 2, 4), anchors)]
+    alone = rpn_loss("samples", ignores_crossing=True, low_quality=0.0)(zeros, [(64, 100)], [objects])
+    assert alone["loss_rpn_box"] > 0
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_ground_truth_is_a_proposal(first: bool) -> None:
     objects = Instances(torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0]]), torch.tensor([3, 4]))
-    sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=100, ground_truth_first=first)
+    sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=100, ground_truth="first" if first else "last")
     regions = sampler(torch.tensor([[0.0, 0.0, 10.0, 9.0], [50.0, 50.0, 60.0, 60.0]]), objects)
     # Two objects with one box: matched to itself, or, as any proposal, to the first of the two.
     assert regions.objects.tolist() == ([0, 1, 0] if first else [0, 0, 0])
     assert len(regions.boxes) == 4
     assert regions.boxes[3].tolist() == [50, 50, 60, 60]
+    assert regions.passed_on.tolist() == ([False, False, True, True] if first else [True] * 4)
 
 
 def test_no_proposals_and_no_objects() -> None:
-    for first in (True, False):
-        sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=8, ground_truth_first=first)
+    truths: tuple[GroundTruth, ...] = ("first", "last", "none")
+    for truth in truths:
+        sampler = RegionSampler(Matcher(0.5, 0.5), num_samples=8, ground_truth=truth)
         regions = sampler(torch.zeros(0, 4), NO_OBJECTS)
         assert regions.boxes.shape == (0, 4)
         assert regions.objects.shape == (0,)
 
 
+def test_later_stages_may_take_every_region_without_the_ground_truth() -> None:
+    objects = Instances(torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([3]))
+    proposals = torch.tensor([[50.0, 50.0, 60.0, 60.0], [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 9.0, 10.0]])
+    regions = RegionSampler(Matcher(0.6, 0.6), num_samples=None, ground_truth="none")(proposals, objects)
+    assert regions.boxes.tolist() == proposals[[1, 2, 0]].tolist()
+    assert regions.objects.tolist() == [0, 0]
+
+
 def test_box_losses_worked_by_hand() -> None:
     objects = Instances(torch.tensor([[1.0, 0.0, 11.0, 10.0]]), torch.tensor([1]))
-    regions = Regions(torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 9.0, 9.0]]), torch.tensor([0]))
+    regions = Regions(torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 9.0, 9.0]]), torch.tensor([0]), torch.ones(2))
     deltas = torch.zeros(2, 8)
     deltas[0, 4] = 0.25  # the label's own delta is off by 0.25 - 0.1; that of the other class does not count
     deltas[0, 0] = 9.0
@@ -120,6 +154,8 @@ def test_box_losses_worked_by_hand() -> None:
     assert losses["loss_box"].item() == pytest.approx(0.15 / 2, rel=1e-5)
     agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], [regions], [objects], CODER)
     assert torch.equal(agnostic["loss_box"], losses["loss_box"])
+    smooth = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER, beta=1.0)
+    assert smooth["loss_box"].item() == pytest.approx(0.5 * 0.15**2 / 2, rel=1e-4)
 
 
 def test_mask_targets_of_polygons_and_of_masks() -> None:

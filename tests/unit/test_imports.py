@@ -17,6 +17,7 @@ MODELS = {
     "detection",
     "classification",
     "build",
+    "inference",
     "predictor",
     "evaluator",
     "weights",
@@ -28,13 +29,14 @@ FORBIDDEN = {
     "backbones": MODELS - {"backbones"} | {"data", "evaluation", "results", "recipe", "recipes"},
     "detection": MODELS - {"backbones", "detection"} | {"recipe", "recipes", "evaluation"},
     "classification": MODELS - {"backbones", "classification"} | {"recipe", "recipes", "evaluation"},
+    "inference": MODELS - {"backbones", "detection", "classification", "inference"} | {"recipes", "evaluation", "cli"},
     "data": MODELS | {"evaluation", "cli"},
     "evaluation": MODELS | {"cli"},
     "training": {"cli", "console", "evaluator", "trainer"},
     "recipe": MODELS | {"data", "evaluation", "results", *HEAVY},
     "recipes": MODELS | {"data", "evaluation", "results", *HEAVY},
     "results": MODELS | {"evaluation"},
-    "weights": {"detection", "classification", "predictor", "evaluator", "data", "results"},
+    "weights": {"detection", "classification", "inference", "predictor", "evaluator", "data", "results"},
 }
 
 

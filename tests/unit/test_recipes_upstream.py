@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from splitnest import recipes
+from splitnest.build import CASCADE_IOUS
 from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining, Recipe
 
 UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "upstream_configs"
@@ -143,6 +144,12 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
     assert {head["type"] for head in box_heads} == {"Shared4Conv1FCBBoxHead"}
     assert {head["reg_class_agnostic"] for head in box_heads} == {cascade}
     assert {head["num_classes"] for head in box_heads} == {recipes.get(name).num_classes}
+    losses = [model["rpn_head"]["loss_bbox"], *(head["loss_bbox"] for head in box_heads)]
+    assert {loss["type"] for loss in losses} == {"SmoothL1Loss" if cascade else "L1Loss"}
+    if cascade:
+        assert tuple(roi["stage_loss_weights"]) == MMDET.cascade_loss_weights
+        stages = model["train_cfg"]["rcnn"]
+        assert tuple(stage["assigner"]["pos_iou_thr"] for stage in stages) == CASCADE_IOUS
     deviations = tuple(tuple(head["bbox_coder"]["target_stds"]) for head in box_heads)
     assert deviations == MMDET.cascade_deviations[: len(box_heads)]
     assert statistics["bgr_to_rgb"]
@@ -160,7 +167,10 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
         "cascade": cascade,
         "mask_convs": masks["num_convs"] if masks else 0,
         "mask_channels": masks["conv_out_channels"] if masks else 256,
-        "num_stuff": 0,
+        "panoptic": None,
+        "rpn_ignores_crossing": model["train_cfg"]["rpn"]["allowed_border"] == 0,
+        "rpn_box_beta": pytest.approx(model["rpn_head"]["loss_bbox"].get("beta", 0)),
+        "box_beta": box_heads[0]["loss_bbox"].get("beta", 0),
         **mmdet_samples(model["train_cfg"], cascade),
     }
     assert recipe["train"] == mmdet_training(config, model["backbone"]["depth"])
@@ -177,6 +187,20 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
     }
     assert recipe["data"]["val_annotations"] == config["test_dataloader"]["dataset"]["ann_file"]
     assert recipe["data"]["train_annotations"] == config["train_dataloader"]["dataset"]["ann_file"]
+
+
+def panoptic_facts(model: dict[str, Any], norms: dict[str, str | None]) -> dict[str, Any]:
+    head, combine = model["SEM_SEG_HEAD"], model["PANOPTIC_FPN"]["COMBINE"]
+    assert (head["COMMON_STRIDE"], head["IGNORE_VALUE"], head["IN_FEATURES"]) == (4, 255, ["p2", "p3", "p4", "p5"])
+    assert (combine["ENABLED"], model["PANOPTIC_FPN"]["INSTANCE_LOSS_WEIGHT"]) == (True, 1.0)
+    return {
+        "channels": head["CONVS_DIM"],
+        "norm": norms[head["NORM"]],
+        "loss_weight": head["LOSS_WEIGHT"],
+        "min_score": combine["INSTANCES_CONFIDENCE_THRESH"],
+        "max_overlap": combine["OVERLAP_THRESH"],
+        "min_stuff_area": combine["STUFF_AREA_LIMIT"],
+    }
 
 
 @pytest.mark.parametrize("name", of_source("detectron2"))
@@ -227,13 +251,18 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
         "cascade": cascade,
         "mask_convs": mask["NUM_CONV"] if model["MASK_ON"] else 0,
         "mask_channels": mask["CONV_DIM"],
-        "num_stuff": model["SEM_SEG_HEAD"]["NUM_CLASSES"] if panoptic else 0,
+        "panoptic": panoptic_facts(model, norms) if panoptic else None,
         "train_proposals": model["RPN"]["POST_NMS_TOPK_TRAIN"],
         "train_candidates": model["RPN"]["PRE_NMS_TOPK_TRAIN"],
         "rpn_samples": model["RPN"]["BATCH_SIZE_PER_IMAGE"],
         "roi_samples": model["ROI_HEADS"]["BATCH_SIZE_PER_IMAGE"],
         "roi_low_quality": False,
+        "rpn_ignores_crossing": False,
+        "rpn_box_beta": model["RPN"]["SMOOTH_L1_BETA"],
+        "box_beta": box["SMOOTH_L1_BETA"],
     }
+    assert recipes.get(name).data.num_stuff == (model["SEM_SEG_HEAD"]["NUM_CLASSES"] - 1 if panoptic else 0)
+    assert tuple(model["ROI_BOX_CASCADE_HEAD"]["IOUS"]) == CASCADE_IOUS
     assert recipe["train"] == detectron2_training(config, net["DEPTH"], plain)
     assert recipe["input"] == {
         "mean": tuple(model["PIXEL_MEAN"]),

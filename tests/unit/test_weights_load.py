@@ -212,7 +212,7 @@ def test_description_of_what_has_no_name() -> None:
     blocks = {f"backbone.c{stage}.0.conv1.conv.weight": torch.Size([1]) for stage in (2, 3)}
     assert describe(blocks) == "a ResNet of 1-1-0-0 blocks"
     heads = {
-        f"{kind}_heads.{i}.logits.bias": torch.Size([81 if kind == "box" else 80])
+        f"roi_heads.{kind}_heads.{i}.logits.bias": torch.Size([81 if kind == "box" else 80])
         for kind in ("box", "mask")
         for i in (0, 1)
     }
@@ -232,7 +232,11 @@ def test_class_change(row: str, path: Path) -> None:
         load(module, path)
     assert same(module, before)
     report = load(module, path, allow_class_change=True)
-    layers = ("fc",) if row == "official" else ("box_heads.0.logits", "box_heads.0.deltas", "mask_heads.0.logits")
+    layers = (
+        ("fc",)
+        if row == "official"
+        else ("roi_heads.box_heads.0.logits", "roi_heads.box_heads.0.deltas", "roi_heads.mask_heads.0.logits")
+    )
     kept = {f"{layer}.{leaf}" for layer in layers for leaf in ("weight", "bias")}
     assert same(module, {key: before[key] if key in kept else tensor for key, tensor in source.items()})
     assert sum(line.tensors for line in report.reinitialised) == len(kept)

@@ -15,7 +15,7 @@ from splitnest.weights.layout import DETECTRON2, LAYOUTS, MMDET, OFFICIAL, Layou
 RECORDINGS = Path(__file__).parent.parent / "parity" / "recordings"
 NAMES = sorted(p.stem for p in RECORDINGS.glob("*/*.json") if p.stem.count(".") == 1)
 BY_SOURCE = {"official": OFFICIAL, "timm": OFFICIAL, "mmdet": MMDET, "detectron2": DETECTRON2}
-ROOTS = {"backbone", "fc", "neck", "rpn", "box_heads", "mask_heads"}
+ROOTS = {"backbone", "fc", "neck", "rpn", "roi_heads", "semantic_head"}
 
 
 def keys_of(name: str) -> list[str]:
@@ -75,16 +75,16 @@ def test_every_rule_alone_matches_its_names(rule: tuple[Layout, str, str], data:
         (["backbone.stem.7.bias"], ["backbone.stem.2.norm.bias"]),
         (["backbone.stem.2.bn.bias", "backbone.layer1.0.bn1.bias"], ["backbone.stem.2.norm.bias", None]),
         (["neck.fpn_convs.3.conv.bias"], ["neck.output.p5.conv.bias"]),
-        (["roi_head.bbox_head.shared_fcs.1.bias"], ["box_heads.0.fcs.1.bias"]),
-        (["roi_head.bbox_head.2.fc_reg.bias"], ["box_heads.2.deltas.bias"]),
-        (["roi_head.mask_head.2.conv_logits.bias"], ["mask_heads.2.logits.bias"]),
+        (["roi_head.bbox_head.shared_fcs.1.bias"], ["roi_heads.box_heads.0.fcs.1.bias"]),
+        (["roi_head.bbox_head.2.fc_reg.bias"], ["roi_heads.box_heads.2.deltas.bias"]),
+        (["roi_head.mask_head.2.conv_logits.bias"], ["roi_heads.mask_heads.2.logits.bias"]),
         (["backbone.bottom_up.stem.conv1.norm.weight"], ["backbone.stem.0.norm.weight"]),
         (["backbone.bottom_up.res4.35.conv2_offset.bias"], ["backbone.c4.35.conv2.conv.offset.bias"]),
         (["backbone.fpn_output5.norm.weight"], ["neck.output.p5.norm.weight"]),
-        (["roi_heads.box_head.fc2.weight"], ["box_heads.0.fcs.1.weight"]),
-        (["roi_heads.box_head.1.conv4.norm.weight"], ["box_heads.1.convs.3.norm.weight"]),
-        (["roi_heads.box_predictor.2.bbox_pred.bias"], ["box_heads.2.deltas.bias"]),
-        (["roi_heads.mask_head.mask_fcn8.weight"], ["mask_heads.0.convs.7.conv.weight"]),
+        (["roi_heads.box_head.fc2.weight"], ["roi_heads.box_heads.0.fcs.1.weight"]),
+        (["roi_heads.box_head.1.conv4.norm.weight"], ["roi_heads.box_heads.1.convs.3.norm.weight"]),
+        (["roi_heads.box_predictor.2.bbox_pred.bias"], ["roi_heads.box_heads.2.deltas.bias"]),
+        (["roi_heads.mask_head.mask_fcn8.weight"], ["roi_heads.mask_heads.0.convs.7.conv.weight"]),
         (["c5.2.conv3.norm.weight"], ["backbone.c5.2.conv3.norm.weight"]),  # a backbone of ours alone
     ],
 )

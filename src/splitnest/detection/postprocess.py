@@ -58,8 +58,12 @@ class PostProcessor:
         regions, labels = (scores > self.score_threshold).nonzero(as_tuple=True)
         scores = scores[regions, labels]
         boxes = boxes[regions, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
-        kept = class_nms(boxes, scores, labels, self.nms_threshold)[: self.max_detections]
-        return Found(boxes[kept], scores[kept], labels[kept])
+        return self.best(Found(boxes, scores, labels))
+
+    def best(self, found: Found) -> Found:
+        """Suppress what overlaps a better one of its class, and keep the best of the rest, in order."""
+        kept = class_nms(found.boxes, found.scores, found.labels, self.nms_threshold)[: self.max_detections]
+        return Found(found.boxes[kept], found.scores[kept], found.labels[kept])
 
     def to_photograph(
         self, found: Found, masks: Tensor, size: tuple[int, int], original: tuple[int, int]

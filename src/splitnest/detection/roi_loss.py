@@ -4,7 +4,7 @@ Shapes: N images, P proposals and G objects of an image, S sampled regions of al
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from splitnest.results.interop import polygons_to_mask
 POSITIVE_SHARE = 0.25
 """Largest share of positives among the sampled regions (Fast R-CNN; both code bases)."""
 
+GroundTruth = Literal["first", "last", "none"]
+
 
 class Regions(NamedTuple):
     """The sampled regions of one image, positives first.
@@ -26,10 +28,12 @@ class Regions(NamedTuple):
     Attributes:
         boxes: ``[S, 4]``.
         objects: int64 ``[S+]``, the object that each positive stands for.
+        passed_on: bool ``[S]``, which of them go on to the next stage of a cascade.
     """
 
     boxes: Tensor
     objects: Tensor
+    passed_on: Tensor
 
 
 class RegionSampler:
@@ -37,33 +41,41 @@ class RegionSampler:
 
     Args:
         matcher: Gives proposals their objects.
-        num_samples: Regions of an image.
-        ground_truth_first: The objects' own boxes are proposals too: before the others, each matched to its object; or
-            after them, matched as any proposal is.
+        num_samples: Regions of an image; None for all that are not ignored.
+        ground_truth: The objects' own boxes are proposals too: ``first``, each matched to its object and not passed on;
+            ``last``, matched and passed on as any proposal is; or ``none``.
     """
 
-    def __init__(self, matcher: Matcher, *, num_samples: int, ground_truth_first: bool) -> None:
-        self.matcher, self.num_samples, self.ground_truth_first = matcher, num_samples, ground_truth_first
+    def __init__(self, matcher: Matcher, *, num_samples: int | None, ground_truth: GroundTruth) -> None:
+        self.matcher, self.num_samples, self.ground_truth = matcher, num_samples, ground_truth
 
     @torch.no_grad()
     def __call__(self, proposals: Tensor, objects: Instances) -> Regions:
         """Return the sampled regions among ``proposals`` ``[P, 4]`` and the boxes of ``objects``."""
         from torchvision.ops import box_iou
 
-        own = torch.arange(len(objects), device=proposals.device)
         truth = objects.boxes.to(proposals.dtype)
-        if self.ground_truth_first:
-            matched = torch.cat((own, self.matcher(box_iou(truth, proposals))))
-            boxes = torch.cat((truth, proposals))
+        boxes = torch.cat((proposals, truth)) if self.ground_truth == "last" else proposals
+        matched = self.matcher(box_iou(truth, boxes))
+        own = len(truth) if self.ground_truth == "first" else 0
+        if own:
+            boxes = torch.cat((truth, boxes))
+            matched = torch.cat((torch.arange(own, device=matched.device), matched))
+        if self.num_samples is None:
+            positives, negatives = sample(matched, len(matched), positive_share=1)
         else:
-            boxes = torch.cat((proposals, truth))
-            matched = self.matcher(box_iou(truth, boxes))
-        positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE)
-        return Regions(boxes[torch.cat((positives, negatives))], matched[positives])
+            positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE)
+        chosen = torch.cat((positives, negatives))
+        return Regions(boxes[chosen], matched[positives], chosen >= own)
 
 
 def box_losses(
-    logits: Tensor, deltas: Tensor, regions: Sequence[Regions], instances: Sequence[Instances], coder: DeltaCoder
+    logits: Tensor,
+    deltas: Tensor,
+    regions: Sequence[Regions],
+    instances: Sequence[Instances],
+    coder: DeltaCoder,
+    beta: float = 0.0,
 ) -> dict[str, Tensor]:
     """Return ``loss_cls``, cross entropy over S regions, and ``loss_box``, L1 of the positives' deltas over S.
 
@@ -73,6 +85,7 @@ def box_losses(
         regions: Of each image.
         instances: Objects of each image.
         coder: Encodes the objects.
+        beta: Error under which the L1 loss is smooth.
     """
     num_classes = logits.shape[1] - 1
     labels, rows, targets, start = [], [], [], 0
@@ -88,10 +101,8 @@ def box_losses(
     by_class = deltas.unflatten(1, (-1, 4))  # [S, K or 1, 4]
     columns = label[positives] if by_class.shape[1] > 1 else torch.zeros_like(positives)
     divisor = max(len(label), 1)
-    return {
-        "loss_cls": F.cross_entropy(logits, label, reduction="sum") / divisor,
-        "loss_box": F.l1_loss(by_class[positives, columns], torch.cat(targets), reduction="sum") / divisor,
-    }
+    loss_box = F.smooth_l1_loss(by_class[positives, columns], torch.cat(targets), reduction="sum", beta=beta)
+    return {"loss_cls": F.cross_entropy(logits, label, reduction="sum") / divisor, "loss_box": loss_box / divisor}
 
 
 def mask_targets(masks: Sequence[InstanceMask], boxes: Tensor, size: int, min_side: float) -> Tensor:

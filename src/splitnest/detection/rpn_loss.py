@@ -19,7 +19,7 @@ POSITIVE_SHARE = 0.5
 
 
 class RPNLoss:
-    """Binary cross entropy of the logits of sampled anchors, L1 of the deltas of the positive ones.
+    """Binary cross entropy of the logits of sampled anchors, smooth L1 of the deltas of the positive ones.
 
     Args:
         coder: Encodes the objects.
@@ -27,15 +27,26 @@ class RPNLoss:
         num_samples: Anchors of an image.
         padding_divisor: Anchors centred outside of an image's own padded size, its size rounded up to a multiple of
             this, take no part; None for all anchors.
+        ignores_crossing: Anchors that cross the border of the image take no part.
         over: Losses are divided by the anchors that were ``sampled``, at least one positive and one negative an image,
             or by ``samples``, ``num_samples`` an image.
+        beta: Error under which the L1 loss is smooth; 0 for plain L1.
     """
 
     def __init__(
-        self, coder: DeltaCoder, matcher: Matcher, *, num_samples: int, padding_divisor: int | None, over: str
+        self,
+        coder: DeltaCoder,
+        matcher: Matcher,
+        *,
+        num_samples: int,
+        padding_divisor: int | None,
+        ignores_crossing: bool,
+        over: str,
+        beta: float,
     ) -> None:
         self.coder, self.matcher = coder, matcher
-        self.num_samples, self.padding_divisor, self.over = num_samples, padding_divisor, over
+        self.padding_divisor, self.ignores_crossing = padding_divisor, ignores_crossing
+        self.num_samples, self.over, self.beta = num_samples, over, beta
 
     def __call__(
         self, predictions: Sequence[LevelPredictions], sizes: Sequence[tuple[int, int]], instances: Sequence[Instances]
@@ -59,7 +70,7 @@ class RPNLoss:
             truth = (torch.arange(len(chosen), device=chosen.device) < len(positives)).to(logits.dtype)
             loss_cls = loss_cls + F.binary_cross_entropy_with_logits(logits[image, chosen], truth, reduction="sum")
             targets = self.coder.encode(objects.boxes[matched[positives]], anchors[positives])
-            loss_box = loss_box + F.l1_loss(deltas[image, positives], targets, reduction="sum")
+            loss_box = loss_box + F.smooth_l1_loss(deltas[image, positives], targets, reduction="sum", beta=self.beta)
         divisor = sampled if self.over == "sampled" else self.num_samples * len(sizes)
         return {"loss_rpn_cls": loss_cls / divisor, "loss_rpn_box": loss_box / divisor}
 
@@ -67,10 +78,18 @@ class RPNLoss:
     def _match(self, anchors: Tensor, size: tuple[int, int], objects: Instances) -> Tensor:
         from torchvision.ops import box_iou
 
-        matched = self.matcher(box_iou(objects.boxes, anchors))
+        part = self._takes_part(anchors, size)
+        matched = anchors.new_full((len(anchors),), IGNORED, dtype=torch.long)
+        matched[part] = self.matcher(box_iou(objects.boxes, anchors[part]))
+        return matched
+
+    def _takes_part(self, anchors: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return which anchors are matched at all, bool ``[A]``."""
+        part = torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
         if self.padding_divisor is not None:
             height, width = (-(-side // self.padding_divisor) * self.padding_divisor for side in size)
             centres = 0.5 * (anchors[:, :2] + anchors[:, 2:])
-            outside = (centres >= centres.new_tensor((width, height)) - 0.5).any(dim=1)  # centres are whole pixels
-            matched[outside] = IGNORED
-        return matched
+            part &= (centres < centres.new_tensor((width, height)) - 0.5).all(dim=1)  # centres are whole pixels
+        if self.ignores_crossing:
+            part &= (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2:] < anchors.new_tensor(size[::-1])).all(dim=1)
+        return part

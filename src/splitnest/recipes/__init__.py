@@ -74,8 +74,7 @@ def get(name: str) -> "Recipe":
 
 def lacks(name: str) -> str | None:
     """What this version cannot build of a published model, by its full name; None for a model that it builds."""
-    row = _ROWS[name]
-    return unbuilt(row["task"], row["model"].get("cascade", False))
+    return unbuilt(TASK_OF[name])
 
 
 @cache

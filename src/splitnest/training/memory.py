@@ -8,8 +8,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from splitnest.build import build_model
 from splitnest.detection import box_head, mask_head
+from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.detection.roi_loss import POSITIVE_SHARE
+from splitnest.detection.semantic_head import semantic_loss
 from splitnest.recipe import DetectionRecipe, DetectionTraining
 
 
@@ -65,11 +67,13 @@ def _activations(module: RCNN, images: Tensor, regions: int) -> int:
         module.rpn(levels)
         channels = levels["p2"].shape[1]
         number = regions * len(images)
-        for box in module.box_heads:
+        for box in module.roi_heads.box_heads:
             box(images.new_empty(number, channels, box_head.POOLED, box_head.POOLED))
-        for mask in module.mask_heads:
+        for mask in module.roi_heads.mask_heads:
             pooled = images.new_empty(int(number * POSITIVE_SHARE), channels, mask_head.POOLED, mask_head.POOLED)
             mask(pooled, torch.zeros(len(pooled), dtype=torch.long, device="meta"))
+        if isinstance(module, PanopticFPN):
+            semantic_loss(module.semantic_head(levels), images.new_zeros(len(images), *images.shape[2:]))
     return kept.total
 
 

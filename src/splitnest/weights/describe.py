@@ -9,9 +9,9 @@ from splitnest.recipe.backbone import DEPTHS
 
 CLASS_LAYERS: Mapping[str, tuple[int, int]] = {
     r"fc": (1, 0),
-    r"box_heads\.\d+\.logits": (1, 1),  # the background is a class of its own
-    r"box_heads\.\d+\.deltas": (4, 0),
-    r"mask_heads\.\d+\.logits": (1, 0),
+    r"roi_heads\.box_heads\.\d+\.logits": (1, 1),  # the background is a class of its own
+    r"roi_heads\.box_heads\.\d+\.deltas": (4, 0),
+    r"roi_heads\.mask_heads\.\d+\.logits": (1, 0),
 }
 """Layers of ``K`` classes by the pattern of their name -> ``(a, b)``: they have ``a * K + b`` outputs."""
 
@@ -37,13 +37,15 @@ def num_classes(key: str, shape: Size) -> int | None:
 
 
 def _architecture(shapes: Shapes) -> str:
-    roots = {key.partition(".")[0] for key in shapes}
-    if "box_heads" in roots:
-        cascade = any(key.startswith("box_heads.1.") for key in shapes)
-        if "mask_heads" in roots:
-            return "Cascade Mask R-CNN" if cascade else "Mask R-CNN"
-        return "Cascade R-CNN" if cascade else "Faster R-CNN"
-    return "classifier" if "fc" in roots else ""
+    modules = {".".join(key.split(".")[:3]) for key in shapes}
+    if "roi_heads.box_heads.0" in modules:
+        cascade = "Cascade " if "roi_heads.box_heads.1" in modules else ""
+        if any(module.startswith("semantic_head.") for module in modules):
+            return f"{cascade}Panoptic FPN"
+        if "roi_heads.mask_heads.0" in modules:
+            return f"{cascade}Mask R-CNN"
+        return f"{cascade or 'Faster '}R-CNN"
+    return "classifier" if any(module.startswith("fc.") for module in modules) else ""
 
 
 def _backbone(shapes: Shapes) -> str:

@@ -50,7 +50,7 @@ NUM_CONVS, NUM_FCS = 8, 2
 """The most layers of a kind in the head of a published row; detectron2 counts them from 1."""
 
 BOX_HEADS = {
-    f"roi_heads.{source}": f"box_heads.{target_stage}.{target}"
+    f"roi_heads.{source}": f"roi_heads.box_heads.{target_stage}.{target}"
     for source_stage, target_stage in {"": "0", ".{stage}": "{stage}"}.items()  # alone, or a stage of a cascade
     for source, target in (
         {f"box_head{source_stage}.conv{n + 1}": f"convs.{n}.conv" for n in range(NUM_CONVS)}
@@ -61,12 +61,24 @@ BOX_HEADS = {
 }
 
 MASK_HEAD = (
-    {f"roi_heads.mask_head.mask_fcn{n + 1}": f"mask_heads.0.convs.{n}.conv" for n in range(NUM_CONVS)}
-    | {f"roi_heads.mask_head.mask_fcn{n + 1}.norm": f"mask_heads.0.convs.{n}.norm" for n in range(NUM_CONVS)}
-    | {"roi_heads.mask_head.deconv": "mask_heads.0.upsample", "roi_heads.mask_head.predictor": "mask_heads.0.logits"}
+    {f"roi_heads.mask_head.mask_fcn{n + 1}": f"roi_heads.mask_heads.0.convs.{n}.conv" for n in range(NUM_CONVS)}
+    | {f"roi_heads.mask_head.mask_fcn{n + 1}.norm": f"roi_heads.mask_heads.0.convs.{n}.norm" for n in range(NUM_CONVS)}
+    | {
+        "roi_heads.mask_head.deconv": "roi_heads.mask_heads.0.upsample",
+        "roi_heads.mask_head.predictor": "roi_heads.mask_heads.0.logits",
+    }
 )
 
-MODULES = BACKBONE | NECK | RPN | BOX_HEADS | MASK_HEAD
+NUM_SEMANTIC_CONVS = {"p2": 1, "p3": 1, "p4": 2, "p5": 3}
+
+SEMANTIC_HEAD = {
+    f"sem_seg_head.{level}.{2 * conv}{source}": f"semantic_head.levels.{level}.{2 * conv}.{target}"
+    for level, count in NUM_SEMANTIC_CONVS.items()
+    for conv in range(count)  # with an upsampling after each
+    for source, target in {"": "conv", ".norm": "norm"}.items()
+} | {"sem_seg_head.predictor": "semantic_head.logits"}
+
+MODULES = BACKBONE | NECK | RPN | BOX_HEADS | MASK_HEAD | SEMANTIC_HEAD
 
 DROPPED = {
     "pixel_mean": "input statistics are part of the recipe",

@@ -52,8 +52,8 @@ MASK_HEAD = {
 HEADS = {
     f"roi_head.{source_head}{source_stage}.{source}": f"{target_head}.{target_stage}.{target}"
     for source_head, target_head, table in (
-        ("bbox_head", "box_heads", BOX_HEAD),
-        ("mask_head", "mask_heads", MASK_HEAD),
+        ("bbox_head", "roi_heads.box_heads", BOX_HEAD),
+        ("mask_head", "roi_heads.mask_heads", MASK_HEAD),
     )
     for source_stage, target_stage in {"": "0", ".{stage}": "{stage}"}.items()  # alone, or a stage of a cascade
     for source, target in table.items()
