@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from splitnest.errors import DataError, SplitnestError
+from splitnest.errors import DataError, SplitnestError, UsageError
 
 app = typer.Typer(
     help="Every published ResNeSt model, on today's PyTorch.",
@@ -21,6 +21,9 @@ app.add_typer(data_app, name="data")
 
 Weights = Annotated[
     str, typer.Option(help="A checkpoint of any layout; 'auto' is the published file, 'none' an untrained network.")
+]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Test-time augmentation, one image at a time: nine sizes and their mirror images.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Values = Annotated[
@@ -86,6 +89,7 @@ def predict(
     ] = None,
     score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Draw detections from this score on.")] = 0.5,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    tta: Tta = False,
     device: Device = "auto",
 ) -> None:
     """Predict for photographs; write annotated pictures and one JSON file. A failed image is named and skipped."""
@@ -93,7 +97,7 @@ def predict(
     from splitnest.predictor import load
 
     predictor = load(model, _weights(weights), device)
-    failed = write_predictions(predictor, sources, out, json or out / "results.json", score, batch_size)
+    failed = write_predictions(predictor, sources, out, json or out / "results.json", score, batch_size, tta)
     if failed:
         raise DataError(f"{len(failed)} of the images could not be read: {', '.join(failed[:5])}; see above.")
 
@@ -103,9 +107,10 @@ def eval_(
     model: Model,
     values: Values = None,
     weights: Weights = "auto",
-    results: Annotated[Path | None, typer.Option(help="File for all detections, in COCO's result format.")] = None,
+    results: Annotated[Path | None, typer.Option(help="File for all results, in COCO's result format.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
+    tta: Tta = False,
     device: Device = "auto",
 ) -> None:
     """Evaluate a model on its validation data by the published protocol."""
@@ -115,13 +120,15 @@ def eval_(
     from splitnest.recipe.overrides import parse
 
     predictor = load(model, _weights(weights), device, parse(values or []))
-    found = run(predictor, batch_size=batch_size, workers=workers)
+    if predictor.recipe.task == "panoptic" and results is not None and results.suffix != ".json":
+        raise UsageError(f"--results {results}: panoptic results are a file that ends in .json and a folder beside it.")
+    found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
+    print_evaluation(predictor.recipe, found, tta)
     if results is None and not found.metrics:
         results = Path(f"{predictor.recipe.name}_results.json")
     if results is not None:
-        found.detections.write(results)
-        print(f"detections written to {results}")
-    print_evaluation(predictor.recipe, found)
+        found.evaluator.write(results)
+        print(f"results written to {results}")
 
 
 @app.command(

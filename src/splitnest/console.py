@@ -21,9 +21,9 @@ def print_info(recipe: Recipe) -> None:
     """Print the facts of a model: size, cost, input, published numbers, weights, conventions."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("model", recipe.name)
-    table.add_row("task", f"{recipe.task}, {recipe.num_classes} classes")
-    cascade = isinstance(recipe, DetectionRecipe) and recipe.model.cascade
-    if missing := unbuilt(recipe.task, cascade):
+    stuff = f", {recipe.data.num_stuff} kinds of stuff" if recipe.data.num_stuff else ""
+    table.add_row("task", f"{recipe.task}, {recipe.num_classes} classes{stuff}")
+    if missing := unbuilt(recipe.task):
         table.add_row("state", f"listed, not built yet: {missing}")
     else:
         cost = complexity(recipe)
@@ -44,25 +44,30 @@ def print_info(recipe: Recipe) -> None:
     Console(soft_wrap=True, markup=False).print(table)
 
 
-def print_evaluation(recipe: Recipe, found: "Evaluation") -> None:
-    """Print the metrics beside the published ones, and the AP of each class."""
+def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> None:
+    """Print the metrics beside the published ones, and those of each class.
+
+    Those with test-time augmentation are published of COCO's test-dev alone, and of few models.
+    """
     console = Console(soft_wrap=True, markup=False)
     if not found.metrics:
         console.print(
             "The annotation file has no annotations, as that of a test set: no metric can be had from it. "
-            "Upload the detections to the evaluation server."
+            "Upload the results to the evaluation server."
         )
         return
-    table = Table("metric", "here", "published", title=recipe.name)
-    named = isinstance(recipe.data.classes, str)  # published numbers say nothing of a user's own classes
+    here, elsewhere = ("here, with TTA", "published, with TTA, of test-dev") if tta else ("here", "published")
+    table = Table("metric", here, elsewhere, title=recipe.name)
+    # Published numbers say nothing of a user's own classes.
+    named = not any(isinstance(names, tuple) for names in (recipe.data.classes, recipe.data.stuff))
     for key, value in found.metrics.items():
-        published = recipe.published.get(key) if named else None
+        published = recipe.published.get(f"{key}_tta_testdev" if tta else key) if named else None
         table.add_row(key, _percent(value), "" if published is None else f"{published:g}")
     console.print(table)
-    columns = list(next(iter(found.per_class.values()), {}))
+    columns = dict.fromkeys(column for values in found.per_class.values() for column in values)
     classes = Table("class", *columns, title="per class")
     for name, values in found.per_class.items():
-        classes.add_row(name, *(_percent(values[column]) for column in columns))
+        classes.add_row(name, *(_percent(values[column]) if column in values else "" for column in columns))
     console.print(classes)
 
 

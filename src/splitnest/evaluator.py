@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from splitnest.build import build_categories
 from splitnest.data.dataset import open_dataset
 from splitnest.errors import DataError, UsageError
-from splitnest.evaluation.coco import CocoEvaluator
-from splitnest.evaluation.detector import detect_all
+from splitnest.evaluation.detector import Evaluator, detect_all
+from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
 from splitnest.recipe import DetectionRecipe
 from splitnest.recipe import overrides as recipe_overrides
@@ -24,12 +24,12 @@ class Evaluation(NamedTuple):
     Attributes:
         metrics: Metric name -> value from 0 to 1; empty for data without annotations.
         per_class: Class name -> metric name -> value.
-        detections: The evaluator, which holds all detections and can write them.
+        evaluator: Holds all that was found, and can write it.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
-    detections: CocoEvaluator
+    evaluator: Evaluator
 
 
 def evaluate(
@@ -45,12 +45,12 @@ def evaluate(
     Args:
         model: What ``load`` returned, or what it takes.
         overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the data set.
-        tta: Test-time augmentation, which this version does not have.
+        tta: Detect with test-time augmentation, one photograph at a time.
         batch_size: Images that go through the network together.
         workers: Processes that read images; 0 reads in this one.
 
     Raises:
-        UsageError: No ``data.root``, or a task that this version cannot evaluate.
+        UsageError: No ``data.root``, or a task that this version cannot evaluate, or not with ``tta``.
         DataError: The data set cannot be read, does not have the model's classes, or has no annotations.
     """
     found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
@@ -68,19 +68,19 @@ def run(
     workers: int = 0,
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does and return everything that was found, also for data without annotations."""
-    if tta:
-        raise UsageError("Test-time augmentation is not part of this version; leave tta out.")
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
-    if recipe.model != predictor.recipe.model or recipe.num_classes != predictor.recipe.num_classes:
+    sizes, built = ((r.num_classes, r.data.num_stuff) for r in (recipe, predictor.recipe))
+    if recipe.model != predictor.recipe.model or sizes != built:
         raise UsageError("The overrides change the network, which is built already. Give those of model.* to load.")
     if not isinstance(recipe, DetectionRecipe):
         raise UsageError(
-            f"{recipe.name}: this version evaluates detection and instance segmentation, not {recipe.task}."
+            f"{recipe.name}: this version evaluates detection, instance and panoptic segmentation, not {recipe.task}."
         )
+    views = augmented(predictor.module, recipe) if tta else None
     dataset = open_dataset(recipe.data, "val", build_categories(recipe))
     _report(dataset.problems)
-    evaluator = detect_all(predictor.module, recipe, dataset, batch_size, workers)
+    evaluator = detect_all(predictor.module, recipe, dataset, batch_size, workers, views)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
     return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)

@@ -15,11 +15,17 @@ from splitnest.errors import DataError, UsageError
 from splitnest.files import replacing
 from splitnest.predictor import Predictor
 from splitnest.progress import track
-from splitnest.results import Classification, Detections, Result
+from splitnest.results import Classification, Detections, PanopticSegmentation, Result
 
 
 def write_predictions(
-    predictor: Predictor, sources: Sequence[str], folder: Path, json_file: Path, score_threshold: float, batch_size: int
+    predictor: Predictor,
+    sources: Sequence[str],
+    folder: Path,
+    json_file: Path,
+    score_threshold: float,
+    batch_size: int,
+    tta: bool = False,
 ) -> list[str]:
     """Predict for every image, write its picture into ``folder`` and all results into ``json_file``.
 
@@ -30,12 +36,13 @@ def write_predictions(
         json_file: Gets ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``.
         score_threshold: Detections are drawn from this score on; the JSON file holds them all.
         batch_size: Images that go through the network together.
+        tta: Detect with test-time augmentation.
 
     Returns:
         Names of the images that could not be read.
 
     Raises:
-        UsageError: A file cannot be written.
+        UsageError: A file cannot be written, or the model has no test-time augmentation.
         DataError: A folder or pattern holds no image.
     """
     images: list[dict[str, Any]] = []
@@ -47,7 +54,7 @@ def write_predictions(
 
     expanded = expand_sources(list(sources))
     taken = _names_in(folder, expanded)
-    predictions = predictor.predictions(expanded, batch_size=batch_size, on_error=on_error)
+    predictions = predictor.predictions(expanded, batch_size=batch_size, tta=tta, on_error=on_error)
     for prediction in track(predictions, len(expanded), "predicting"):
         result = prediction.result
         if isinstance(result, Detections):
@@ -71,6 +78,10 @@ def summary(result: Result, score_threshold: float) -> str:
         case Detections():
             counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+        case PanopticSegmentation(segments_info=rows):
+            things = Counter(result.categories[row["category"]].name for row in rows if row["isthing"])
+            stuff = [result.categories[row["category"]].name for row in rows if not row["isthing"]]
+            return ", ".join([*(f"{count} {name}" for name, count in things.most_common()), *stuff]) or "nothing"
         case _:
             return str(result)
 

@@ -125,7 +125,9 @@ def _resolve(
         values = {"train.start": str(own_weights), **values}
     recipe = recipe_overrides.apply(recipe, values)
     if not isinstance(recipe, DetectionRecipe):
-        raise UsageError(f"{recipe.name}: this version trains detection and instance segmentation, not {recipe.task}.")
+        raise UsageError(
+            f"{recipe.name}: this version trains detection, instance and panoptic segmentation, not {recipe.task}."
+        )
     return recipe, out
 
 

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import splitnest
 from conftest import CocoFolder, Run
 
 
@@ -27,6 +29,18 @@ def test_two_workers_and_batches_give_the_same(
         run("eval", small_checkpoint, f"data.root={root}", "--results", file, *option)
     first, second = (sorted(round(r["score"], 4) for r in json.loads(f.read_text())) for f in files)
     assert first == second
+
+
+def test_augmentation(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    root, results = coco.write(), tmp_path / "results.json"
+    done = run("eval", small_checkpoint, f"data.root={root}", "--tta", "--workers", "1", "--results", results)
+    assert "with TTA" in done.stdout
+    rows = json.loads(results.read_text())
+    predictor = splitnest.load(small_checkpoint, device="cpu")
+    for image_id, name in ((7, "a.png"), (9, "b.png")):
+        (expected,) = predictor.predict(root / "val2017" / name, tta=True)
+        scores = [row["score"] for row in rows if row["image_id"] == image_id]
+        assert np.allclose(scores, expected.scores, atol=1e-4)
 
 
 def test_no_root_says_how(run: Run, small_checkpoint: Path) -> None:
@@ -88,3 +102,37 @@ def test_missing_files(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_p
     root = coco.write()
     (root / "annotations" / "instances_val2017.json").write_text('{"images": [')
     assert "instances_val2017.json" in run("eval", small_checkpoint, f"data.root={root}", code=3).stderr
+
+
+PANOPTIC = """\
+base: panoptic_fpn_resnest200_3x_coco.detectron2
+name: small
+weights: null
+model:
+  fpn_channels: 16
+  box_channels: 16
+  box_features: 16
+  mask_channels: 16
+  panoptic: {channels: 16, min_stuff_area: 1}
+  backbone: {depth: 14, planes: 16}
+input: {short_side: 64, long_side: 96}
+data:
+  format: scenes
+  scenes: {train_count: 1, val_count: 2, height: 64, width: 80}
+  classes: [person, car, house, tree, boat, bird, ball, balloon]
+  stuff: [sky, mountain, ground, water, road, wall]
+"""
+
+
+def test_panoptic(run: Run, tmp_path: Path) -> None:
+    recipe, results = tmp_path / "panoptic.yaml", tmp_path / "results.json"
+    recipe.write_text(PANOPTIC)
+    done = run("eval", recipe, "--weights", "none", "--results", results)
+    for word in ("pq_things", "rq_stuff", "mask_ap", "balloon", "mountain"):
+        assert word in done.stdout
+    assert [row["image_id"] for row in json.loads(results.read_text())["annotations"]] == [1, 2]
+    assert len(list((tmp_path / "results").glob("*.png"))) == 2
+    error = run("eval", recipe, "--weights", "none", "--results", tmp_path / "results", code=2).stderr
+    assert "ends in .json" in error
+    error = run("eval", recipe, "--weights", "none", "--tta", code=2).stderr
+    assert "no test-time augmentation" in error

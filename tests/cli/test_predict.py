@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import splitnest
 from conftest import Run
 
 
@@ -52,6 +53,15 @@ def test_extreme_sizes_and_modes(run: Run, small_checkpoint: Path, tmp_path: Pat
         image["result"]["image_size"] for image in json.loads((tmp_path / "out" / "results.json").read_text())["images"]
     ]
     assert sizes == [[1, 1], [20, 20000], [20000, 20], [30, 40], [30, 40]]
+
+
+def test_augmentation(run: Run, small_checkpoint: Path, photograph: Path, tmp_path: Path) -> None:
+    run("predict", small_checkpoint, photograph, "--tta", "--out", tmp_path / "out")
+    (image,) = json.loads((tmp_path / "out" / "results.json").read_text())["images"]
+    (expected,) = splitnest.load(small_checkpoint, device="cpu").predict(photograph, tta=True)
+    scores = [found["score"] for found in image["result"]["detections"]]
+    assert len(scores) == len(expected) > 0
+    assert np.allclose(scores, expected.scores, atol=1e-4)
 
 
 @pytest.mark.parametrize("source", ["no-such-folder/", "*.tiff", "empty"])

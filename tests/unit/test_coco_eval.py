@@ -14,7 +14,7 @@ from splitnest.data.categories import named
 from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_file import CocoFile, read_coco
 from splitnest.errors import DataError
-from splitnest.evaluation.coco import CocoEvaluator, IouType
+from splitnest.evaluation.coco import IOUS, CocoEvaluator, IouType
 from splitnest.results.interop import mask_to_rle
 
 PUBLISHED = {
@@ -218,6 +218,22 @@ def perfect() -> Found:
     masks = np.zeros((3, 40, 50), bool)
     masks[0, 5:25, 5:25] = masks[1, 3:38, 12:47] = masks[2, :9, :9] = True
     return Found(boxes, np.array([0.9, 0.75, 0.5], np.float32), np.array([0, 1, 2]), masks)
+
+
+def test_the_precision_of_one_threshold(tmp_path: Path) -> None:
+    evaluator = CocoEvaluator(write(tmp_path), ["bbox"])
+    assert [evaluator.average_precision("bbox", iou) for iou in IOUS] == [0] * 10
+    found = perfect()
+    boxes = found.boxes.copy()
+    boxes[0, 2] -= 4.4  # an IoU of 0.78 with the first object
+    evaluator.update(3, found._replace(boxes=boxes))
+    metrics, by_iou = evaluator.compute(), [evaluator.average_precision("bbox", iou) for iou in IOUS]
+    assert by_iou == pytest.approx([1] * 6 + [0.5] * 4)
+    assert np.mean(by_iou) == pytest.approx(metrics["box_ap"])
+    assert (by_iou[0], by_iou[5]) == (metrics["box_ap50"], metrics["box_ap75"])
+    for iou_type, iou in (("bbox", 0.87), ("segm", 0.5)):
+        with pytest.raises(ValueError, match=f"{iou_type} at {iou} is not evaluated"):
+            evaluator.average_precision(iou_type, iou)  # type: ignore[arg-type]
 
 
 def test_what_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -79,6 +79,7 @@ def test_a_run_that_was_broken_off_logs_as_a_whole_one(tmp_path: Path) -> None:
 def test_the_headline_leaves_details_out() -> None:
     names = ("box_ap", "box_ap50", "box_ap_small", "box_ar1", "box_ar100", "box_ar_large", "mask_ap75", "top1")
     assert list(headline(dict.fromkeys(names, 0.5))) == ["box_ap", "box_ap50", "mask_ap75", "top1"]
+    assert list(headline(dict.fromkeys(("pq", "sq", "rq", "pq_things", "sq_stuff"), 0.5))) == ["pq", "pq_things"]
 
 
 def test_a_new_folder_is_never_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

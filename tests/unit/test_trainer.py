@@ -166,9 +166,9 @@ def test_start_from_the_same_network_with_other_classes(recipe_file: Path, tmp_p
     assert said.count(f"re-initialised: 80 classes in the file, {len(CLASSES)} in the model") == 2  # box and mask head
     begun = state_of(tmp_path / "run" / "last.pt")
     source = model.state_dict()
-    for key in ("rpn.conv.weight", "box_heads.0.fcs.0.weight", "mask_heads.0.upsample.weight"):
+    for key in ("rpn.conv.weight", "roi_heads.box_heads.0.fcs.0.weight", "roi_heads.mask_heads.0.upsample.weight"):
         torch.testing.assert_close(begun[key], source[key])
-    assert begun["mask_heads.0.logits.weight"].shape[0] == len(CLASSES)
+    assert begun["roi_heads.mask_heads.0.logits.weight"].shape[0] == len(CLASSES)
 
 
 def test_start_from_our_own_checkpoint_by_name(finished: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_start_that_cannot_be(
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("resnest50", {}, "trains detection and instance segmentation, not classification"),
+        ("resnest50", {}, "trains detection, instance and panoptic segmentation, not classification"),
         ("tiny", {"train.batch_size": 1}, "leaves one image to each forward pass"),
         ("tiny", {"train.batch_size": 9}, "Set train.batch_size to 8 or less"),
         ("tiny", {"train.start": "resnest50_imagenet.nobody"}, "is no file, and no model either"),

@@ -28,8 +28,8 @@ AREAS = ("all", "small", "medium", "large")
 MAX_DETECTIONS = (1, 10, 100)
 """Order of the M axis (pycocotools ``Params``)."""
 
-IOU_50, IOU_75 = slice(0, 1), slice(5, 6)
-"""Where 0.5 and 0.75 are on the T axis, 0.5 to 0.95 by 0.05."""
+IOUS = tuple(percent / 100 for percent in range(50, 100, 5))
+"""The thresholds of the T axis: 0.5 to 0.95 by 0.05 (pycocotools ``Params``)."""
 
 
 class Found(Protocol):
@@ -154,8 +154,8 @@ class CocoEvaluator:
         for iou_type in self.iou_types:
             curves, prefix = self._accumulated(iou_type), PREFIXES[iou_type]
             metrics[f"{prefix}_ap"] = curves.average_precision()
-            metrics[f"{prefix}_ap50"] = curves.average_precision(thresholds=IOU_50)
-            metrics[f"{prefix}_ap75"] = curves.average_precision(thresholds=IOU_75)
+            metrics[f"{prefix}_ap50"] = curves.average_precision(iou=0.5)
+            metrics[f"{prefix}_ap75"] = curves.average_precision(iou=0.75)
             for area in AREAS[1:]:
                 metrics[f"{prefix}_ap_{area}"] = curves.average_precision(area)
             for limit in MAX_DETECTIONS:
@@ -163,6 +163,17 @@ class CocoEvaluator:
             for area in AREAS[1:]:
                 metrics[f"{prefix}_ar_{area}"] = curves.average_recall(area)
         return metrics
+
+    def average_precision(self, iou_type: IouType, iou: float) -> float:
+        """Return AP at one IoU threshold of ``IOUS``, from 0 to 1; -1 where the file has no object.
+
+        Raises:
+            ValueError: Another threshold, or a type that is not evaluated.
+            DataError: As ``compute``.
+        """
+        if iou_type not in self.iou_types or iou not in IOUS:
+            raise ValueError(f"{iou_type} at {iou} is not evaluated, but {self.iou_types} at {IOUS}")
+        return self._accumulated(iou_type).average_precision(iou=iou)
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Return ``box_ap`` and ``mask_ap`` of each class of the file by its name; -1 for a class without objects.
@@ -212,8 +223,9 @@ class _Curves:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
-    def average_precision(self, area: str = "all", thresholds: slice = slice(None)) -> float:
-        return _mean(self.precision[thresholds, :, :, AREAS.index(area), -1])
+    def average_precision(self, area: str = "all", iou: float | None = None) -> float:
+        thresholds = slice(None) if iou is None else IOUS.index(iou)
+        return _mean(self.precision[thresholds, ..., AREAS.index(area), -1])
 
     def average_recall(self, area: str = "all", limit: int = MAX_DETECTIONS[-1]) -> float:
         return _mean(self.recall[:, :, AREAS.index(area), MAX_DETECTIONS.index(limit)])

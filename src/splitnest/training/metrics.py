@@ -11,8 +11,8 @@ from splitnest.files import replacing
 
 Row = Mapping[str, float]
 
-DETAILS = re.compile(r"_ar\d*(_|$)|_(small|medium|large)$")
-"""What the names of metrics have that are of one size of objects, or recalls."""
+DETAILS = re.compile(r"_ar\d*(_|$)|_(small|medium|large)$|^[sr]q(_|$)")
+"""What the names of metrics have that are of one size of objects, recalls, or factors of panoptic quality."""
 
 
 def headline(metrics: Row) -> dict[str, float]:

@@ -4,12 +4,13 @@ import numpy as np
 
 from splitnest.data.coco import CocoDetection, Sample
 from splitnest.data.coco_file import Segmentation, sound
+from splitnest.data.panoptic_labels import PanopticDataset
 from splitnest.model import Model
 from splitnest.predictor import Predictor
 from splitnest.recipe import DetectionRecipe
-from splitnest.results import Detections
+from splitnest.results import Detections, PanopticSegmentation
 from splitnest.results.interop import polygons_to_mask, rle_to_mask
-from splitnest.visualize import contact_sheet, draw_detections
+from splitnest.visualize import contact_sheet
 
 PHOTOGRAPHS = 8
 """How many are on a page, spread over the data set."""
@@ -27,16 +28,20 @@ def predictions_page(model: Model, recipe: DetectionRecipe, dataset: CocoDetecti
         uint8 [H, W, 3]; None for a data set without photographs.
 
     Raises:
-        DataError: A photograph cannot be read.
+        DataError: A photograph or its labels cannot be read.
     """
     predictor = Predictor(model, recipe)
     pictures, titles = [], []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(PHOTOGRAPHS, len(dataset)), dtype=int)).tolist():
         sample = dataset[index]
         (found,) = predictor.predict(sample.image)
-        assert isinstance(found, Detections)
-        truth = ground_truth(sample, dataset, masks=recipe.model.mask_convs > 0)
-        pictures += [draw_detections(sample.image, truth, scores=False), found.draw(sample.image)]
+        assert isinstance(found, Detections | PanopticSegmentation)
+        if isinstance(dataset, PanopticDataset):
+            truth = dataset.labels(index).to_result(dataset.panoptic_categories).draw(sample.image)
+        else:
+            objects = ground_truth(sample, dataset, masks=recipe.model.mask_convs > 0)
+            truth = objects.draw(sample.image, scores=False)
+        pictures += [truth, found.draw(sample.image)]
         titles += [f"ground truth: {sample.file_name}", "predicted"]
     return contact_sheet(pictures, titles, cell_width=400) if pictures else None
 
