@@ -55,8 +55,8 @@ class Batch:
         original_sizes: (height, width) of each photograph, before it was resized: the frame of all results.
         instances: Ground truth of each image, for ``loss``.
         names: What each image is called in messages.
-        semantic: uint8 ``[N, H, W]``, the stuff of each pixel, for ``loss``: 0 for all things, 1 for the first stuff,
-            ``UNLABELLED`` (255) where it is not known and in the padding.
+        semantic: uint8 ``[N, H, W]``, the class of each pixel, for ``loss``; of a panoptic model 0 for all things, 1
+            for the first stuff. ``UNLABELLED`` (255) where it is not known and in the padding.
     """
 
     images: Tensor
@@ -98,7 +98,7 @@ def collate(
         divisor: Of the padded height and width, in pixels.
         instances: Ground truth of each image.
         names: What each image is called in messages.
-        semantic: uint8 ``[H, W]`` each, the stuff of each pixel.
+        semantic: uint8 ``[H, W]`` each, the class or stuff of each pixel.
 
     Raises:
         ValueError: There are no images, or a list has another length.

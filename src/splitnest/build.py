@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from splitnest.recipe import (
     DetectionRecipe,
     DetectorFacts,
     Recipe,
+    SemanticRecipe,
 )
 from splitnest.recipes.unbuilt import unbuilt
 
@@ -46,6 +47,8 @@ def build_model(recipe: Recipe) -> Model:
             return Classifier(backbone, backbone.channels["c5"], build_categories(recipe))
         case DetectionRecipe():
             return _build_detector(recipe)
+        case SemanticRecipe():
+            return _build_segmentor(recipe)
         case _:
             raise AssertionError(recipe.task)
 
@@ -59,8 +62,9 @@ def build_categories(recipe: Recipe) -> Categories:
 
 
 def _build_classes(recipe: Recipe) -> Categories:
-    classes = recipe.data.classes
-    return categories.named(classes) if isinstance(classes, str) else categories.from_names(classes)
+    classes, palette = recipe.data.classes, recipe.data.palette
+    found = categories.named(classes) if isinstance(classes, str) else categories.from_names(classes)
+    return found if palette is None else categories.with_colors(found, palette)
 
 
 def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
@@ -97,6 +101,41 @@ def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
     widths = [facts.planes * 2**index * EXPANSION for index in range(len(STAGES))]
     totals = (4, 8, 8, 8) if dilated else (4, 8, 16, 32)
     return ResNet(stem, stages, widths, totals, frozen_stages=facts.frozen_stages, out=out)
+
+
+def _build_segmentor(recipe: SemanticRecipe) -> Model:
+    from splitnest.segmentation import decode_heads as heads
+    from splitnest.segmentation.pixel_loss import HardPixelRule
+    from splitnest.segmentation.segmentor import Segmentor
+
+    facts, names = recipe.model, build_categories(recipe)
+    out = ("c2", "c4", "c5") if facts.head == "separable_aspp" else ("c4", "c5")
+    backbone = build_backbone(facts.backbone, out)
+    c4, c5 = backbone.channels["c4"], backbone.channels["c5"]
+    options: dict[str, Any] = {"norm": facts.norm, "dropout": facts.dropout}
+    size = len(names), facts.head_channels
+    decode_head: nn.Module
+    match facts.head:
+        case "fcn":
+            decode_head = heads.FCNHead("c5", c5, *size, **options)
+        case "psp":
+            decode_head = heads.PSPHead(c5, *size, **options)
+        case "aspp":
+            decode_head = heads.ASPPHead(c5, *size, **options)
+        case "separable_aspp":
+            decode_head = heads.SeparableASPPHead(c5, backbone.channels["c2"], *size, **options)
+    auxiliary_head = heads.FCNHead(
+        "c4", c4, len(names), facts.auxiliary_channels, num_convs=1, concat_input=False, **options
+    )
+    segmentor = Segmentor(
+        backbone, decode_head, auxiliary_head, names, window=recipe.input.window, stride=recipe.input.stride
+    )
+    if recipe.train is not None:
+        segmentor.auxiliary_weight = recipe.train.auxiliary_weight
+        if recipe.train.hard_pixels is not None:
+            rule = recipe.train.hard_pixels
+            segmentor.hard_pixels = HardPixelRule(rule.max_score, rule.min_pixels)
+    return segmentor
 
 
 def _build_detector(recipe: DetectionRecipe) -> Model:

@@ -23,7 +23,7 @@ Weights = Annotated[
     str, typer.Option(help="A checkpoint of any layout; 'auto' is the published file, 'none' an untrained network.")
 ]
 Tta = Annotated[
-    bool, typer.Option("--tta", help="Test-time augmentation, one image at a time: nine sizes and their mirror images.")
+    bool, typer.Option("--tta", help="Test-time augmentation, one image at a time: several sizes and mirror images.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
 Values = Annotated[
@@ -107,7 +107,10 @@ def eval_(
     model: Model,
     values: Values = None,
     weights: Weights = "auto",
-    results: Annotated[Path | None, typer.Option(help="File for all results, in COCO's result format.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="File for all results, in COCO's result format; of a segmentor a folder for its label maps."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
     tta: Tta = False,
@@ -125,7 +128,8 @@ def eval_(
     found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
     print_evaluation(predictor.recipe, found, tta)
     if results is None and not found.metrics:
-        results = Path(f"{predictor.recipe.name}_results.json")
+        ending = "" if predictor.recipe.task == "semantic" else ".json"
+        results = Path(f"{predictor.recipe.name}_results{ending}")
     if results is not None:
         found.evaluator.write(results)
         print(f"results written to {results}")
@@ -189,7 +193,7 @@ def data_check(
     values: Values = None,
     split: Annotated[str | None, typer.Option(help="train or val; both if left out.")] = None,
 ) -> None:
-    """Look a detector's data set over: counts, sizes, what is odd, and what would stop a training."""
+    """Look a data set over: counts, sizes, what is odd, and what would stop a training."""
     from splitnest.console import print_data_check
     from splitnest.recipe.overrides import parse
 

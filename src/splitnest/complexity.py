@@ -10,7 +10,7 @@ from splitnest.detection import box_head, mask_head
 from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.layers.conv import DeformableConv2d
-from splitnest.recipe import ClassificationRecipe, DetectionRecipe, Recipe
+from splitnest.recipe import ClassificationRecipe, DetectionRecipe, Recipe, SemanticRecipe
 
 REGIONS = 1000
 """Proposals of an image (the published protocol)."""
@@ -30,7 +30,8 @@ def complexity(recipe: Recipe) -> Complexity:
     """Count the network of ``recipe`` at its published input size.
 
     Multiply-adds are those of convolutions and linear layers, as publications count "FLOPs". A detector is counted at
-    short side x long side rounded up to its divisor, 1000 regions and 100 masks (the published protocol).
+    short side x long side rounded up to its divisor, 1000 regions and 100 masks (the published protocol); a segmentor
+    at short side x long side, without its auxiliary head.
     """
     with torch.device("meta"):
         module = build_model(recipe).eval()
@@ -59,6 +60,8 @@ def _input_size(recipe: Recipe) -> tuple[int, int]:
     if isinstance(recipe, DetectionRecipe):
         divisor = recipe.input.divisor
         return -(-recipe.input.short_side // divisor) * divisor, -(-recipe.input.long_side // divisor) * divisor
+    if isinstance(recipe, SemanticRecipe):
+        return recipe.input.short_side, recipe.input.long_side
     assert isinstance(recipe, ClassificationRecipe)  # all else that build_model builds
     return recipe.input.size, recipe.input.size
 

@@ -10,10 +10,12 @@ from splitnest.build import build_categories
 from splitnest.complexity import complexity
 from splitnest.errors import UsageError
 from splitnest.predictor import resolve
-from splitnest.recipe import DetectionRecipe, Recipe
+from splitnest.recipe import DetectionRecipe, Recipe, SemanticRecipe
 from splitnest.recipes.unbuilt import unbuilt
 
 if TYPE_CHECKING:
+    from splitnest.data.dataset import Split
+    from splitnest.data.findings import Findings
     from splitnest.evaluator import Evaluation
 
 
@@ -47,21 +49,24 @@ def print_info(recipe: Recipe) -> None:
 def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> None:
     """Print the metrics beside the published ones, and those of each class.
 
-    Those with test-time augmentation are published of COCO's test-dev alone, and of few models.
+    With test-time augmentation those of detectors are published of COCO's test-dev alone, and of few models.
     """
     console = Console(soft_wrap=True, markup=False)
     if not found.metrics:
         console.print(
-            "The annotation file has no annotations, as that of a test set: no metric can be had from it. "
+            "The data has no annotations, as that of a test set: no metric can be had from it. "
             "Upload the results to the evaluation server."
         )
         return
-    here, elsewhere = ("here, with TTA", "published, with TTA, of test-dev") if tta else ("here", "published")
+    here, elsewhere, suffix = "here", "published", ""
+    if tta:
+        of, suffix = ("", "_ms_flip") if recipe.task == "semantic" else (", of test-dev", "_tta_testdev")
+        here, elsewhere = "here, with TTA", f"published, with TTA{of}"
     table = Table("metric", here, elsewhere, title=recipe.name)
     # Published numbers say nothing of a user's own classes.
     named = not any(isinstance(names, tuple) for names in (recipe.data.classes, recipe.data.stuff))
     for key, value in found.metrics.items():
-        published = recipe.published.get(f"{key}_tta_testdev" if tta else key) if named else None
+        published = recipe.published.get(key + suffix) if named else None
         table.add_row(key, _percent(value), "" if published is None else f"{published:g}")
     console.print(table)
     columns = dict.fromkeys(column for values in found.per_class.values() for column in values)
@@ -83,28 +88,47 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
         UsageError: No such split, or a path is not set.
         DataError: Something would stop a training or an evaluation.
     """
+    if split not in (None, "train", "val"):
+        raise UsageError(f"There is no split {split!r}; the splits are train and val.")
+    recipe, _ = resolve(recipe_or_name, values)
+    if not isinstance(recipe, DetectionRecipe | SemanticRecipe):
+        raise UsageError(f"{recipe.name}: this version checks data of detectors and segmentors, not of {recipe.task}.")
+    findings = []
+    splits: tuple[Split, ...] = ("train", "val")
+    for name in splits:
+        if split is None and name == "val" and recipe.data.format != "scenes" and recipe.data.val_images is None:
+            continue  # a training without evaluation
+        if split in (None, name):
+            match recipe:
+                case DetectionRecipe():
+                    findings.append(_check_detection(recipe, name))
+                case SemanticRecipe():
+                    findings.append(_check_semantic(recipe, name))
+    for found in findings:
+        found.raise_faults()
+
+
+def _check_detection(recipe: DetectionRecipe, split: "Split") -> "Findings":
     from splitnest.data.check import check, print_report
     from splitnest.data.dataset import open_dataset
     from splitnest.data.training_set import TrainingSet
 
-    if split not in (None, "train", "val"):
-        raise UsageError(f"There is no split {split!r}; the splits are train and val.")
-    recipe, _ = resolve(recipe_or_name, values)
-    if not isinstance(recipe, DetectionRecipe):
-        raise UsageError(f"{recipe.name}: this version checks data sets of detectors, not of {recipe.task}.")
-    reports = []
-    for name in ("train", "val"):
-        if split is None and name == "val" and recipe.data.format != "scenes" and recipe.data.val_images is None:
-            continue  # a training without evaluation
-        if split in (None, name):
-            dataset = open_dataset(recipe.data, name, build_categories(recipe))
-            reports.append(check(dataset))
-            print_report(reports[-1], name)
-            if name == "train" and recipe.train is not None and not reports[-1].faults:
-                for reason, count in TrainingSet(dataset, recipe).left_out.items():
-                    print(f"left out of training: {count} {reason}")
-    for report in reports:
-        report.raise_faults()
+    dataset = open_dataset(recipe.data, split, build_categories(recipe))
+    report = check(dataset)
+    print_report(report, split)
+    if split == "train" and recipe.train is not None and not report.faults:
+        for reason, count in TrainingSet(dataset, recipe).left_out.items():
+            print(f"left out of training: {count} {reason}")
+    return report
+
+
+def _check_semantic(recipe: SemanticRecipe, split: "Split") -> "Findings":
+    from splitnest.data.semantic import open_semantic
+    from splitnest.data.semantic_check import check_semantic, print_semantic_report
+
+    report = check_semantic(open_semantic(recipe.data, split, build_categories(recipe)))
+    print_semantic_report(report, split)
+    return report
 
 
 def _percent(value: float) -> str:

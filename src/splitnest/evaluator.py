@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from splitnest.build import build_categories
-from splitnest.data.dataset import open_dataset
 from splitnest.errors import DataError, UsageError
-from splitnest.evaluation.detector import Evaluator, detect_all
+from splitnest.evaluation.model import Evaluator, MeasuredRecipe, open_validation, predict_all
 from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
-from splitnest.recipe import DetectionRecipe
 from splitnest.recipe import overrides as recipe_overrides
 
 MAX_PROBLEMS = 10
@@ -45,7 +43,7 @@ def evaluate(
     Args:
         model: What ``load`` returned, or what it takes.
         overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the data set.
-        tta: Detect with test-time augmentation, one photograph at a time.
+        tta: Predict with test-time augmentation, one photograph at a time.
         batch_size: Images that go through the network together.
         workers: Processes that read images; 0 reads in this one.
 
@@ -55,7 +53,7 @@ def evaluate(
     """
     found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
     if not found.metrics:
-        raise DataError("The annotation file has no annotations, as that of a test set: no metric can be had from it.")
+        raise DataError("The data has no annotations, as that of a test set: no metric can be had from it.")
     return found.metrics
 
 
@@ -73,14 +71,12 @@ def run(
     sizes, built = ((r.num_classes, r.data.num_stuff) for r in (recipe, predictor.recipe))
     if recipe.model != predictor.recipe.model or sizes != built:
         raise UsageError("The overrides change the network, which is built already. Give those of model.* to load.")
-    if not isinstance(recipe, DetectionRecipe):
-        raise UsageError(
-            f"{recipe.name}: this version evaluates detection, instance and panoptic segmentation, not {recipe.task}."
-        )
+    if not isinstance(recipe, MeasuredRecipe):
+        raise UsageError(f"{recipe.name}: this version evaluates detectors and segmentors, not {recipe.task}.")
     views = augmented(predictor.module, recipe) if tta else None
-    dataset = open_dataset(recipe.data, "val", build_categories(recipe))
+    dataset = open_validation(recipe, build_categories(recipe))
     _report(dataset.problems)
-    evaluator = detect_all(predictor.module, recipe, dataset, batch_size, workers, views)
+    evaluator = predict_all(predictor.module, recipe, dataset, batch_size, workers, views)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
     return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)

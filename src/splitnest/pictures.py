@@ -15,7 +15,11 @@ from splitnest.errors import DataError, UsageError
 from splitnest.files import replacing
 from splitnest.predictor import Predictor
 from splitnest.progress import track
-from splitnest.results import Classification, Detections, PanopticSegmentation, Result
+from splitnest.results import Classification, Detections, PanopticSegmentation, Result, SemanticSegmentation
+from splitnest.visualize import color_map
+
+MOST_NAMED = 5
+"""Classes of a segmentation that are named in a line, the largest first."""
 
 
 def write_predictions(
@@ -33,7 +37,8 @@ def write_predictions(
         predictor: The model.
         sources: Files, folders, globs or URLs.
         folder: Made when missing. A picture is named after its photograph, and replaces none of them.
-        json_file: Gets ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``.
+        json_file: Gets ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``; of a
+            semantic segmentation also ``"map"``, a PNG file of each pixel in the colour of its class.
         score_threshold: Detections are drawn from this score on; the JSON file holds them all.
         batch_size: Images that go through the network together.
         tta: Detect with test-time augmentation.
@@ -63,8 +68,13 @@ def write_predictions(
             drawn = result.draw(prediction.image)
         picture = folder / _picture_name(prediction.source, taken)
         save_picture(Image.fromarray(drawn), picture)
+        files = {"file": prediction.source, "picture": str(picture)}
+        if isinstance(result, SemanticSegmentation):
+            colored = folder / _picture_name(prediction.source, taken, "_map.png")
+            save_picture(Image.fromarray(color_map(result)), colored)
+            files["map"] = str(colored)
         print(f"{prediction.source}: {summary(result, score_threshold)}")
-        images.append({"file": prediction.source, "picture": str(picture), "result": result.to_dict()})
+        images.append({**files, "result": result.to_dict()})
     write_text(json_file, json.dumps({"model": predictor.recipe.name, "images": images, "failed": failed}))
     print(f"{len(images)} pictures in {folder}, results in {json_file}")
     return [failure["file"] for failure in failed]
@@ -78,6 +88,10 @@ def summary(result: Result, score_threshold: float) -> str:
         case Detections():
             counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+        case SemanticSegmentation():
+            shares = [(label, area / result.labels.size) for label, area in result.areas().items()]
+            named = [f"{result.categories[label].name} {share:.0%}" for label, share in shares[:MOST_NAMED]]
+            return ", ".join(named) or "nothing"
         case PanopticSegmentation(segments_info=rows):
             things = Counter(result.categories[row["category"]].name for row in rows if row["isthing"])
             stuff = [result.categories[row["category"]].name for row in rows if not row["isthing"]]
@@ -121,12 +135,12 @@ def _names_in(folder: Path, sources: Iterable[Source]) -> set[str]:
     return {path.name.lower() for path in paths if path.parent.resolve() == folder.resolve()}
 
 
-def _picture_name(source: str, taken: set[str]) -> str:
+def _picture_name(source: str, taken: set[str], ending: str = ".jpg") -> str:
     """Name a picture after its photograph, with a number where that name is taken, in whatever letter case."""
     stem = PurePath(source.split("?")[0]).stem or "image"
-    name, number = f"{stem}.jpg", 1
+    name, number = f"{stem}{ending}", 1
     while name.lower() in taken:
         number += 1
-        name = f"{stem}-{number}.jpg"
+        name = f"{stem}-{number}{ending}"
     taken.add(name.lower())
     return name

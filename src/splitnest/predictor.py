@@ -18,7 +18,7 @@ from splitnest.data.transforms import prepare
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
-from splitnest.recipe import ClassificationInput, DetectionInput, Recipe, overrides
+from splitnest.recipe import ClassificationInput, DetectionInput, Recipe, SemanticInput, overrides
 from splitnest.results import Detections, Result
 from splitnest.weights import fetch, read
 from splitnest.weights import load as load_weights
@@ -52,7 +52,9 @@ class Predictor:
     def __init__(self, module: Model, recipe: Recipe) -> None:
         self.module = module.eval()
         self.recipe = recipe
-        assert isinstance(recipe.input, ClassificationInput | DetectionInput)  # all that build_model builds
+        assert isinstance(
+            recipe.input, ClassificationInput | DetectionInput | SemanticInput
+        )  # all that build_model builds
         self._input = recipe.input
 
     def __repr__(self) -> str:
@@ -125,7 +127,7 @@ class Predictor:
             return
         dtype = self._dtype_of_images
         prepared = (_Prepared(name, image, prepare(image, self._input, resize, dtype)) for name, image in sources)
-        for group in _batches(prepared, batch_size, one_size=isinstance(self._input, ClassificationInput)):
+        for group in _batches(prepared, batch_size, one_size=not isinstance(self._input, DetectionInput)):
             yield from self._run(group)
 
     def batch(

@@ -12,12 +12,13 @@ import torch
 from splitnest.build import build_model
 from splitnest.data.training_set import required_training
 from splitnest.errors import UsageError
+from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
 from splitnest.predictor import pick_device, resolve
-from splitnest.recipe import DetectionRecipe, DetectionTraining
+from splitnest.recipe import SemanticRecipe, Training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.training import checkpoint
-from splitnest.training.detection import DetectionEvaluation, open_training, open_validation
+from splitnest.training.data import Validation, open_training, open_validation
 from splitnest.training.distributed import num_processes, synchronise_norms
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_schedule
@@ -89,7 +90,7 @@ def train(
         print(f"run folder: {folder.path}; after a stop go on with: splitnest train {folder.path} --resume")
     evaluate = None
     if validation is not None:
-        evaluate = DetectionEvaluation(recipe, validation, facts.workers, folder)
+        evaluate = Validation(recipe, validation, facts.workers, folder)
     fit(state, schedule, data, folder, evaluate)
     return folder.result(state)
 
@@ -108,12 +109,12 @@ def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None)
     _check_batch(recipe, facts)
     _check_start(recipe, facts)
     data, validation = open_training(recipe), open_validation(recipe)
-    return describe(recipe, facts, Schedule(facts, data.steps_per_epoch), data.training_set, validation)
+    return describe(recipe, Schedule(facts, data.steps_per_epoch), data.training_set, validation)
 
 
 def _resolve(
     recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
-) -> tuple[DetectionRecipe, Path | None]:
+) -> tuple[MeasuredRecipe, Path | None]:
     """Return the recipe, and the folder of the run where it is known."""
     given = Path(recipe_or_name)
     folder = given.parent if given.name == "last.pt" else given
@@ -121,17 +122,15 @@ def _resolve(
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
     recipe, own_weights = resolve(recipe_or_name)
     values = dict(overrides or {})
-    if own_weights is not None and isinstance(recipe, DetectionRecipe) and recipe.train is not None:
+    if own_weights is not None and isinstance(recipe, MeasuredRecipe) and recipe.train is not None:
         values = {"train.start": str(own_weights), **values}
     recipe = recipe_overrides.apply(recipe, values)
-    if not isinstance(recipe, DetectionRecipe):
-        raise UsageError(
-            f"{recipe.name}: this version trains detection, instance and panoptic segmentation, not {recipe.task}."
-        )
+    if not isinstance(recipe, MeasuredRecipe):
+        raise UsageError(f"{recipe.name}: this version trains detectors and segmentors, not {recipe.task}.")
     return recipe, out
 
 
-def _new_model(recipe: DetectionRecipe, seed: int, device: torch.device) -> Model:
+def _new_model(recipe: MeasuredRecipe, seed: int, device: torch.device) -> Model:
     """Seed all random numbers, and return a model with random weights."""
     random.seed(seed)
     np.random.seed(seed)
@@ -142,19 +141,24 @@ def _new_model(recipe: DetectionRecipe, seed: int, device: torch.device) -> Mode
     return model
 
 
-def _check_batch(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
-    """Batch normalisation inside split attention sees one number a channel and image: of one image it makes nothing."""
-    backbone = recipe.model.backbone
-    normalises = backbone.norm in ("bn", "sync_bn") and backbone.radix > 0 and backbone.frozen_stages < 5
-    if normalises and facts.batch_size == facts.accumulate:
-        raise UsageError(
-            "train.batch_size leaves one image to each forward pass, of which the batch normalisation inside split "
-            "attention has no variance. Set train.batch_size to at least twice train.accumulate, or "
-            "model.backbone.norm=gn or frozen_bn."
-        )
+def _check_batch(recipe: MeasuredRecipe, facts: Training) -> None:
+    """Batch normalisation of maps of 1x1 sees one number a channel and image: of one image it makes nothing."""
+    if facts.batch_size > facts.accumulate:
+        return
+    backbone, layers = recipe.model.backbone, {}
+    if backbone.radix > 0 and backbone.frozen_stages < 5:
+        layers["model.backbone.norm"] = "inside split attention", backbone.norm
+    if isinstance(recipe, SemanticRecipe) and recipe.model.head != "fcn":
+        layers["model.norm"] = "of pooled maps", recipe.model.norm
+    for key, (where, norm) in layers.items():
+        if norm in ("bn", "sync_bn"):
+            raise UsageError(
+                f"train.batch_size leaves one image to each forward pass, of which the batch normalisation {where} has "
+                f"no variance. Set train.batch_size to at least twice train.accumulate, or {key}=gn or frozen_bn."
+            )
 
 
-def _check_start(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
+def _check_start(recipe: MeasuredRecipe, facts: Training) -> None:
     """Stages that do not train need weights."""
     frozen = recipe.model.backbone.frozen_stages
     if frozen and facts.start is None:
@@ -164,7 +168,7 @@ def _check_start(recipe: DetectionRecipe, facts: DetectionTraining) -> None:
         )
 
 
-def _check_same(recipe: DetectionRecipe, folder: Path) -> None:
+def _check_same(recipe: MeasuredRecipe, folder: Path) -> None:
     """A resumed training must be the one that was begun."""
     begun, now = (dict(_leaves(r.model_dump())) for r in (recipe_overrides.load_yaml(folder / RECIPE_FILE), recipe))
     for key in begun.keys() | now.keys():

@@ -124,6 +124,38 @@ data:
 """
 
 
+SEMANTIC = """\
+base: pspnet_resnest101_d8_cityscapes.mmseg
+name: small
+weights: null
+model:
+  head_channels: 16
+  auxiliary_channels: 16
+  backbone: {depth: 14, planes: 16}
+input: {short_side: 64, long_side: 96}
+data:
+  format: scenes
+  scenes: {train_count: 1, val_count: 2, height: 64, width: 80}
+  classes: [person, car, house, tree, boat, bird, ball, balloon, sky, mountain, ground, water, road, wall]
+"""
+
+
+def test_semantic(run: Run, tmp_path: Path, photograph: Path) -> None:
+    recipe, results = tmp_path / "semantic.yaml", tmp_path / "maps"
+    recipe.write_text(SEMANTIC)
+    done = run("eval", recipe, "--weights", "none", "--results", results, "--tta")
+    for word in ("miou", "macc", "pixel_accuracy", "iou", "accuracy", "balloon", "mountain", "published, with TTA"):
+        assert word in done.stdout
+    assert "test-dev" not in done.stdout
+    assert sorted(path.name for path in results.iterdir()) == ["scene 0.png", "scene 1.png"]
+    run("predict", recipe, photograph, "--weights", "none", "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "photograph.jpg",
+        "photograph_map.png",
+        "results.json",
+    }
+
+
 def test_panoptic(run: Run, tmp_path: Path) -> None:
     recipe, results = tmp_path / "panoptic.yaml", tmp_path / "results.json"
     recipe.write_text(PANOPTIC)

@@ -11,6 +11,8 @@ from splitnest.batch import Instances
 from splitnest.build import build_model
 from splitnest.detection.rcnn import RCNN
 from splitnest.predictor import resolve
+from splitnest.results import SemanticSegmentation
+from splitnest.segmentation.segmentor import Segmentor
 from splitnest.weights import load, save
 
 SMALL = {"model.backbone.depth": 14, "model.backbone.planes": 16, "model.backbone.base_width": 64}
@@ -21,6 +23,7 @@ DETECTOR = {
     "model.box_features": 32,
     "input.short_side": 96,
 }
+SEGMENTOR = {**SMALL, "model.head_channels": 16, "model.auxiliary_channels": 8, "input.short_side": 96}
 FAMILIES = {
     "resnest50_imagenet.official": SMALL,
     "resnest50_fast_4s2x40d_imagenet.official": {**SMALL, "model.backbone.base_width": 40, "model.backbone.planes": 32},
@@ -37,6 +40,10 @@ FAMILIES = {
         "model.panoptic.channels": 8,
         "model.panoptic.min_stuff_area": 1,
     },
+    "fcn_resnest101_d8_ade20k.mmseg": SEGMENTOR,
+    "pspnet_resnest101_d8_cityscapes.mmseg": SEGMENTOR,
+    "deeplabv3_resnest101_d8_ade20k.mmseg": SEGMENTOR,
+    "deeplabv3plus_resnest101_d8_cityscapes.mmseg": SEGMENTOR,
 }
 DETECTORS = [name for name in FAMILIES if "rcnn" in name]
 
@@ -69,6 +76,8 @@ def test_a_batch_equals_one_by_one(predictor: splitnest.Predictor) -> None:
     for a, b in zip(together, apart, strict=True):
         if hasattr(a, "probabilities"):
             assert np.allclose(a.probabilities, b.probabilities, atol=1e-6)
+        elif isinstance(a, SemanticSegmentation):
+            assert (a.labels == b.labels).all()
         elif hasattr(a, "segments"):
             assert (a.segments == b.segments).mean() > 0.99
         else:
@@ -111,10 +120,13 @@ def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predicto
         )
         semantic = [np.full((64, 64), 255, np.uint8), np.full((64, 64), 1, np.uint8)]
         losses = module.loss(predictor.batch([photograph(64, 64)] * 2, [objects] * 2, semantic))
-        assert all(torch.isfinite(loss) and loss.ndim == 0 for loss in losses.values())
-        torch.stack(list(losses.values())).sum().backward()
+    elif isinstance(module, Segmentor):
+        labels = np.full((64, 64), 255 if num_objects == 0 else 1, np.uint8)
+        losses = module.loss(predictor.batch([photograph(64, 64)] * 2, semantic=[labels] * 2))
     else:
-        module(torch.randn(2, 3, 64, 64)).square().mean().backward()
+        losses = {"mean": module(torch.randn(2, 3, 64, 64)).square().mean()}
+    assert all(torch.isfinite(loss) and loss.ndim == 0 for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
     for name, parameter in module.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
@@ -170,6 +182,8 @@ def test_any_floating_type(predictor: splitnest.Predictor, dtype: torch.dtype) -
     (result,) = predictor.predict(photograph(48, 64))
     if hasattr(result, "detections"):
         result = result.detections
+    if isinstance(result, SemanticSegmentation):
+        return
     values = result.probabilities if hasattr(result, "probabilities") else result.boxes
     assert values.dtype == np.float32
     assert np.isfinite(values).all()

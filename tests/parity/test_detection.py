@@ -10,7 +10,7 @@ import torch
 import splitnest
 from splitnest.batch import collate
 from splitnest.data.transforms import prepare
-from splitnest.inference.tta import DetectionTTA
+from splitnest.inference.detection import DetectionTTA
 from splitnest.results import Detections, PanopticSegmentation
 
 ROWS = [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from splitnest.data import images
-from splitnest.data.images import expand_sources, read_image, to_array
+from splitnest.data.images import expand_sources, read_image, read_values, to_array
 from splitnest.errors import DataError
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
@@ -207,3 +207,28 @@ def test_addresses(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_addresses_that_do_not_answer(address: str) -> None:
     with pytest.raises(DataError, match="cannot be fetched"):
         to_array(address)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"),
+    [("1", [[0, 1]]), ("L", [[3, 255]]), ("P", [[3, 255]]), ("I;16", [[3, 65535]]), ("I", [[3, 70_000]])],
+)
+def test_values_of_one_channel(tmp_path: Path, mode: str, values: list[list[int]]) -> None:
+    path = tmp_path / "values.tif"
+    image = Image.new(mode, (2, 1))
+    if mode == "P":
+        image.putpalette([7] * 768)
+    for x, value in enumerate(values[0]):
+        image.putpixel((x, 0), value)
+    image.save(path)
+    found = read_values(path)
+    assert found.tolist() == values
+    assert found.dtype.kind in "ui"
+
+
+def test_values_of_no_image(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.png does not exist"):
+        read_values(tmp_path / "none.png")
+    Image.new("RGBA", (2, 1)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png has colours \(RGBA\), not one number a pixel"):
+        read_values(tmp_path / "a.png")

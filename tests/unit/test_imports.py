@@ -15,6 +15,7 @@ HEAVY = {"torch", "torchvision", "matplotlib", "hotcoco", "supervision"}
 MODELS = {
     "backbones",
     "detection",
+    "segmentation",
     "classification",
     "build",
     "inference",
@@ -28,15 +29,26 @@ FORBIDDEN = {
     "layers": MODELS | {"data", "evaluation", "results", "recipe", "recipes"},
     "backbones": MODELS - {"backbones"} | {"data", "evaluation", "results", "recipe", "recipes"},
     "detection": MODELS - {"backbones", "detection"} | {"recipe", "recipes", "evaluation"},
+    "segmentation": MODELS - {"backbones", "segmentation"} | {"recipe", "recipes", "evaluation"},
     "classification": MODELS - {"backbones", "classification"} | {"recipe", "recipes", "evaluation"},
-    "inference": MODELS - {"backbones", "detection", "classification", "inference"} | {"recipes", "evaluation", "cli"},
+    "inference": MODELS - {"backbones", "detection", "segmentation", "classification", "inference"}
+    | {"recipes", "evaluation", "cli"},
     "data": MODELS | {"evaluation", "cli"},
     "evaluation": MODELS | {"cli"},
     "training": {"cli", "console", "evaluator", "trainer"},
     "recipe": MODELS | {"data", "evaluation", "results", *HEAVY},
     "recipes": MODELS | {"data", "evaluation", "results", *HEAVY},
     "results": MODELS | {"evaluation"},
-    "weights": {"detection", "classification", "inference", "predictor", "evaluator", "data", "results"},
+    "weights": {
+        "detection",
+        "segmentation",
+        "classification",
+        "inference",
+        "predictor",
+        "evaluator",
+        "data",
+        "results",
+    },
 }
 
 

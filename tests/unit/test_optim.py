@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from splitnest.recipe import Training
+from splitnest import recipes
+from splitnest.recipe import SemanticRecipe, Training
 from splitnest.training.optim import make_optimizer, make_scheduler, parameter_groups
 from splitnest.training.schedule import MAX_ROW_STEPS, MAX_ROWS, Schedule
 
@@ -58,6 +59,26 @@ def test_cosine() -> None:
     assert schedule.factor(100) == 0
 
 
+def test_mmsegmentation_80k() -> None:
+    """mmcv ``PolyLrUpdaterHook``: (lr - min_lr) * (1 - step / steps) ** power + min_lr."""
+    recipe = recipes.get("pspnet_resnest101_d8_cityscapes.mmseg")
+    assert isinstance(recipe, SemanticRecipe)
+    assert recipe.train is not None
+    schedule = Schedule(recipe.train, 371)  # 2,975 photographs in batches of 8
+    assert schedule.total == 80_000
+    for step, rate in ((0, 0.01), (20_000, 7.74171e-3), (40_000, 5.40528e-3), (79_999, 1.00383e-4)):
+        assert schedule.rate(step) == pytest.approx(rate, rel=1e-5)
+    assert schedule.rate(80_000) == pytest.approx(1e-4)
+
+
+def test_poly_with_a_warm_up_that_falls_to_nothing() -> None:
+    schedule = Schedule(facts(length=2, schedule="poly", power=2, warmup_steps=4, warmup_factor=0.5), 5)
+    assert schedule.factor(0) == 0.5
+    assert schedule.factor(2) == pytest.approx(0.75 * 0.8**2)
+    assert schedule.factor(5) == pytest.approx(0.25)
+    assert schedule.factor(10) == 0
+
+
 def test_what_is_due() -> None:
     by_epoch = Schedule(facts(length=3, evaluate_every=2, save_every=1), 5)
     assert [done for done in range(16) if by_epoch.evaluates(done)] == [10, 15]
@@ -74,7 +95,7 @@ def test_what_is_due() -> None:
     length=st.integers(1, 200),
     epoch=st.integers(1, 50),
     unit=st.sampled_from(["epoch", "iteration"]),
-    schedule=st.sampled_from(["multi_step", "cosine"]),
+    schedule=st.sampled_from(["multi_step", "cosine", "poly"]),
     warmup=st.integers(0, 300),
     milestones=st.sets(st.integers(1, 200), max_size=3).map(lambda steps: tuple(sorted(steps))),
 )

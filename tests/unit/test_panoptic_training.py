@@ -22,7 +22,7 @@ from splitnest.data.training_set import TrainingSet
 from splitnest.errors import DataError
 from splitnest.recipe import Data, DetectionRecipe, DetectionTraining, overrides
 from splitnest.recipe.schema import SceneData
-from splitnest.training.detection import DetectionData
+from splitnest.training.data import TrainingBatches
 
 
 def test_scenes_are_what_is_read_back_from_their_files(tmp_path: Path) -> None:
@@ -111,7 +111,9 @@ def test_batches(workers: int) -> None:
     facts = scene_recipe(workers=workers, short_sides=(40, 64), crop=0.6, flip=0.5)
     assert facts.train is not None
     training_set = TrainingSet(open_dataset(facts.data, "train", build_categories(facts)), facts)
-    ((batch,),) = [parts for parts, _ in zip(DetectionData(training_set, facts.train, 32).steps(0), (0,), strict=False)]
+    ((batch,),) = [
+        parts for parts, _ in zip(TrainingBatches(training_set, facts.train, 32).steps(0), (0,), strict=False)
+    ]
     assert batch.semantic is not None
     assert batch.semantic.dtype == torch.uint8
     assert batch.semantic.shape == (2, *batch.images.shape[2:])

@@ -4,11 +4,14 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from splitnest.data.categories import from_names
 from splitnest.errors import UsageError
-from splitnest.pictures import _names_in, _picture_name, save_picture, write_text
+from splitnest.pictures import _names_in, _picture_name, save_picture, summary, write_text
+from splitnest.results import SemanticSegmentation
 
 
 def names(*sources: str) -> list[str]:
@@ -25,6 +28,20 @@ def test_names_of_pictures_never_collide() -> None:
         "array-2.jpg",
         "image.jpg",
     ]
+
+
+def test_color_maps_are_named_beside_their_pictures() -> None:
+    taken = {"b_map.png"}  # a photograph
+    endings = (".jpg", "_map.png")
+    named = [_picture_name(source, taken, end) for source in ("x.jpg", "y/x.png", "b.jpg") for end in endings]
+    assert named == ["x.jpg", "x_map.png", "x-2.jpg", "x-2_map.png", "b.jpg", "b-2_map.png"]
+
+
+def test_a_line_on_a_segmentation() -> None:
+    categories = from_names(["road", "sky", "car"])
+    for labels, said in (([[255, 255]], "nothing"), ([[1, 1, 0, 255]], "sky 50%, road 25%")):
+        array = np.array(labels, np.uint8)
+        assert summary(SemanticSegmentation(array, image_size=array.shape, categories=categories), 0.5) == said
 
 
 def test_a_picture_replaces_no_photograph(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 from splitnest import recipes
 from splitnest.data.coco import CocoDetection
 from splitnest.errors import DataError
-from splitnest.evaluation.detector import make_evaluator
+from splitnest.evaluation.model import make_evaluator
 from splitnest.recipe import DetectionRecipe, overrides
-from splitnest.training.detection import open_validation
+from splitnest.training.data import open_validation
 from splitnest.training.page import ground_truth
 
 SQUARE = [[1, 1, 6, 1, 6, 6, 1, 6]]

@@ -9,7 +9,8 @@ import pytest
 
 from splitnest import recipes
 from splitnest.build import CASCADE_IOUS
-from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining, Recipe
+from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining, Recipe, SemanticTraining
+from splitnest.segmentation.decode_heads import C2_CHANNELS, DILATIONS, POOL_SIZES
 
 UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "upstream_configs"
 RESNEST = {
@@ -276,6 +277,40 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
     }
 
 
+def mmseg_training(config: dict[str, Any]) -> dict[str, Any]:
+    """What the published segmentor was trained by, on the number of GPUs that its file's name tells."""
+    optimizer, (poly,) = config["optim_wrapper"]["optimizer"], config["param_scheduler"]
+    steps = {step["type"]: step for step in config["train_pipeline"]}
+    assert list(steps)[2:] == ["RandomResize", "RandomCrop", "RandomFlip", "PhotoMetricDistortion", "PackSegInputs"]
+    assert (poly["type"], poly["begin"], poly["by_epoch"]) == ("PolyLR", 0, False)
+    assert poly["end"] == config["train_cfg"]["max_iters"]
+    assert config["optim_wrapper"]["clip_grad"] is None
+    long_side, short_side = config["test_pipeline"][1]["scale"]
+    assert steps["RandomResize"]["scale"] == [long_side, short_side]  # whose multiples the sizes of training are
+    assert config["model"]["data_preprocessor"]["size"] == steps["RandomCrop"]["crop_size"]
+    return SemanticTraining(
+        batch_size=4 * config["train_dataloader"]["batch_size"],
+        unit="iteration",
+        length=config["train_cfg"]["max_iters"],
+        optimizer=optimizer["type"].lower(),
+        learning_rate=optimizer["lr"],
+        momentum=optimizer["momentum"],
+        weight_decay=optimizer["weight_decay"],
+        schedule="poly",
+        power=poly["power"],
+        min_rate=poly["eta_min"],
+        evaluate_every=config["train_cfg"]["val_interval"],
+        save_every=config["train_cfg"]["val_interval"],
+        start="resnest101_imagenet.official",
+        crop=tuple(steps["RandomCrop"]["crop_size"]),
+        ratios=tuple(steps["RandomResize"]["ratio_range"]),
+        max_class_share=steps["RandomCrop"]["cat_max_ratio"],
+        flip=steps["RandomFlip"]["prob"],
+        photometric=True,
+        auxiliary_weight=config["model"]["auxiliary_head"]["loss_decode"]["loss_weight"],
+    ).model_dump()
+
+
 @pytest.mark.parametrize("name", of_source("mmseg"))
 def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
     config = upstream(name)
@@ -292,7 +327,21 @@ def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
         "head_channels": decode["channels"],
         "auxiliary_channels": auxiliary["channels"],
         "norm": {"SyncBN": "sync_bn"}[decode["norm_cfg"]["type"]],
+        "dropout": decode["dropout_ratio"],
     }
+    assert auxiliary["dropout_ratio"] == decode["dropout_ratio"]
+    assert (auxiliary["num_convs"], auxiliary["concat_input"]) == (1, False)
+    assert model["test_cfg"] == {"mode": "whole"}
+    assert {head["loss_decode"]["type"] for head in (decode, auxiliary)} == {"CrossEntropyLoss"}
+    match decode["type"]:
+        case "FCNHead":
+            assert (decode["num_convs"], decode["concat_input"]) == (2, True)
+        case "PSPHead":
+            assert tuple(decode["pool_scales"]) == POOL_SIZES
+        case _:
+            assert tuple(decode["dilations"]) == (1, *DILATIONS)
+            assert decode.get("c1_channels", C2_CHANNELS) == C2_CHANNELS
+    assert recipe["train"] == mmseg_training(config)
     long_side, short_side = config["test_pipeline"][1]["scale"]
     assert recipe["input"] == {
         "mean": tuple(statistics["mean"]),
@@ -301,6 +350,8 @@ def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
         "pixel_range": 255,
         "short_side": short_side,
         "long_side": long_side,
+        "window": None,
+        "stride": None,
     }
     for split, loader in (("val", "test_dataloader"), ("train", "train_dataloader")):
         folders = config[loader]["dataset"]["data_prefix"]

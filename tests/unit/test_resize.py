@@ -108,6 +108,27 @@ def test_neither_limit_is_passed_and_one_is_reached(height: int, width: int, sho
 @settings(max_examples=30, deadline=None)
 def test_nearest_pixels_are_pillows(height: int, width: int, new_height: int, new_width: int) -> None:
     image = np.arange(height * width, dtype=np.int32).reshape(height, width)
-    rows, columns = nearest_pixels(height, new_height), nearest_pixels(width, new_width)
+    rows, columns = nearest_pixels(height, new_height, "pillow"), nearest_pixels(width, new_width, "pillow")
     expected = np.array(Image.fromarray(image).resize((new_width, new_height), Image.Resampling.NEAREST))
     assert np.array_equal(image[rows[:, None], columns], expected)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        (1, 3, [0, 0, 0]),
+        (5, 8, [0, 0, 1, 1, 2, 3, 3, 4]),
+        (8, 5, [0, 1, 3, 4, 6]),
+        (3, 7, [0, 0, 0, 1, 1, 2, 2]),
+        (7, 3, [0, 2, 4]),
+    ],
+)
+def test_nearest_pixels_are_opencvs(source: int, target: int, expected: list[int]) -> None:
+    assert nearest_pixels(source, target, "opencv").tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "crc32"), [(2048, 1333, 0xEFCDEF2E), (480, 937, 0xAE2B1AA0), (683, 1365, 0xADA5B66A)]
+)
+def test_nearest_pixels_of_larger_images_are_opencvs(source: int, target: int, crc32: int) -> None:
+    assert zlib.crc32(nearest_pixels(source, target, "opencv").astype(np.uint16).tobytes()) == crc32

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
+from tiny_training import interrupted, state_of
+from torch import nn
 
 import splitnest
 from splitnest import recipes
@@ -80,10 +81,6 @@ def recipe_of(path: Path) -> DetectionRecipe:
     return recipe
 
 
-def state_of(path: Path) -> dict[str, Tensor]:
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
 def test_the_folder_of_a_run(finished: Path, recipe_file: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
         "recipe.yaml",
@@ -113,23 +110,10 @@ def test_its_checkpoints_predict(finished: Path, name: str) -> None:
     assert found.categories.names == CLASSES
 
 
-def test_a_broken_run_goes_on_as_if_it_had_not(
-    finished: Path, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from splitnest.training import loop
-
-    step = loop.train_step
-
-    def broken(network: nn.Module, state: Any, *rest: Any) -> Any:
-        if state.step == 3:
-            raise KeyboardInterrupt
-        return step(network, state, *rest)
-
+def test_a_broken_run_goes_on_as_if_it_had_not(finished: Path, recipe_file: Path, tmp_path: Path) -> None:
     values = {"train.ema_decay": 0.9, "train.evaluate_every": 1}
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "train_step", broken)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe_file, values, out=tmp_path / "run", device="cpu")
+    with interrupted(3), pytest.raises(KeyboardInterrupt):
+        train(recipe_file, values, out=tmp_path / "run", device="cpu")
     with pytest.raises(UsageError, match="holds a run already"):
         train(recipe_file, values, out=tmp_path / "run", device="cpu")
     with pytest.raises(UsageError, match=r"begun with train\.learning_rate 0\.001, not 0\.5"):
@@ -217,7 +201,7 @@ def test_a_start_that_cannot_be(
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("resnest50", {}, "trains detection, instance and panoptic segmentation, not classification"),
+        ("resnest50", {}, "trains detectors and segmentors, not classification"),
         ("tiny", {"train.batch_size": 1}, "leaves one image to each forward pass"),
         ("tiny", {"train.batch_size": 9}, "Set train.batch_size to 8 or less"),
         ("tiny", {"train.start": "resnest50_imagenet.nobody"}, "is no file, and no model either"),

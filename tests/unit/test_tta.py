@@ -13,7 +13,8 @@ from torch import Tensor
 
 import splitnest
 from splitnest.detection.mask_head import paste_masks
-from splitnest.inference.tta import LONG_SIDE, SHORT_SIDES, DetectionTTA, View, augmented
+from splitnest.inference.detection import LONG_SIDE, SHORT_SIDES, DetectionTTA, View
+from splitnest.inference.tta import augmented
 from splitnest.results import Detections
 
 SMALL = {"model.backbone.depth": 14, "model.backbone.planes": 16, "model.backbone.base_width": 64}

@@ -7,7 +7,7 @@ import pytest
 
 from splitnest.data.categories import Categories, Category, from_names
 from splitnest.results import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
-from splitnest.visualize import contact_sheet
+from splitnest.visualize import color_map, contact_sheet
 from splitnest.visualize.canvas import Canvas, Tag
 from splitnest.visualize.colors import PALETTE, bright, instance_colors, luminance, text_color
 
@@ -116,6 +116,14 @@ def test_colours_can_be_read() -> None:
     assert text_color((255, 255, 0)) != text_color((0, 0, 142)) == (255, 255, 255)
     assert luminance(bright((0, 0, 70))) >= 129
     assert bright((255, 255, 255)) == (255, 255, 255)
+
+
+def test_a_colour_map_has_exactly_the_colours_of_the_classes() -> None:
+    labels = np.array([[0, 2, 255], [1, 1, 0]], np.uint8)
+    drawn = color_map(SemanticSegmentation(labels, image_size=(2, 3), categories=CATEGORIES))
+    person, long, sky = (category.color for category in CATEGORIES)
+    assert drawn.dtype == np.uint8
+    assert [tuple(color) for color in drawn.reshape(-1, 3).tolist()] == [person, sky, (0, 0, 0), long, long, person]
 
 
 def test_contact_sheet() -> None:

@@ -14,8 +14,8 @@ from splitnest.weights.layout import DETECTRON2, LAYOUTS, MMDET, OFFICIAL, Layou
 
 RECORDINGS = Path(__file__).parent.parent / "parity" / "recordings"
 NAMES = sorted(p.stem for p in RECORDINGS.glob("*/*.json") if p.stem.count(".") == 1)
-BY_SOURCE = {"official": OFFICIAL, "timm": OFFICIAL, "mmdet": MMDET, "detectron2": DETECTRON2}
-ROOTS = {"backbone", "fc", "neck", "rpn", "roi_heads", "semantic_head"}
+BY_SOURCE = {"official": OFFICIAL, "timm": OFFICIAL, "mmdet": MMDET, "mmseg": MMDET, "detectron2": DETECTRON2}
+ROOTS = {"backbone", "fc", "neck", "rpn", "roi_heads", "semantic_head", "decode_head", "auxiliary_head"}
 
 
 def keys_of(name: str) -> list[str]:
@@ -78,6 +78,16 @@ def test_every_rule_alone_matches_its_names(rule: tuple[Layout, str, str], data:
         (["roi_head.bbox_head.shared_fcs.1.bias"], ["roi_heads.box_heads.0.fcs.1.bias"]),
         (["roi_head.bbox_head.2.fc_reg.bias"], ["roi_heads.box_heads.2.deltas.bias"]),
         (["roi_head.mask_head.2.conv_logits.bias"], ["roi_heads.mask_heads.2.logits.bias"]),
+        (["decode_head.psp_modules.3.1.bn.bias"], ["decode_head.pools.3.norm.bias"]),
+        (["decode_head.aspp_modules.0.conv.weight"], ["decode_head.branches.0.conv.weight"]),
+        (
+            [
+                "decode_head.aspp_modules.2.depthwise_conv.bn.weight",
+                "decode_head.sep_bottleneck.1.pointwise_conv.conv.weight",
+            ],
+            ["decode_head.branches.2.depthwise.norm.weight", "decode_head.refine.1.pointwise.conv.weight"],
+        ),
+        (["auxiliary_head.conv_seg.bias"], ["auxiliary_head.logits.bias"]),
         (["backbone.bottom_up.stem.conv1.norm.weight"], ["backbone.stem.0.norm.weight"]),
         (["backbone.bottom_up.res4.35.conv2_offset.bias"], ["backbone.c4.35.conv2.conv.offset.bias"]),
         (["backbone.fpn_output5.norm.weight"], ["neck.output.p5.norm.weight"]),
@@ -111,7 +121,7 @@ def test_dropped_with_a_reason(companion: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["decode_head.conv_seg.weight", "layer1.0.conv9.weight", "layerx.0.conv1.weight", "fc", "conv1.0.0.weight"]
+    "key", ["decode_head.conv_seq.weight", "layer1.0.conv9.weight", "layerx.0.conv1.weight", "fc", "conv1.0.0.weight"]
 )
 def test_unknown(key: str) -> None:
     assert translate(["layer1.0.conv1.weight", "conv1.0.weight", key]).unknown == [key]
@@ -123,8 +133,9 @@ def test_two_keys_of_one_name() -> None:
 
 
 def test_tables_have_no_target_twice_within_one_form() -> None:
-    """Forms that exclude each other (7x7 and 3x3 stem, plain and split 3x3, one head and a cascade) may share names."""
+    """Forms that exclude each other (7x7 and 3x3 stem, plain and split 3x3, FCN and other heads) may share names."""
     assert max(Counter(OFFICIAL.modules.values()).values()) == 1
-    assert max(Counter(MMDET.modules.values()).values()) == 1
+    twice = {target for target, count in Counter(MMDET.modules.values()).items() if count > 1}
+    assert all("_head.fuse." in target for target in twice)
     twice = {target for target, count in Counter(DETECTRON2.modules.values()).items() if count > 1}
     assert all(target.startswith("backbone.stem.0.") or ".conv2." in target for target in twice)

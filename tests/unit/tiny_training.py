@@ -1,15 +1,18 @@
 """A network of a few weights that trains in milliseconds, and its data."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from splitnest import recipes
 from splitnest.batch import Batch, collate
 from splitnest.recipe import DetectionRecipe, DetectionTraining, Recipe, overrides
+from splitnest.training import loop
 from splitnest.training.run import RunFolder
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState, start_state
@@ -80,6 +83,25 @@ def start(train: DetectionTraining) -> tuple[TrainingState, Schedule]:
     torch.manual_seed(train.seed)
     schedule = Schedule(train, steps_per_epoch=5)
     return start_state(TinyModel(), train, schedule), schedule
+
+
+def state_of(path: Path) -> dict[str, Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@contextmanager
+def interrupted(step: int) -> Iterator[None]:
+    """Somebody presses Ctrl-C before that step of a training."""
+    train_step = loop.train_step
+
+    def broken(network: nn.Module, state: TrainingState, *rest: Any) -> Any:
+        if state.step == step:
+            raise KeyboardInterrupt
+        return train_step(network, state, *rest)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "train_step", broken)
+        yield
 
 
 def folder_of(path: Path, train: DetectionTraining, done: int = 0) -> RunFolder:

@@ -90,6 +90,12 @@ def from_names(names: Iterable[str]) -> Categories:
     return from_ids(enumerate(names, start=1))
 
 
+def with_colors(categories: Categories, colors: Iterable[tuple[int, int, int]]) -> Categories:
+    """Return categories with other colours: the first of ``colors``."""
+    pairs = zip(categories, colors, strict=False)
+    return replace(categories, items=tuple(replace(category, color=color) for category, color in pairs))
+
+
 def with_stuff(things: Categories, stuff: Categories | Iterable[str]) -> Categories:
     """Return things and then stuff in one table; of COCO's two tables, the 133 panoptic classes.
 

@@ -1,24 +1,19 @@
-"""Looking a data set over before a training: what is in it, what is odd, and what would stop the training."""
+"""Looking a detector's data set over before a training: what is in it, what is odd, what would stop the training."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.coco import CocoDetection
+from splitnest.data.findings import Findings, print_findings, read_all
 from splitnest.data.panoptic_labels import UNLABELLED, PanopticDataset
 from splitnest.errors import DataError
-from splitnest.progress import track
 
 SMALL, LARGE = 32**2, 96**2
 """Areas in square pixels between which an object is of medium size (pycocotools ``Params``)."""
-
-MAX_EXAMPLES = 5
-"""Cases of an oddity, and faults, that are printed; the rest are counted."""
 
 
 @dataclass(frozen=True)
@@ -52,42 +47,24 @@ class StuffCount:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What ``check`` found.
+class Report(Findings):
+    """What ``check`` found in the annotation file ``source`` and the photographs that it lists.
 
     Attributes:
-        source: The annotation file.
-        photographs: All that it lists.
         empty_photographs: Those without an object.
         objects: Annotations without crowd regions.
         crowd_regions: Annotations of many objects, or of difficult ones (VOC).
         sizes: ``small``, ``medium`` and ``large`` -> objects of such an area, as COCO's metrics tell them apart.
         classes: One for each class of the model that has instances.
         stuff: One for each class of a panoptic model that has none.
-        oddities: What is odd -> a line for each case. A training goes on in spite of it.
-        faults: What would stop a training, a line each.
     """
 
-    source: str
-    photographs: int
     empty_photographs: int
     objects: int
     crowd_regions: int
     sizes: dict[str, int]
     classes: tuple[ClassCount, ...]
     stuff: tuple[StuffCount, ...]
-    oddities: dict[str, tuple[str, ...]]
-    faults: tuple[str, ...]
-
-    def raise_faults(self) -> None:
-        """Raise what would stop a training, if there is anything.
-
-        Raises:
-            DataError: Its message is the first fault, and how many there are.
-        """
-        if self.faults:
-            more = len(self.faults) - 1
-            raise DataError(self.faults[0] + (f" There are {more} more faults." if more else ""))
 
 
 def check(dataset: CocoDetection) -> Report:
@@ -136,16 +113,7 @@ def print_report(report: Report, title: str) -> None:
         for kind in report.stuff:
             stuff.add_row(escape(kind.name), str(kind.photographs), f"{kind.share:.2%}")
         console.print(stuff)
-    for what, lines in report.oddities.items():
-        console.print(f"[yellow]note:[/] {escape(what)}: {escape(_some(lines))}")
-    if report.faults:
-        console.print(f"[red]fault:[/] {escape(_some(report.faults))}")
-
-
-def _some(lines: tuple[str, ...]) -> str:
-    shown = "\n  ".join(lines[:MAX_EXAMPLES])
-    more = f"\n  and {len(lines) - MAX_EXAMPLES} more" if len(lines) > MAX_EXAMPLES else ""
-    return f"{len(lines)}\n  {shown}{more}"
+    print_findings(report, console)
 
 
 def _count_classes(dataset: CocoDetection, is_object: NDArray[np.bool_]) -> Iterator[ClassCount]:
@@ -192,13 +160,11 @@ def _read_all(dataset: CocoDetection) -> tuple[tuple[str, ...], NDArray[np.int64
     elif dataset.file.iscrowd.all():
         faults.append(f"{dataset.annotation_file} has no objects, so there is nothing to train on. Check the path.")
     pixels, photographs = np.zeros((2, UNLABELLED + 1), np.int64)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
-        found = pool.map(lambda index: _read(dataset, index), range(len(dataset)))
-        for fault, of_photograph in track(found, len(dataset), "reading photographs"):
-            pixels += of_photograph
-            photographs += of_photograph > 0
-            if fault is not None:
-                faults.append(fault)
+    for fault, of_photograph in read_all(lambda index: _read(dataset, index), len(dataset)):
+        pixels += of_photograph
+        photographs += of_photograph > 0
+        if fault is not None:
+            faults.append(fault)
     return tuple(faults), pixels, photographs
 
 

@@ -119,8 +119,8 @@ class CocoDetection:
         rows = self.rows(index)
         return Sample(
             image=self.read(index),
-            image_id=int(self.file.image_ids[index]),
-            file_name=self.file.file_names[index],
+            image_id=self.image_id(index),
+            file_name=self.name(index),
             boxes=xywh_to_xyxy(self.file.boxes_xywh[rows]).astype(np.float32),
             labels=self._labels[rows],
             iscrowd=self.file.iscrowd[rows],
@@ -147,6 +147,19 @@ class CocoDetection:
                 f"{width} x {height}. The annotations are of another picture, or of this one before it was turned."
             )
         return image
+
+    @property
+    def source(self) -> str:
+        """Where the annotations are from, for messages."""
+        return str(self.annotation_file)
+
+    def image_id(self, index: int) -> int:
+        """Return the id of one photograph."""
+        return int(self.file.image_ids[index])
+
+    def name(self, index: int) -> str:
+        """Return the file name of one photograph."""
+        return self.file.file_names[index]
 
     @property
     def image_ids(self) -> list[int]:

@@ -6,9 +6,9 @@ import io
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from splitnest.errors import DataError
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
 """A path, an http(s) address, a Pillow image, or a uint8 RGB array ``[H, W, 3]``."""
+
+_Array = TypeVar("_Array", NDArray[np.uint8], NDArray[np.integer])
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
 """What counts as a photograph in a folder."""
@@ -80,7 +82,7 @@ def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
     if not isinstance(source, str | Path):
         raise _not_an_image(source)
     if _is_url(source):
-        return _decode(io.BytesIO(_download(str(source))), str(source)), str(source)
+        return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), str(source)
     return read_image(source), str(source)
 
 
@@ -93,15 +95,16 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         DataError: There is no such file, or it is a folder, damaged, no image, or over ``MAX_PIXELS``.
     """
-    if os.path.isdir(path):
-        raise DataError(f"{path} is a folder, not an image. Name a file in it.")
-    try:
-        with open(path, "rb") as file:
-            return _decode(file, str(path))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist. Check the path.") from error
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
+    return _decode_file(path, _pixels)
+
+
+def read_values(path: str | Path) -> NDArray[np.integer]:
+    """Read an image file of one channel as it is, integers ``[H, W]``: of a palette image, the indices.
+
+    Raises:
+        DataError: As ``read_image``; or it has colours.
+    """
+    return _decode_file(path, _values)
 
 
 def open_header(file: BinaryIO, name: str) -> Image.Image:
@@ -175,10 +178,22 @@ def _download(url: str) -> bytes:
     return content
 
 
-def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
+def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array]) -> _Array:
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder, not an image. Name a file in it.")
+    try:
+        with open(path, "rb") as file:
+            return _decode(file, str(path), decode)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist. Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
+
+
+def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
     with open_header(file, name) as image:
         try:
-            return _pixels(image, name)
+            return decode(image, name)
         except DataError:
             raise
         except Exception as error:  # a mode that Pillow does not convert, for example
@@ -186,13 +201,7 @@ def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
 
 
 def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    try:
-        image.load()
-    except Exception as error:
-        raise _damaged(name, error) from error
-    turn = _TURNS.get(orientation(image))
-    if turn is not None:
-        image = image.transpose(turn)
+    image = _upright(image, name)
     if image.mode.startswith("I"):
         return _from_16_bit(np.asarray(image), name)
     if image.mode == "F":
@@ -200,6 +209,26 @@ def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # on the direct way Pillow warns
     return np.array(image.convert("RGB"))
+
+
+def _values(image: Image.Image, name: str) -> NDArray[np.integer]:
+    image = _upright(image, name)
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise DataError(
+            f"{name} has colours ({image.mode}), not one number a pixel. Set data.format=folders and data.palette to "
+            f"the colours of the classes, or give maps of class indices."
+        )
+    return np.array(image, np.uint8 if image.mode == "1" else None)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Return an image with its pixels read, turned by its EXIF orientation."""
+    try:
+        image.load()
+    except Exception as error:
+        raise _damaged(name, error) from error
+    turn = _TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _from_16_bit(grey: NDArray[np.integer], name: str) -> NDArray[np.uint8]:

@@ -99,7 +99,9 @@ class Labelled:
     def resized(self, size_hw: tuple[int, int], rule: Literal["opencv", "pillow"]) -> Self:
         """Resize the pixels as for evaluation; bitmasks and stuff take the nearest pixel, as in detectron2."""
         pixels = resize_opencv(self.pixels, size_hw) if rule == "opencv" else resize_pillow(self.pixels, size_hw)
-        rows, columns = (torch.from_numpy(nearest_pixels(*sides)) for sides in zip(self.size_hw, size_hw, strict=True))
+        rows, columns = (
+            torch.from_numpy(nearest_pixels(*sides, "pillow")) for sides in zip(self.size_hw, size_hw, strict=True)
+        )
 
         def resize(labels: Any) -> Any:
             if isinstance(labels, tv_tensors.Mask):  # torchvision's nearest pixel is another one

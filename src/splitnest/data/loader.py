@@ -2,15 +2,33 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from splitnest.data.coco import CocoDetection
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
-from splitnest.recipe.schema import DetectionInput
+from splitnest.recipe.schema import DetectionInput, SemanticInput
+
+
+class Photographs(Protocol):
+    """What a model is evaluated on: ``CocoDetection`` or ``SemanticDataset``."""
+
+    def __len__(self) -> int:
+        """Return the number of photographs."""
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Read one photograph, uint8 RGB ``[H, W, 3]``."""
+
+    def image_id(self, index: int) -> int:
+        """Return the number of a photograph in results."""
+
+    def name(self, index: int) -> str:
+        """Return what a photograph is called."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +37,7 @@ class PreparedImage:
 
     Attributes:
         image: float32 ``[3, h, w]``, neither padded nor batched; or uint8 RGB ``[H, W, 3]``.
-        image_id, file_name: As the annotation file has them.
+        image_id, file_name: As the data set has them.
         original_size: (height, width) of the photograph.
     """
 
@@ -47,7 +65,7 @@ class EvaluationLoader:
 
 
 def evaluation_loader(
-    dataset: CocoDetection, facts: DetectionInput | None, batch_size: int = 1, workers: int = 0
+    dataset: Photographs, facts: DetectionInput | SemanticInput | None, batch_size: int = 1, workers: int = 0
 ) -> EvaluationLoader:
     """Return what yields the photographs of ``dataset`` in its order, in lists of ``batch_size``, the last one shorter.
 
@@ -67,7 +85,7 @@ def evaluation_loader(
 class _PreparedImages(Dataset[PreparedImage | DataError]):
     """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
 
-    def __init__(self, dataset: CocoDetection, facts: DetectionInput | None) -> None:
+    def __init__(self, dataset: Photographs, facts: DetectionInput | SemanticInput | None) -> None:
         self.dataset, self.facts = dataset, facts
 
     def __len__(self) -> int:
@@ -75,8 +93,9 @@ class _PreparedImages(Dataset[PreparedImage | DataError]):
 
     def __getitem__(self, index: int) -> PreparedImage | DataError:
         try:
-            sample = self.dataset[index]
+            image = self.dataset.read(index)
         except DataError as error:
             return error
-        tensor = torch.tensor(sample.image) if self.facts is None else prepare(sample.image, self.facts)
-        return PreparedImage(tensor, sample.image_id, sample.file_name, (sample.image.shape[0], sample.image.shape[1]))
+        tensor = torch.tensor(image) if self.facts is None else prepare(image, self.facts)
+        original_size = (image.shape[0], image.shape[1])
+        return PreparedImage(tensor, self.dataset.image_id(index), self.dataset.name(index), original_size)

@@ -1,16 +1,30 @@
-"""The order in which a detector is shown its photographs: a function of seed and step."""
+"""The order in which a model is shown its photographs: a function of seed and step."""
 
 import signal
 from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
-from splitnest.data.training_set import TrainingSample, TrainingSet
 from splitnest.errors import DataError, UsageError
-from splitnest.recipe.training import DetectionTraining
+from splitnest.recipe.training import DetectionTraining, SemanticTraining
+
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+
+class AugmentedPhotographs(Protocol[S_co]):
+    """What a model is trained on: ``TrainingSet`` or ``SemanticTrainingSet``."""
+
+    def __getitem__(self, key: tuple[int, int]) -> S_co:
+        """Return the sample of an epoch and a photograph."""
+
+    @property
+    def sizes_hw(self) -> NDArray[np.int64]:
+        """Height and width of each photograph, ``[I, 2]``."""
 
 
 class BatchOrder:
@@ -73,8 +87,8 @@ class BatchOrder:
 
 
 def training_loader(
-    training_set: TrainingSet, train: DetectionTraining, start_step: int = 0
-) -> Iterator[tuple[int, list[TrainingSample]]]:
+    training_set: AugmentedPhotographs[S], train: DetectionTraining | SemanticTraining, start_step: int = 0
+) -> Iterator[tuple[int, list[S]]]:
     """Return an endless iterator over epoch and photographs of each step, the same for any number of workers.
 
     It raises a DataError where a photograph cannot be read, with the same message from a worker process.
@@ -99,9 +113,7 @@ def training_loader(
     return _batches(loader, start_step, order.steps_per_epoch)
 
 
-def _batches(
-    loader: DataLoader[TrainingSample | DataError], start_step: int, steps_per_epoch: int
-) -> Iterator[tuple[int, list[TrainingSample]]]:
+def _batches(loader: DataLoader[S | DataError], start_step: int, steps_per_epoch: int) -> Iterator[tuple[int, list[S]]]:
     for step, items in enumerate(loader, start=start_step):
         for item in items:
             if isinstance(item, DataError):
@@ -124,13 +136,13 @@ class _Keys:
             yield [(epoch, index) for index in batch.tolist()]
 
 
-class _PlainErrors(Dataset[TrainingSample | DataError]):
+class _PlainErrors(Dataset[S | DataError], Generic[S]):
     """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
 
-    def __init__(self, training_set: TrainingSet) -> None:
+    def __init__(self, training_set: AugmentedPhotographs[S]) -> None:
         self.training_set = training_set
 
-    def __getitem__(self, key: tuple[int, int]) -> TrainingSample | DataError:
+    def __getitem__(self, key: tuple[int, int]) -> S | DataError:
         try:
             return self.training_set[key]
         except DataError as error:

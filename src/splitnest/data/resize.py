@@ -48,13 +48,20 @@ def resize_pillow(
     return np.array(resized)
 
 
-def nearest_pixels(source: int, target: int) -> NDArray[np.intp]:
-    """Return which of ``source`` pixels each of ``target`` pixels is with Pillow's nearest filter."""
+def nearest_pixels(source: int, target: int, rule: Literal["opencv", "pillow"]) -> NDArray[np.intp]:
+    """Return which of ``source`` pixels each of ``target`` pixels is with the nearest filter of OpenCV or Pillow.
+
+    OpenCV's takes the pixel where the new one begins, not the one at its centre.
+    """
+    if rule == "opencv":
+        return np.floor(np.arange(target) * (1 / (target / source))).astype(np.intp).clip(max=source - 1)
     places = Image.fromarray(np.arange(source, dtype=np.int32)[None])  # only Pillow itself breaks ties as Pillow does
     return np.array(places.resize((target, 1), Image.Resampling.NEAREST), np.intp)[0]
 
 
-def resize_opencv(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+def resize_opencv(
+    image: NDArray[np.uint8], size_hw: tuple[int, int], window: tuple[slice, slice] = (slice(None), slice(None))
+) -> NDArray[np.uint8]:
     """Resize ``[H, W, C]`` or ``[H, W]`` to the same bits as ``cv2.resize(..., interpolation=cv2.INTER_LINEAR)``.
 
     OpenCV weighs with integers of 11 fraction bits: first along the rows, dropping 4 bits, then along the columns,
@@ -63,11 +70,15 @@ def resize_opencv(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray
     Args:
         image: Any number of channels.
         size_hw: New height and width in pixels.
+        window: Rows and columns of the resized image that are wanted; no others are computed.
     """
-    height, width = size_hw
+    rows, columns = window
     channels = int(np.prod(image.shape[2:]))
-    left, right, left_weight, right_weight = _taps(image.shape[1], width, clip_weights=True)
-    top, bottom, top_weight, bottom_weight = _taps(image.shape[0], height, clip_weights=False)
+    horizontal = _taps(image.shape[1], size_hw[1], clip_weights=True)
+    vertical = _taps(image.shape[0], size_hw[0], clip_weights=False)
+    left, right, left_weight, right_weight = (taps[columns] for taps in horizontal)
+    top, bottom, top_weight, bottom_weight = (taps[rows] for taps in vertical)
+    height, width = len(top), len(left)
 
     # Rows are flat, channels interleaved; each is worked on by itself, so that it stays in the processor's cache.
     interleaved = np.arange(channels)

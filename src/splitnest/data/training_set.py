@@ -4,6 +4,7 @@ I photographs of the data set, N annotations of it.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +21,10 @@ from splitnest.data.panoptic_labels import PanopticDataset
 from splitnest.data.transforms import normalise
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe.schema import DetectionRecipe
-from splitnest.recipe.training import DetectionTraining
+from splitnest.recipe.training import Training
 from splitnest.results.interop import rle_to_mask
+
+_T = TypeVar("_T", bound=Training, covariant=True)
 
 LEAST_SIDE = 1e-5
 """Side in pixels that a box has after augmentation, or it is left out (detectron2 ``filter_empty_instances``)."""
@@ -193,7 +196,19 @@ class TrainingSet(Dataset[TrainingSample]):
         )
 
 
-def required_training(recipe: DetectionRecipe) -> DetectionTraining:
+class Trainable(Protocol[_T]):
+    """A recipe that may say how its model is trained."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def train(self) -> _T | None:
+        """How it is trained."""
+
+
+def required_training(recipe: Trainable[_T]) -> _T:
     """Return how a recipe is trained.
 
     Raises:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splitnest.data.resize import fit_size, resize_opencv, resize_pillow
-from splitnest.recipe.schema import ClassificationInput, DetectionInput, Input
+from splitnest.recipe.schema import ClassificationInput, DetectionInput, Input, SemanticInput
 
 OFFICIAL_MARGIN = 32
 """The official crop is ``size / (size + 32)`` of the short side (``ECenterCrop`` of the ResNeSt repository)."""
@@ -16,7 +16,7 @@ OFFICIAL_MARGIN = 32
 
 def prepare(
     image: NDArray[np.uint8],
-    facts: ClassificationInput | DetectionInput,
+    facts: ClassificationInput | DetectionInput | SemanticInput,
     resize: bool = True,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -36,8 +36,8 @@ def prepare(
     return normalise(image, facts, dtype)
 
 
-def resize_whole(image: NDArray[np.uint8], facts: DetectionInput) -> NDArray[np.uint8]:
-    """Resize a photograph ``[H, W, 3]`` to the limits of a detector, by its source's rule and filter."""
+def resize_whole(image: NDArray[np.uint8], facts: DetectionInput | SemanticInput) -> NDArray[np.uint8]:
+    """Resize a photograph ``[H, W, 3]`` to the limits of a network, by its source's rule and filter."""
     size_hw = fit_size((image.shape[0], image.shape[1]), facts.short_side, facts.long_side, facts.resize)
     return resize_opencv(image, size_hw) if facts.resize == "opencv" else resize_pillow(image, size_hw)
 
@@ -59,7 +59,8 @@ def normalise(image: NDArray[np.uint8], facts: Input, dtype: torch.dtype = torch
     pixels = torch.from_numpy(channels.transpose(2, 0, 1).copy(order="C")).to(dtype)
     if facts.pixel_range == 1:
         pixels /= 255
-    mean, std = (torch.tensor(values, dtype=dtype).view(3, 1, 1) for values in (facts.mean, facts.std))
+    kept = torch.float32 if facts.float32_statistics else dtype
+    mean, std = (torch.tensor(values, dtype=kept).to(dtype).view(3, 1, 1) for values in (facts.mean, facts.std))
     return pixels.sub_(mean).div_(std)
 
 

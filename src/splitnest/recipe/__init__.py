@@ -26,7 +26,7 @@ from splitnest.recipe.schema import (
     Task,
     Weights,
 )
-from splitnest.recipe.training import DetectionTraining, Training
+from splitnest.recipe.training import DetectionTraining, HardPixels, SemanticTraining, Training
 
 __all__ = [
     "CLASS_TABLES",
@@ -45,6 +45,7 @@ __all__ = [
     "DetectionRecipe",
     "DetectionTraining",
     "DetectorFacts",
+    "HardPixels",
     "Input",
     "Layout",
     "NormName",
@@ -56,6 +57,7 @@ __all__ = [
     "SegmentorFacts",
     "SemanticInput",
     "SemanticRecipe",
+    "SemanticTraining",
     "Task",
     "Training",
     "Weights",

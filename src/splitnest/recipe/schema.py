@@ -1,18 +1,20 @@
 """A recipe: every fact that makes one published model, of any task. Closed, and validated when made."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
 
 from splitnest.recipe.backbone import BackboneFacts, NormName
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.strict import Strict
-from splitnest.recipe.training import DetectionTraining
+from splitnest.recipe.training import DetectionTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
 Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "splitnest"]
 Triple = tuple[float, float, float]
+Grey = Annotated[int, Field(ge=0, le=255)]
+Color = tuple[Grey, Grey, Grey]
 PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
@@ -32,12 +34,15 @@ class Input(Strict):
 
     Attributes:
         mean, std: Statistics in the order of the channels that the network takes, in the unit of ``pixel_range``.
+        float32_statistics: They are rounded to float32 even where pixels are float64: gradients of deep backbones show
+            it in the third digit.
         channels: Order of the channels that the network takes.
         pixel_range: Largest pixel value: 255, or 1 where pixels are divided by 255 first.
     """
 
     mean: Triple
     std: PositiveTriple
+    float32_statistics: ClassVar[bool] = False
     channels: Literal["RGB", "BGR"] = "RGB"
     pixel_range: Literal[1, 255] = 255
 
@@ -75,10 +80,26 @@ class DetectionInput(Input):
 
 
 class SemanticInput(Input):
-    """The whole photograph, resized with OpenCV's bilinear filter so that neither limit is passed; not padded."""
+    """The whole photograph, resized with OpenCV's bilinear filter so that neither limit is passed; not padded.
 
+    Attributes:
+        short_side, long_side: Limits in pixels.
+        window: Height and width of the parts that a larger image is seen in, one after the other; None for the whole
+            at once.
+        stride: Pixels from one such part to the next, down and right; None for their size. Where they overlap, they
+            are averaged.
+    """
+
+    float32_statistics: ClassVar[bool] = True  # the recordings of mmsegmentation, whose preprocessor holds them so
     short_side: PositiveInt
     long_side: PositiveInt = 2048
+    window: tuple[PositiveInt, PositiveInt] | None = None
+    stride: tuple[PositiveInt, PositiveInt] | None = None
+
+    @property
+    def resize(self) -> Literal["opencv"]:
+        """Whose bilinear filter."""
+        return "opencv"
 
 
 class PoseInput(Input):
@@ -171,6 +192,7 @@ class SegmentorFacts(Strict):
         head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3) or ``separable_aspp`` (DeepLabV3+).
         head_channels, auxiliary_channels: Channels of the two heads.
         norm: Normalisation of the heads.
+        dropout: Share of channels that are dropped before the classifier of each head, in training.
     """
 
     backbone: BackboneFacts
@@ -178,6 +200,7 @@ class SegmentorFacts(Strict):
     head_channels: PositiveInt = 512
     auxiliary_channels: PositiveInt = 256
     norm: NormName = "sync_bn"
+    dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class PoseFacts(Strict):
@@ -220,7 +243,12 @@ class Data(Strict):
         format: Form of the boxes and masks of a detector. ``coco``: a JSON file. ``voc``: the annotations are a list of
             names such as ``ImageSets/Main/test.txt``, the XML files are in ``Annotations``. ``yolo``: the annotations
             are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
-            see ``scenes``; no paths.
+            see ``scenes``; no paths. Of a segmentor: ``cityscapes``, ``ade20k``, or ``folders`` of photographs and of
+            label maps of the same names.
+        palette: Of ``folders`` whose label maps are coloured, the colour of each class index, red, green and blue;
+            results are drawn in them. None for maps of class indices.
+        ignore_label: In ``folders``, the index of pixels without a label, besides 255 (65535 from 256 classes on). The
+            palette may have its colour behind those of the classes.
         val_images, val_annotations: Folder of photographs, and annotation file or folder.
         train_images, train_annotations: The same for training.
         val_instances, train_instances: Of panoptic data, a COCO file with the same objects as polygons; None takes them
@@ -232,7 +260,9 @@ class Data(Strict):
     root: str | None = None
     classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
     stuff: Literal["coco_stuff"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    format: Literal["coco", "voc", "yolo", "scenes"] = "coco"
+    format: Literal["coco", "voc", "yolo", "scenes", "cityscapes", "ade20k", "folders"] = "coco"
+    palette: tuple[Color, ...] | None = None
+    ignore_label: int | None = Field(None, ge=0)
     val_images: str | None = None
     val_annotations: str | None = None
     train_images: str | None = None
@@ -252,6 +282,22 @@ class Data(Strict):
     def _format_has_its_facts(self) -> Self:
         if self.format == "scenes" and self.scenes is None:
             raise ValueError("format scenes needs scenes.train_count and scenes.val_count, the numbers to draw")
+        return self
+
+    @model_validator(mode="after")
+    def _palette_fits_classes(self) -> Self:
+        if self.palette is None:
+            return self
+        if self.format != "folders":
+            raise ValueError(f"format {self.format} has no palette: it is for folders")
+        without_label = int(self.ignore_label == self.num_classes)
+        if not 0 <= len(self.palette) - self.num_classes <= without_label:
+            raise ValueError(
+                f"palette has {len(self.palette)} colours for {self.num_classes} classes: give one for each, in their "
+                f"order, and one more where ignore_label is {self.num_classes}"
+            )
+        if twice := [color for color in self.palette if self.palette.count(color) > 1]:
+            raise ValueError(f"palette has {twice[0]} more than once")
         return self
 
     @property
@@ -341,6 +387,7 @@ class SemanticRecipe(RecipeBase):
     task: Literal["semantic"] = "semantic"
     model: SegmentorFacts
     input: SemanticInput
+    train: SemanticTraining | None = None
 
 
 class PoseRecipe(RecipeBase):

@@ -20,8 +20,10 @@ class Training(Strict):
         momentum: Of SGD.
         weight_decay: L2 penalty (SGD), or decoupled (AdamW).
         decay_norms: Normalisation layers decay too.
-        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 at the end.
+        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 at the end;
+            ``poly`` falls to ``min_rate`` as ``(1 - done)`` to the ``power``.
         milestones, gamma: Of ``multi_step``.
+        power, min_rate: Of ``poly``.
         warmup_steps, warmup_factor: The rate rises linearly from ``warmup_factor`` times itself over the first steps.
         clip_norm: Largest norm of all gradients together; None does not clip.
         precision: Type of the forward pass; gradients and weights stay float32.
@@ -44,9 +46,11 @@ class Training(Strict):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
-    schedule: Literal["multi_step", "cosine"] = "multi_step"
+    schedule: Literal["multi_step", "cosine", "poly"] = "multi_step"
     milestones: tuple[PositiveInt, ...] = ()
     gamma: float = Field(0.1, gt=0, le=1)
+    power: PositiveFloat = 0.9
+    min_rate: float = Field(0.0, ge=0)
     warmup_steps: int = Field(0, ge=0)
     warmup_factor: float = Field(0.001, gt=0, le=1)
     clip_norm: PositiveFloat | None = None
@@ -94,3 +98,42 @@ class DetectionTraining(Training):
     min_box_side: float = Field(0.0, ge=0)
     empty_images: bool = False
     group_by_aspect: bool = True
+
+
+class HardPixels(Strict):
+    """Online hard example mining: the loss is taken of the pixels that the model is least sure of.
+
+    Attributes:
+        max_score: Pixels whose own class has a score over it are left out.
+        min_pixels: But at least so many of a batch's pixels stay, per image.
+    """
+
+    max_score: float = Field(0.7, gt=0, le=1)
+    min_pixels: PositiveInt = 100_000
+
+
+class SemanticTraining(Training):
+    """Training of a segmentor.
+
+    Attributes:
+        crop: Height and width in pixels of what the network sees, padded where an image is smaller.
+        ratios: An image is first resized to the limits of ``input`` times a random ratio between these two.
+        max_class_share: A crop of which one class has a larger share is drawn anew, up to ten times.
+        flip: Probability of a mirror image.
+        photometric: Random brightness, contrast, saturation and hue (SSD's distortion).
+        auxiliary_weight: Of the loss of the auxiliary head.
+        hard_pixels: Take the loss of hard pixels alone; None of all.
+    """
+
+    crop: tuple[PositiveInt, PositiveInt]
+    ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    max_class_share: float = Field(0.75, gt=0, le=1)
+    flip: float = Field(0.5, ge=0, le=1)
+    photometric: bool = True
+    auxiliary_weight: float = Field(0.4, ge=0)
+    hard_pixels: HardPixels | None = None
+
+    @property
+    def group_by_aspect(self) -> bool:
+        """Whether the images of a batch are all wider than high, or all not: crops have one size anyway."""
+        return False

@@ -8,10 +8,29 @@ from typing import Any
 _BACKBONE = {"depth": 101, "stem_width": 64, "output_stride": 8, "avd_in_dilated": False, "norm": "sync_bn"}
 _STATISTICS = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
+_POLY = {
+    "unit": "iteration",
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "weight_decay": 5e-4,
+    "schedule": "poly",
+    "min_rate": 1e-4,
+    "start": "resnest101_imagenet.official",
+}
+
 _CITYSCAPES = {
+    "train": {
+        **_POLY,
+        "length": 80_000,
+        "batch_size": 8,
+        "crop": (512, 1024),
+        "evaluate_every": 8000,
+        "save_every": 8000,
+    },
     "input": {**_STATISTICS, "short_side": 1024, "long_side": 2048},
     "data": {
         "classes": "cityscapes",
+        "format": "cityscapes",
         "val_images": "leftImg8bit/val",
         "val_annotations": "gtFine/val",
         "train_images": "leftImg8bit/train",
@@ -19,9 +38,18 @@ _CITYSCAPES = {
     },
 }
 _ADE20K = {
+    "train": {
+        **_POLY,
+        "length": 160_000,
+        "batch_size": 16,
+        "crop": (512, 512),
+        "evaluate_every": 16_000,
+        "save_every": 16_000,
+    },
     "input": {**_STATISTICS, "short_side": 512, "long_side": 2048},
     "data": {
         "classes": "ade20k",
+        "format": "ade20k",
         "val_images": "images/validation",
         "val_annotations": "annotations/validation",
         "train_images": "images/training",

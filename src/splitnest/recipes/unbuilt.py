@@ -3,4 +3,4 @@
 
 def unbuilt(task: str) -> str | None:
     """Return the part that this version lacks for models of ``task``; None for nothing."""
-    return {"semantic": "semantic segmentation", "pose": "pose estimation"}.get(task)
+    return {"pose": "pose estimation"}.get(task)

@@ -6,13 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from splitnest.batch import Batch
 from splitnest.build import build_model
 from splitnest.detection import box_head, mask_head
 from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.detection.roi_loss import POSITIVE_SHARE
 from splitnest.detection.semantic_head import semantic_loss
-from splitnest.recipe import DetectionRecipe, DetectionTraining
+from splitnest.evaluation.model import MeasuredRecipe
+from splitnest.model import Model
+from splitnest.recipe import DetectionRecipe, DetectionTraining, SemanticTraining, Training
+from splitnest.segmentation.segmentor import Segmentor
 
 
 class Memory(NamedTuple):
@@ -35,13 +39,13 @@ class Memory(NamedTuple):
         return f"about {sum(self) / 2**20:.0f} MB ({parts})"
 
 
-def estimate(recipe: DetectionRecipe, train: DetectionTraining) -> Memory:
-    """Estimate the memory of a training step at the largest input: the largest short side by the long side.
+def estimate(recipe: MeasuredRecipe, train: Training) -> Memory:
+    """Estimate the memory of a training step at the largest input: the crop, or the largest short by the long side.
 
     The network runs on the meta device, which computes shapes alone, and the tensors that autograd keeps are counted,
-    each once: of the backbone, the pyramid and the proposals for all images of a part, of the heads for as many regions
-    as are sampled. What the libraries take for themselves (about 0.5 GB of a GPU), the workspace of convolutions and
-    the losses' own tensors come on top.
+    each once: of a detector those of backbone, pyramid and proposals for all images of a part, of the heads for as many
+    regions as are sampled; of a segmentor all. What the libraries take for themselves (about 0.5 GB of a GPU), the
+    workspace of convolutions and the losses' own tensors of a detector come on top.
     """
     with torch.device("meta"):
         module = build_model(recipe)
@@ -51,30 +55,45 @@ def estimate(recipe: DetectionRecipe, train: DetectionTraining) -> Memory:
     average = 0 if train.ema_decay is None else size
     low = 0 if train.precision == "fp32" else size // 2
     dtype = torch.float32 if train.precision == "fp32" else torch.bfloat16
-    assert isinstance(module, RCNN)
     return Memory(
         weights=size + average + low,
         gradients=4 * trained,
         optimizer=4 * trained * (2 if train.optimizer == "adamw" else 1),
-        activations=_activations(module.to(dtype), images.to(dtype), recipe.model.roi_samples),
+        activations=_activations(module.to(dtype), images.to(dtype), recipe),
     )
 
 
-def _activations(module: RCNN, images: Tensor, regions: int) -> int:
+def _activations(module: Model, images: Tensor, recipe: MeasuredRecipe) -> int:
     kept = _Kept(module)
     with torch.autograd.graph.saved_tensors_hooks(kept.add, lambda tensor: tensor):
-        levels = module.neck(module.backbone(images))
-        module.rpn(levels)
-        channels = levels["p2"].shape[1]
-        number = regions * len(images)
-        for box in module.roi_heads.box_heads:
-            box(images.new_empty(number, channels, box_head.POOLED, box_head.POOLED))
-        for mask in module.roi_heads.mask_heads:
-            pooled = images.new_empty(int(number * POSITIVE_SHARE), channels, mask_head.POOLED, mask_head.POOLED)
-            mask(pooled, torch.zeros(len(pooled), dtype=torch.long, device="meta"))
-        if isinstance(module, PanopticFPN):
-            semantic_loss(module.semantic_head(levels), images.new_zeros(len(images), *images.shape[2:]))
+        if isinstance(recipe, DetectionRecipe):
+            assert isinstance(module, RCNN)
+            _run_detector(module, images, recipe.model.roi_samples)
+        else:
+            assert isinstance(module, Segmentor)
+            _run_segmentor(module, images)
     return kept.total
+
+
+def _run_detector(module: RCNN, images: Tensor, regions: int) -> None:
+    levels = module.neck(module.backbone(images))
+    module.rpn(levels)
+    channels = levels["p2"].shape[1]
+    number = regions * len(images)
+    for box in module.roi_heads.box_heads:
+        box(images.new_empty(number, channels, box_head.POOLED, box_head.POOLED))
+    for mask in module.roi_heads.mask_heads:
+        pooled = images.new_empty(int(number * POSITIVE_SHARE), channels, mask_head.POOLED, mask_head.POOLED)
+        mask(pooled, torch.zeros(len(pooled), dtype=torch.long, device="meta"))
+    if isinstance(module, PanopticFPN):
+        semantic_loss(module.semantic_head(levels), images.new_zeros(len(images), *images.shape[2:]))
+
+
+def _run_segmentor(module: Segmentor, images: Tensor) -> None:
+    module.hard_pixels = None  # which depend on values, and keep nothing
+    sizes = ((images.shape[2], images.shape[3]),) * len(images)
+    labels = torch.empty(len(images), *sizes[0], dtype=torch.uint8, device="meta")
+    module.loss(Batch(images, sizes, sizes, semantic=labels))
 
 
 class _Kept:
@@ -95,7 +114,11 @@ class _Kept:
         return tensor
 
 
-def _largest_size(recipe: DetectionRecipe, train: DetectionTraining) -> tuple[int, int]:
+def _largest_size(recipe: MeasuredRecipe, train: Training) -> tuple[int, int]:
+    if isinstance(train, SemanticTraining):
+        return train.crop
+    assert isinstance(recipe, DetectionRecipe)
+    assert isinstance(train, DetectionTraining)
     sides = min(max(train.short_sides), train.long_side), train.long_side
     height, width = (-(-side // recipe.input.divisor) * recipe.input.divisor for side in sides)
     return height, width

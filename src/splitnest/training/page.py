@@ -1,14 +1,17 @@
 """A page of predictions beside ground truth."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from splitnest.data.coco import CocoDetection, Sample
 from splitnest.data.coco_file import Segmentation, sound
 from splitnest.data.panoptic_labels import PanopticDataset
+from splitnest.data.semantic_labels import SemanticDataset
+from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
 from splitnest.predictor import Predictor
-from splitnest.recipe import DetectionRecipe
-from splitnest.results import Detections, PanopticSegmentation
+from splitnest.results import Detections, PanopticSegmentation, SemanticSegmentation
 from splitnest.results.interop import polygons_to_mask, rle_to_mask
 from splitnest.visualize import contact_sheet
 
@@ -16,7 +19,17 @@ PHOTOGRAPHS = 8
 """How many are on a page, spread over the data set."""
 
 
-def predictions_page(model: Model, recipe: DetectionRecipe, dataset: CocoDetection) -> np.ndarray | None:
+class Shown(NamedTuple):
+    """A photograph, uint8 ``[H, W, 3]``, and its ground truth as if it had been predicted."""
+
+    name: str
+    image: np.ndarray
+    truth: Detections | PanopticSegmentation | SemanticSegmentation
+
+
+def predictions_page(
+    model: Model, recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset
+) -> np.ndarray | None:
     """Draw photographs of ``dataset``, each with its ground truth and beside it with what the model finds.
 
     Args:
@@ -33,17 +46,26 @@ def predictions_page(model: Model, recipe: DetectionRecipe, dataset: CocoDetecti
     predictor = Predictor(model, recipe)
     pictures, titles = [], []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(PHOTOGRAPHS, len(dataset)), dtype=int)).tolist():
-        sample = dataset[index]
-        (found,) = predictor.predict(sample.image)
-        assert isinstance(found, Detections | PanopticSegmentation)
-        if isinstance(dataset, PanopticDataset):
-            truth = dataset.labels(index).to_result(dataset.panoptic_categories).draw(sample.image)
-        else:
-            objects = ground_truth(sample, dataset, masks=recipe.model.mask_convs > 0)
-            truth = objects.draw(sample.image, scores=False)
-        pictures += [truth, found.draw(sample.image)]
-        titles += [f"ground truth: {sample.file_name}", "predicted"]
+        name, image, truth = _shown(dataset, index, masks=recipe.task == "instance")
+        (found,) = predictor.predict(image)
+        assert isinstance(found, type(truth))
+        pictures += [truth.draw(image, scores=False) if isinstance(truth, Detections) else truth.draw(image)]
+        pictures += [found.draw(image)]
+        titles += [f"ground truth: {name}", "predicted"]
     return contact_sheet(pictures, titles, cell_width=400) if pictures else None
+
+
+def _shown(dataset: CocoDetection | SemanticDataset, index: int, masks: bool) -> Shown:
+    if isinstance(dataset, SemanticDataset):
+        image, labels = dataset.read(index), dataset.labels(index)
+        size_hw = image.shape[0], image.shape[1]
+        truth = SemanticSegmentation(labels, image_size=size_hw, categories=dataset.categories)
+        return Shown(dataset.name(index), image, truth)
+    sample = dataset[index]
+    if isinstance(dataset, PanopticDataset):
+        segments = dataset.labels(index).to_result(dataset.panoptic_categories)
+        return Shown(sample.file_name, sample.image, segments)
+    return Shown(sample.file_name, sample.image, ground_truth(sample, dataset, masks))
 
 
 def ground_truth(sample: Sample, dataset: CocoDetection, masks: bool) -> Detections:

@@ -3,9 +3,12 @@
 import textwrap
 
 from splitnest.data.coco import CocoDetection
+from splitnest.data.semantic_labels import SemanticDataset
+from splitnest.data.semantic_training import SemanticTrainingSet
 from splitnest.data.training_set import TrainingSet
 from splitnest.errors import DataError
-from splitnest.recipe import DetectionRecipe, DetectionTraining, overrides
+from splitnest.evaluation.model import MeasuredRecipe
+from splitnest.recipe import overrides
 from splitnest.training.memory import estimate
 from splitnest.training.schedule import Schedule
 
@@ -14,11 +17,10 @@ SHOWN = 5
 
 
 def describe(
-    recipe: DetectionRecipe,
-    train: DetectionTraining,
+    recipe: MeasuredRecipe,
     schedule: Schedule,
-    training_set: TrainingSet,
-    validation: CocoDetection | None,
+    training_set: TrainingSet | SemanticTrainingSet,
+    validation: CocoDetection | SemanticDataset | None,
 ) -> str:
     """Return the recipe, the data, the schedule and the memory of a training.
 
@@ -29,30 +31,33 @@ def describe(
         "recipe": overrides.dump_yaml(recipe).rstrip(),
         "data": describe_data(training_set, validation),
         "schedule": describe_schedule(schedule),
-        "start": train.start or "random weights",
-        "memory of a step at the largest input": str(estimate(recipe, train)),
+        "start": schedule.facts.start or "random weights",
+        "memory of a step at the largest input": str(estimate(recipe, schedule.facts)),
     }
     return "\n\n".join(f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts.items())
 
 
-def describe_data(training_set: TrainingSet, validation: CocoDetection | None) -> str:
+def describe_data(
+    training_set: TrainingSet | SemanticTrainingSet, validation: CocoDetection | SemanticDataset | None
+) -> str:
     """Return what is trained and evaluated on. Photographs are looked for, but not read.
 
     Raises:
         DataError: Photographs are missing.
     """
     dataset = training_set.dataset
-    photographs = f"{len(training_set)} of {len(dataset)} photographs"
-    annotations = f"{training_set.num_instances} of {len(dataset.file.ids)} annotations"
-    lines = [f"training: {dataset.annotation_file}: {photographs} with {annotations}"]
-    lines += [f"  left out: {count} {what}" for what, count in training_set.left_out.items()]
-    lines += [f"  odd: {len(rows)} annotations: {what}" for what, rows in dataset.oddities.items() if len(rows)]
+    lines = [f"training: {dataset.source}: {len(training_set)} of {len(dataset)} photographs"]
+    if isinstance(training_set, TrainingSet):
+        file, oddities = training_set.dataset.file, training_set.dataset.oddities
+        lines[0] += f" with {training_set.num_instances} of {len(file.ids)} annotations"
+        lines += [f"  left out: {count} {what}" for what, count in training_set.left_out.items()]
+        lines += [f"  odd: {len(rows)} annotations: {what}" for what, rows in oddities.items() if len(rows)]
     if validation is None:
         lines.append("validation: none")
     else:
-        lines.append(f"validation: {validation.annotation_file}: {len(validation)} photographs")
+        lines.append(f"validation: {validation.source}: {len(validation)} photographs")
     for opened in (dataset, validation):
-        if opened is not None and (missing := opened.check_files()):
+        if isinstance(opened, CocoDetection) and (missing := opened.check_files()):
             shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
             raise DataError(f"{opened.images_dir} lacks photographs that {opened.annotation_file} lists: {shown}.")
     return "\n".join(lines)

@@ -71,9 +71,15 @@ class Schedule:
         return self.facts.warmup_factor * (1 - done) + done
 
     def _decay(self, step: int) -> float:
-        if self.facts.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * min(step / self.total, 1.0)))
-        return self.facts.gamma ** sum(step >= milestone for milestone in self.milestones)
+        facts, done = self.facts, min(step / self.total, 1.0)
+        match facts.schedule:
+            case "cosine":
+                return 0.5 * (1 + math.cos(math.pi * done))
+            case "poly":  # mmcv PolyLrUpdaterHook
+                least = facts.min_rate / facts.learning_rate
+                return (1 - least) * (1 - done) ** facts.power + least
+            case "multi_step":
+                return facts.gamma ** sum(step >= milestone for milestone in self.milestones)
 
     @cached_property
     def milestones(self) -> tuple[int, ...]:

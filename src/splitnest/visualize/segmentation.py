@@ -31,6 +31,13 @@ def draw_semantic(image: np.ndarray, segmentation: SemanticSegmentation) -> np.n
     return canvas.pixels
 
 
+def color_map(segmentation: SemanticSegmentation) -> np.ndarray:
+    """Return each pixel in the colour of its class, black where it has none, uint8 [H, W, 3]."""
+    palette = np.zeros((np.iinfo(segmentation.labels.dtype).max + 1, 3), np.uint8)
+    palette[: len(segmentation.categories)] = [category.color for category in segmentation.categories]
+    return palette[segmentation.labels]
+
+
 def draw_panoptic(image: np.ndarray, segmentation: PanopticSegmentation) -> np.ndarray:
     """Tint each segment and write its name on it: stuff in the colour of its class, each thing in one of its own.
 

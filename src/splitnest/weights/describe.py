@@ -9,6 +9,7 @@ from splitnest.recipe.backbone import DEPTHS
 
 CLASS_LAYERS: Mapping[str, tuple[int, int]] = {
     r"fc": (1, 0),
+    r"(decode|auxiliary)_head\.logits": (1, 0),
     r"roi_heads\.box_heads\.\d+\.logits": (1, 1),  # the background is a class of its own
     r"roi_heads\.box_heads\.\d+\.deltas": (4, 0),
     r"roi_heads\.mask_heads\.\d+\.logits": (1, 0),
@@ -45,6 +46,10 @@ def _architecture(shapes: Shapes) -> str:
         if "roi_heads.mask_heads.0" in modules:
             return f"{cascade}Mask R-CNN"
         return f"{cascade or 'Faster '}R-CNN"
+    if "decode_head.fuse.conv" in modules:
+        kinds = {"branches.1.depthwise": "DeepLabV3+", "branches.1": "DeepLabV3", "pools.0": "PSPNet"}
+        heads = {key.removeprefix("decode_head.") for key in shapes}
+        return next((name for part, name in kinds.items() if any(key.startswith(f"{part}.") for key in heads)), "FCN")
     return "classifier" if any(module.startswith("fc.") for module in modules) else ""
 
 

@@ -1,4 +1,4 @@
-"""Key names of OpenMMLab checkpoints: mmdetection 2 and 3, and the backbones of mmsegmentation and mmpose."""
+"""Key names of OpenMMLab checkpoints: mmdetection 2 and 3, mmsegmentation 0 and 1, and the backbones of mmpose."""
 
 from splitnest.weights.classification import BLOCK, STAGES
 
@@ -59,7 +59,37 @@ HEADS = {
     for source, target in table.items()
 }
 
-MODULES = BACKBONE | NECK | RPN | HEADS
+CONV = {"conv": "conv", "bn": "norm"}
+
+DECODE_HEAD = {
+    f"{source}.{leaf}": f"{target}.{ours}"
+    for source, target in {
+        "convs.{conv}": "convs.{conv}",
+        "conv_cat": "fuse",
+        "bottleneck": "fuse",
+        "psp_modules.{pool}.1": "pools.{pool}",
+        "image_pool.1": "image_pool",
+        "aspp_modules.{branch}": "branches.{branch}",
+        "c1_bottleneck": "c2",
+    }.items()
+    for leaf, ours in CONV.items()
+} | {
+    f"{source}.{half}_conv.{leaf}": f"{target}.{half}.{ours}"
+    for source, target in {
+        "aspp_modules.{branch}": "branches.{branch}",
+        "sep_bottleneck.{conv}": "refine.{conv}",
+    }.items()
+    for half in ("depthwise", "pointwise")
+    for leaf, ours in CONV.items()
+}
+
+SEGMENTOR = {
+    f"{head}.{source}": f"{head}.{target}"
+    for head in ("decode_head", "auxiliary_head")
+    for source, target in (DECODE_HEAD | {"conv_seg": "logits"}).items()
+}
+
+MODULES = BACKBONE | NECK | RPN | HEADS | SEGMENTOR
 
 DROPPED = {
     "data_preprocessor.mean": "input statistics are part of the recipe",

@@ -1,0 +1,124 @@
+"""What a model is trained and evaluated on, as the loop wants it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from splitnest.batch import Batch, collate
+from splitnest.build import build_categories
+from splitnest.data.coco import CocoDetection
+from splitnest.data.dataset import open_dataset
+from splitnest.data.order import AugmentedPhotographs, BatchOrder, training_loader
+from splitnest.data.semantic import open_semantic
+from splitnest.data.semantic_labels import SemanticDataset
+from splitnest.data.semantic_training import SemanticSample, SemanticTrainingSet
+from splitnest.data.training_set import TrainingSample, TrainingSet, required_training
+from splitnest.errors import DataError
+from splitnest.evaluation.model import MeasuredRecipe, make_evaluator, predict_all
+from splitnest.evaluation.model import open_validation as open_split
+from splitnest.model import Model
+from splitnest.recipe import DetectionRecipe, DetectionTraining, SemanticRecipe, SemanticTraining
+from splitnest.training.page import predictions_page
+from splitnest.training.run import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """Batches of a training set, the same ones for any number of workers.
+
+    Attributes:
+        training_set: Of which they are.
+        train: Of the recipe.
+        divisor: Of the height and width of a batch, in pixels.
+    """
+
+    training_set: TrainingSet | SemanticTrainingSet
+    train: DetectionTraining | SemanticTraining
+    divisor: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch.
+
+        Raises:
+            UsageError: There are fewer photographs than a batch has.
+        """
+        train = self.train
+        order = BatchOrder(self.training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
+        return order.steps_per_epoch
+
+    def steps(self, start: int) -> Iterator[list[Batch]]:
+        """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated."""
+        size = self.train.batch_size // self.train.accumulate
+        photographs: AugmentedPhotographs[TrainingSample | SemanticSample] = self.training_set
+        for _, samples in training_loader(photographs, self.train, start):
+            parts = [samples[first : first + size] for first in range(0, len(samples), size)]
+            yield [self._batch(part) for part in parts]
+
+    def _batch(self, samples: list[TrainingSample | SemanticSample]) -> Batch:
+        instances = [sample.instances for sample in samples if isinstance(sample, TrainingSample)]
+        semantic = [sample.semantic for sample in samples if sample.semantic is not None]
+        return collate(
+            [sample.image for sample in samples],
+            [sample.original_size for sample in samples],
+            self.divisor,
+            instances or None,
+            [sample.name for sample in samples],
+            semantic or None,
+        )
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Evaluates a model on its validation data, and draws a page of it into the run's folder."""
+
+    recipe: MeasuredRecipe
+    dataset: CocoDetection | SemanticDataset
+    workers: int
+    folder: RunFolder
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """Return the metrics of a model in evaluation mode, from 0 to 1."""
+        assert isinstance(model, Model)
+        metrics = predict_all(model, self.recipe, self.dataset, workers=self.workers).compute()
+        page = predictions_page(model, self.recipe, self.dataset)
+        if page is not None:
+            self.folder.picture("predictions.jpg", page)
+        return metrics
+
+
+def open_training(recipe: MeasuredRecipe) -> TrainingBatches:
+    """Open the training data of a recipe.
+
+    Raises:
+        UsageError: The recipe does not say how to train, or a path is not set.
+        DataError: The data cannot be read, or no photograph of it takes part.
+    """
+    categories = build_categories(recipe)
+    match recipe:
+        case DetectionRecipe():
+            detected = TrainingSet(open_dataset(recipe.data, "train", categories), recipe)
+            return TrainingBatches(detected, required_training(recipe), recipe.input.divisor)
+        case SemanticRecipe():
+            segmented = SemanticTrainingSet(open_semantic(recipe.data, "train", categories), recipe)
+            return TrainingBatches(segmented, required_training(recipe))
+
+
+def open_validation(recipe: MeasuredRecipe) -> CocoDetection | SemanticDataset | None:
+    """Open the validation data of a recipe; None if it names none.
+
+    Raises:
+        UsageError: A path is not set.
+        DataError: The data cannot be read, has no annotations, or not all that are needed.
+    """
+    if recipe.data.format != "scenes" and recipe.data.val_images is None:
+        return None
+    dataset = open_split(recipe, build_categories(recipe))
+    if not dataset.has_annotations:
+        raise DataError(
+            f"{dataset.source} has no annotations, as that of a test set, so training cannot be evaluated on "
+            f"it. Give another file, or none (data.val_images=null)."
+        )
+    make_evaluator(recipe, dataset)  # it complains now, not after the first hours of training
+    return dataset

@@ -1,0 +1,90 @@
+"""Segmentation rows against recordings of mmsegmentation."""
+
+from pathlib import Path
+
+import numpy as np
+import oracle
+import pytest
+import torch
+from PIL import Image
+
+import splitnest
+from splitnest.batch import collate
+from splitnest.data.transforms import prepare
+from splitnest.inference.semantic import SemanticTTA
+from splitnest.results import SemanticSegmentation
+from splitnest.weights.layout import translate
+
+ROWS = [
+    "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
+    pytest.param("fcn_resnest101_d8_cityscapes.mmseg", marks=pytest.mark.parity),
+    pytest.param("fcn_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
+    pytest.param("pspnet_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
+    pytest.param("deeplabv3_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
+]
+SURE = 0.01
+"""Margin between the two best logits from which labels are compared."""
+
+
+def check_labels(found: SemanticSegmentation, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
+    sure = recorded[f"{prefix}margin"] > SURE
+    assert sure.mean() > 0.9
+    assert (found.labels == recorded[f"{prefix}labels"])[sure].all()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row(name: str, tmp_path: Path) -> None:
+    predictor = oracle.model(name, tmp_path)
+    module, image = predictor.module, oracle.image("scene_b")
+    batch = collate([prepare(image, predictor.recipe.input, resize=False)])
+    module.backbone.out = ("c2", "c3", "c4", "c5")
+    with torch.inference_mode():
+        features = module.backbone(batch.images)
+        stages = {
+            **features,
+            "decode_head_logits": module.decode_head(features),
+            "auxiliary_head_logits": module.auxiliary_head(features),
+            "final_logits": module(batch.images)[0],
+        }
+    for stage, values in oracle.recording(name)["features"].items():
+        assert oracle.distance(stages[stage], values) < 1e-4, stage
+    (found,) = predictor.predict(image, resize=False)
+    check_labels(found, oracle.results(name))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k.mmseg"])
+def test_end_to_end(name: str, tmp_path: Path) -> None:
+    """The original file resized by the published rule, and with test-time augmentation."""
+    predictor, recorded = oracle.model(name, tmp_path), oracle.results(f"{name}.e2e")
+    (found,) = predictor.predict(oracle.INPUTS / "scene_b.png")
+    check_labels(found, recorded, "resized_")
+    augmented = SemanticTTA(predictor.module, predictor.recipe.input, (0.5, 0.75, 1.0))
+    check_labels(augmented(oracle.image("scene_b")), recorded, "tta_")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["deeplabv3plus_resnest101_d8_cityscapes.mmseg"])
+def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
+    recorded = oracle.recording(f"{name}.train")
+    weights = oracle.checkpoint(name, tmp_path)
+    predictor = splitnest.load(name, weights=weights, device="cpu", overrides={"model.dropout": 0})
+    module = predictor.module.double().train()
+    window = np.s_[:256, :256]
+    images = [oracle.image(scene)[window] for scene in ("scene_a", "scene_c")]
+    labels = [np.asarray(Image.open(oracle.INPUTS / f"{s}_semantic.png"))[window] for s in ("scene_a", "scene_c")]
+    losses = module.loss(predictor.batch(images, semantic=labels))
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    assert losses["loss_decode"].item() == pytest.approx(recorded["losses"]["decode.loss_ce"], rel=1e-5)
+    assert losses["loss_auxiliary"].item() == pytest.approx(recorded["losses"]["aux.loss_ce"], rel=1e-5)
+    assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
+    ours = {source: key for key, source in translate(list(oracle.recording(name)["state_dict"])).sources.items()}
+    parameters = dict(module.named_parameters())
+    gradients = [p.grad for p in parameters.values() if p.grad is not None]
+    assert len(gradients) == recorded["trainable"]
+    for key, value in recorded["grad_norms"].items():
+        bound = 2e-3 if key.startswith("backbone") else 1e-4
+        assert parameters[ours[key]].grad.norm().item() == pytest.approx(value, rel=bound), key
+    norm = torch.stack([g.norm() for g in gradients]).norm().item()
+    assert norm == pytest.approx(recorded["grad_norm_total"], rel=2e-3)

@@ -1,0 +1,163 @@
+"""Segmentors: logits row by row, windows, losses, heads, test-time augmentation."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import splitnest
+from splitnest.batch import Batch
+from splitnest.data.categories import from_names
+from splitnest.inference.semantic import SemanticTTA
+from splitnest.segmentation import decode_heads as heads
+from splitnest.segmentation.pixel_loss import HardPixelRule, pixel_loss
+from splitnest.segmentation.rows import ROWS_AT_ONCE, Placed, best_classes, joined, resized, whole
+from splitnest.segmentation.segmentor import Segmentor
+
+CLASSES = from_names(["a", "b", "c"])
+SMALL = {
+    "model.backbone.depth": 14,
+    "model.backbone.planes": 16,
+    "model.backbone.stem_width": 16,
+    "model.head_channels": 16,
+    "model.auxiliary_channels": 8,
+}
+
+
+class Cells(nn.Module):
+    """A backbone of one map: every eighth pixel's own values."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"c4": images[..., ::8, ::8], "c5": images[..., ::8, ::8]}
+
+
+class Same(nn.Module):
+    """A head whose logits are the first map."""
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        return features["c5"]
+
+
+def segmentor(**options: object) -> Segmentor:
+    return Segmentor(Cells(), Same(), None, CLASSES, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 24), (33, 17), (5, 100), (150, 61)])
+@pytest.mark.parametrize("source", [(1, 1), (2, 3), (16, 24), (40, 9)])
+def test_rows_are_those_of_bilinear_interpolation(source: tuple[int, int], size: tuple[int, int]) -> None:
+    maps = torch.randn(3, *source, dtype=torch.float64)
+    expected = F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+    rows = resized(whole(maps), size)
+    cuts = sorted({0, size[0] // 3, size[0] // 2, size[0]})
+    found = torch.cat([rows.get(start, stop) for start, stop in pairwise(cuts)], dim=1)
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_rows_may_be_resized_twice() -> None:
+    maps = torch.randn(3, 7, 9, dtype=torch.float64)
+    once = F.interpolate(maps[None], size=(50, 40), mode="bilinear", align_corners=False)
+    expected = F.interpolate(once, size=(123, 77), mode="bilinear", align_corners=False)[0]
+    rows = resized(resized(whole(maps), (50, 40)), (123, 77))
+    assert torch.allclose(torch.cat([rows.get(0, 60), rows.get(60, 123)], dim=1), expected, atol=1e-12)
+
+
+def test_classes_of_one_view_and_of_several() -> None:
+    height = 2 * ROWS_AT_ONCE + 5
+    a, b = torch.randn(2, 3, height, 11)
+    assert torch.equal(best_classes([whole(a)]), a.argmax(0))
+    assert torch.equal(best_classes([whole(a), whole(b)]), (a.softmax(0) + b.softmax(0)).argmax(0))
+
+
+def test_windows_are_averaged_where_they_overlap() -> None:
+    ones, threes = torch.ones(1, 4, 4), torch.full((1, 4, 4), 3.0)
+    rows = joined([Placed(whole(ones), 0, 0), Placed(whole(threes), 0, 2), Placed(whole(ones), 2, 0)], (6, 6))
+    found = rows.get(0, 3)[0]
+    assert found[0].tolist() == [1, 1, 2, 2, 3, 3]
+    assert found[2].tolist() == [1, 1, pytest.approx(5 / 3), pytest.approx(5 / 3), 3, 3]
+
+
+def test_a_window_as_large_as_the_image_is_the_whole() -> None:
+    images = torch.randn(2, 3, 48, 64)
+    batch = Batch(images, ((48, 64),) * 2, ((30, 90),) * 2)
+    plain, windowed = segmentor().predict(batch), segmentor(window=(48, 64)).predict(batch)
+    larger = segmentor(window=(500, 500), stride=(100, 100)).predict(batch)
+    for a, b, c in zip(plain, windowed, larger, strict=True):
+        assert (a.labels == b.labels).all()
+        assert (a.labels == c.labels).all()
+
+
+@pytest.mark.parametrize("stride", [(16, 16), (24, 8), None])
+def test_windows_cover_the_image_and_the_last_ones_move_back(stride: tuple[int, int] | None) -> None:
+    images = torch.randn(1, 3, 56, 80)
+    (rows,) = segmentor(window=(32, 32), stride=stride).rows(images)
+    total, count = torch.zeros(3, 56, 80), torch.zeros(56, 80)
+    step = stride or (32, 32)
+    for top in range(0, 56 - 32 + step[0], step[0]):
+        for left in range(0, 80 - 32 + step[1], step[1]):
+            y, x = min(top, 56 - 32), min(left, 80 - 32)
+            crop = images[..., y : y + 32, x : x + 32]
+            total[:, y : y + 32, x : x + 32] += segmentor()(crop)[0]
+            count[y : y + 32, x : x + 32] += 1
+    assert (count > 0).all()
+    assert torch.allclose(rows.get(0, 56), total / count, atol=1e-5)
+
+
+def test_loss_divides_by_all_pixels() -> None:
+    """Four pixels, one of them without a label; logits of 0 cost log 3 each."""
+    labels = torch.tensor([[[0, 1], [2, 255]]], dtype=torch.uint8)
+    loss = pixel_loss(torch.zeros(1, 3, 1, 1, requires_grad=True), labels)
+    assert loss.item() == pytest.approx(3 * np.log(3) / 4, rel=1e-6)
+    assert pixel_loss(torch.zeros(1, 3, 1, 1), torch.full((1, 2, 2), 255)).item() == 0
+
+
+def test_hard_pixels_worked_by_hand() -> None:
+    """Own scores 0.9, 0.8, 0.6, 0.2: under 0.7 are two; at least three pixels raise the bar to the fourth's score."""
+    own = torch.tensor([0.9, 0.8, 0.6, 0.2])
+    logits = torch.stack((own, 1 - own)).log().view(1, 2, 1, 4)
+    labels = torch.zeros(1, 1, 4, dtype=torch.long)
+    assert HardPixelRule(0.7, 1)(logits, labels).tolist() == [[[False, False, True, True]]]
+    assert HardPixelRule(0.7, 3)(logits, labels).tolist() == [[[False, True, True, True]]]
+    labels[..., 3] = 255
+    assert HardPixelRule(0.7, 1)(logits, labels).tolist() == [[[False, False, True, False]]]
+    taken = pixel_loss(logits, labels, HardPixelRule(0.7, 1))
+    assert taken.item() == pytest.approx(-np.log(0.6) / 4, rel=1e-5)
+    assert not HardPixelRule(0.7, 1)(logits, torch.full((1, 1, 4), 255)).any()
+
+
+def test_dropout_is_of_whole_channels_and_of_training_alone() -> None:
+    head = heads.FCNHead("c5", 8, 3, 8, dropout=0.5)
+    features = {"c5": torch.randn(2, 8, 4, 4)}
+    head.eval()
+    assert torch.equal(head(features), head(features))
+    head.train()
+    dropped = head.dropout(torch.ones(2, 8, 4, 4))
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert (dropped.amax((2, 3)) == dropped.amin((2, 3))).all()
+
+
+@pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k", "deeplabv3plus_resnest101_d8_cityscapes"])
+def test_one_plain_view_is_plain_prediction(name: str) -> None:
+    predictor = splitnest.load(name, weights=None, device="cpu", overrides={**SMALL, "input.short_side": 64})
+    predictor.module.double()
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    (plain,) = predictor.predict(image)
+    assert (
+        SemanticTTA(predictor.module, predictor.recipe.input, (1.0,), flip=False)(image).labels == plain.labels
+    ).all()
+
+
+def test_augmentation_of_a_mirrored_photograph_is_mirrored() -> None:
+    predictor = splitnest.load("fcn_resnest101_d8_ade20k", weights=None, device="cpu", overrides=SMALL)
+    predictor.module.double()
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    tta = SemanticTTA(predictor.module, predictor.recipe.input.model_copy(update={"short_side": 64}), (0.5, 1.0))
+    assert (tta(image[:, ::-1]).labels[:, ::-1] == tta(image).labels).mean() > 0.999
+
+
+def test_no_views_are_refused() -> None:
+    predictor = splitnest.load("fcn_resnest101_d8_ade20k", weights=None, device="cpu", overrides=SMALL)
+    with pytest.raises(ValueError, match="no views"):
+        SemanticTTA(predictor.module, predictor.recipe.input, ())
