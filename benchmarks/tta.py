@@ -19,7 +19,7 @@ import torch
 
 import splitnest
 from splitnest.detection.rcnn import RCNN
-from splitnest.inference.tta import LONG_SIDE, DetectionTTA
+from splitnest.inference.detection import LONG_SIDE, DetectionTTA
 from splitnest.recipe import DetectionInput
 
 PHOTOGRAPH = (480, 640)

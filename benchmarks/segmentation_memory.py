@@ -1,0 +1,70 @@
+"""Memory that turning logits into labels takes: row by row, against the whole map at full resolution.
+
+    python benchmarks/segmentation_memory.py
+
+Logits of a network are a 64th of the pixels. Each case runs in a process of its own; the peak of its resident memory over
+that before, and the time, are printed.
+"""
+
+import multiprocessing
+import resource
+import time
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from splitnest.segmentation.rows import best_classes, resized, whole
+
+CASES = {
+    "Cityscapes, 2048x1024, one view": (19, (1024, 2048), 1),
+    "Cityscapes, 2048x1024, 12 views": (19, (1024, 2048), 12),
+    "ADE20K, 683x512, one view": (150, (512, 683), 1),
+    "ADE20K, 683x512, 12 views": (150, (512, 683), 12),
+}
+
+
+def by_rows(views: list[Tensor], size: tuple[int, int]) -> Tensor:
+    """Label pixels as splitnest does."""
+    return best_classes([resized(whole(view), size) for view in views])
+
+
+def at_once(views: list[Tensor], size: tuple[int, int]) -> Tensor:
+    """Label pixels with all scores at full resolution."""
+    full = (F.interpolate(view[None], size=size, mode="bilinear", align_corners=False)[0] for view in views)
+    if len(views) == 1:
+        return next(full).argmax(0)
+    total = next(full).softmax(0)
+    for logits in full:
+        total += logits.softmax(0)
+    return total.argmax(0)
+
+
+def measure(way: str, case: str) -> tuple[float, float]:
+    """Return the peak in MB over what there was before, and seconds."""
+    num_classes, size, num_views = CASES[case]
+    torch.manual_seed(0)
+    views = [torch.randn(num_classes, size[0] // 8, size[1] // 8) for _ in range(num_views)]
+    run = {"rows": by_rows, "whole": at_once}[way]
+    run([view[:, :8, :8] for view in views], (64, 64))  # what libraries take at first use
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    run(views, size)
+    seconds = time.perf_counter() - start
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, seconds
+
+
+def main() -> None:
+    """Print a table."""
+    context = multiprocessing.get_context("spawn")
+    print(f"{'':34} {'rows':>18} {'whole':>18}")
+    for case in CASES:
+        cells = []
+        for way in ("rows", "whole"):
+            with context.Pool(1) as pool:
+                megabytes, seconds = pool.apply(measure, (way, case))
+            cells.append(f"{megabytes:8.0f} MB {seconds:5.2f} s")
+        print(f"{case:34} {cells[0]:>18} {cells[1]:>18}")
+
+
+if __name__ == "__main__":
+    main()
