@@ -2,8 +2,8 @@
 
     python benchmarks/segmentation_memory.py
 
-Logits of a network are a 64th of the pixels. Each case runs in a process of its own; the peak of its resident memory over
-that before, and the time, are printed.
+Logits of a network are a 64th of the pixels. Each case runs in a process of its own; printed are the peak of its
+resident memory over that before, and the time.
 """
 
 import multiprocessing

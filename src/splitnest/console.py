@@ -47,9 +47,9 @@ def print_info(recipe: Recipe) -> None:
 
 
 def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> None:
-    """Print the metrics beside the published ones, and those of each class.
+    """Print the metrics beside the published ones, without and with test-time augmentation, and those of each class.
 
-    With test-time augmentation those of detectors are published of COCO's test-dev alone, and of few models.
+    With augmentation those of detectors are published of COCO's test-dev alone, and of few models.
     """
     console = Console(soft_wrap=True, markup=False)
     if not found.metrics:
@@ -58,21 +58,22 @@ def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> 
             "Upload the results to the evaluation server."
         )
         return
-    here, elsewhere, suffix = "here", "published", ""
-    if tta:
-        of, suffix = ("", "_ms_flip") if recipe.task == "semantic" else (", of test-dev", "_tta_testdev")
-        here, elsewhere = "here, with TTA", f"published, with TTA{of}"
-    table = Table("metric", here, elsewhere, title=recipe.name)
     # Published numbers say nothing of a user's own classes.
     named = not any(isinstance(names, tuple) for names in (recipe.data.classes, recipe.data.stuff))
+    published = recipe.published if named else {}
+    suffix, of = ("_ms_flip", "") if recipe.task == "semantic" else ("_tta_testdev", ", of test-dev")
+    columns = {"published": ""}
+    if any(key + suffix in published for key in found.metrics):
+        columns[f"published, with TTA{of}"] = suffix
+    table = Table("metric", "here, with TTA" if tta else "here", *columns, title=recipe.name)
     for key, value in found.metrics.items():
-        published = recipe.published.get(key + suffix) if named else None
-        table.add_row(key, _percent(value), "" if published is None else f"{published:g}")
+        numbers = (published.get(key + ending) for ending in columns.values())
+        table.add_row(key, _percent(value), *("" if number is None else f"{number:g}" for number in numbers))
     console.print(table)
-    columns = dict.fromkeys(column for values in found.per_class.values() for column in values)
-    classes = Table("class", *columns, title="per class")
+    kinds = dict.fromkeys(kind for values in found.per_class.values() for kind in values)
+    classes = Table("class", *kinds, title="per class")
     for name, values in found.per_class.items():
-        classes.add_row(name, *(_percent(values[column]) if column in values else "" for column in columns))
+        classes.add_row(name, *(_percent(values[kind]) if kind in values else "" for kind in kinds))
     console.print(classes)
 
 

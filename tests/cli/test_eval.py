@@ -144,7 +144,7 @@ def test_semantic(run: Run, tmp_path: Path, photograph: Path) -> None:
     recipe, results = tmp_path / "semantic.yaml", tmp_path / "maps"
     recipe.write_text(SEMANTIC)
     done = run("eval", recipe, "--weights", "none", "--results", results, "--tta")
-    for word in ("miou", "macc", "pixel_accuracy", "iou", "accuracy", "balloon", "mountain", "published, with TTA"):
+    for word in ("miou", "macc", "pixel_accuracy", "iou", "accuracy", "balloon", "mountain", "here, with TTA"):
         assert word in done.stdout
     assert "test-dev" not in done.stdout
     assert sorted(path.name for path in results.iterdir()) == ["scene 0.png", "scene 1.png"]
