@@ -167,7 +167,7 @@ def train(
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
         name, value = next(iter(run.metrics.items()))
-        print(f"best checkpoint: {run.best}, {name} {100 * value:.2f}")
+        print(f"best checkpoint: {run.best}, {name} {value:.3f}")
 
 
 @app.command(

@@ -10,7 +10,7 @@ import pytest
 
 from splitnest.data.categories import Categories, Category, distinct_color, from_names, named, things_of, with_stuff
 from splitnest.errors import UsageError
-from splitnest.recipe.schema import CLASS_TABLES
+from splitnest.recipe.data import CLASS_TABLES
 
 
 def test_no_classes() -> None:

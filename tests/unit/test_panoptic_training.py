@@ -21,7 +21,7 @@ from splitnest.data.scenes.panoptic import ScenePanoptic
 from splitnest.data.training_set import TrainingSet
 from splitnest.errors import DataError
 from splitnest.recipe import Data, DetectionRecipe, DetectionTraining, overrides
-from splitnest.recipe.schema import SceneData
+from splitnest.recipe.data import SceneData
 from splitnest.training.data import TrainingBatches
 
 

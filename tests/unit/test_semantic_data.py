@@ -17,7 +17,7 @@ from splitnest.data.scenes.semantic import SceneSemantic
 from splitnest.data.semantic import SemanticDataset, open_semantic
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe import Data
-from splitnest.recipe.schema import SceneData
+from splitnest.recipe.data import SceneData
 
 CLASSES = ("sky", "road", "car")
 PATHS = {

@@ -18,7 +18,7 @@ from splitnest.data.training_set import TrainingSet
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe import Data, DetectionRecipe, DetectionTraining, overrides
-from splitnest.recipe.schema import SceneData
+from splitnest.recipe.data import SceneData
 
 BOXES, MASKS = "faster_rcnn_resnest50_fpn_1x_coco", "mask_rcnn_resnest50_fpn_1x_coco"
 TRAIN: dict[str, Any] = {

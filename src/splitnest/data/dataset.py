@@ -12,7 +12,7 @@ from splitnest.data.scenes.panoptic import ScenePanoptic
 from splitnest.data.voc import read_voc
 from splitnest.data.yolo import read_yolo
 from splitnest.errors import UsageError
-from splitnest.recipe.schema import Data, SceneData
+from splitnest.recipe.data import Data, SceneData
 
 Split = Literal["train", "val"]
 

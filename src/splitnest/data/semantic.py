@@ -7,7 +7,7 @@ from splitnest.data.folders import ade20k_code, index_code, read_folders
 from splitnest.data.scenes.semantic import SceneSemantic
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.errors import UsageError
-from splitnest.recipe.schema import Data
+from splitnest.recipe.data import Data
 
 
 def open_semantic(data: Data, split: Split, classes: Categories) -> SemanticDataset:

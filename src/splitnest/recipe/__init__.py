@@ -2,14 +2,13 @@
 
 from splitnest.recipe.backbone import DEPTHS, BackboneFacts, NormName
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
+from splitnest.recipe.data import CLASS_TABLES, Data
 from splitnest.recipe.schema import (
-    CLASS_TABLES,
     RECIPE,
     TASKS,
     ClassificationInput,
     ClassificationRecipe,
     ClassifierFacts,
-    Data,
     DetectionInput,
     DetectionRecipe,
     DetectorFacts,
