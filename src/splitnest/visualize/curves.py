@@ -192,5 +192,9 @@ def _label(value: float) -> str:
 
 
 def _colors(count: int) -> list[Color]:
-    """Of a single curve the third colour; of several the first for the first."""
-    return [COLORS[2]] if count == 1 else [COLORS[number % len(COLORS)] for number in range(count)]
+    """Of a single curve the third colour; of several the first for the first, and then darker ones."""
+    if count == 1:
+        return [COLORS[2]]
+    darker: list[Color] = [(red // 2, green // 2, blue // 2) for red, green, blue in COLORS[1:]]
+    shades = [*COLORS, *darker]
+    return [shades[number % len(shades)] for number in range(count)]
