@@ -143,10 +143,10 @@ def test_one_plain_view_is_plain_prediction(name: str) -> None:
     predictor = splitnest.load(name, weights=None, device="cpu", overrides={**SMALL, "input.short_side": 64})
     predictor.module.double()
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    (plain,) = predictor.predict(image)
-    assert (
-        SemanticTTA(predictor.module, predictor.recipe.input, (1.0,), flip=False)(image).labels == plain.labels
-    ).all()
+    one_view = SemanticTTA(predictor.module, predictor.recipe.input, (1.0,), flip=False)
+    for resize in (True, False):
+        (plain,) = predictor.predict(image, resize=resize)
+        assert (one_view(image, resize).labels == plain.labels).all()
 
 
 def test_augmentation_of_a_mirrored_photograph_is_mirrored() -> None:

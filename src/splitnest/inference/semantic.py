@@ -41,10 +41,7 @@ class SemanticTTA:
     ) -> None:
         if not ratios:
             raise ValueError("no ratios are no views")
-        self.model, self.facts, self.flip = model, facts, flip
-        self.limits = [
-            {"short_side": int(facts.short_side * ratio), "long_side": int(facts.long_side * ratio)} for ratio in ratios
-        ]
+        self.model, self.facts, self.ratios, self.flip = model, facts, tuple(ratios), flip
 
     @torch.inference_mode()
     def __call__(self, image: NDArray[np.uint8], resize: bool = True) -> SemanticSegmentation:
@@ -52,13 +49,14 @@ class SemanticTTA:
 
         Args:
             image: uint8 RGB ``[H, W, 3]``.
-            resize: Views are of the sizes that the recipe says; False takes the photograph's own size for its limits.
+            resize: Views are of the sizes that the recipe says; False takes the photograph's own sides for its limits.
         """
         size = image.shape[0], image.shape[1]
+        short, long = (self.facts.short_side, self.facts.long_side) if resize else sorted(size)
         views: list[Rows] = []
-        for limits in self.limits:
-            facts = self.facts.model_copy(update=limits)
-            pixels = resize_whole(image, facts) if resize else image
+        for ratio in self.ratios:
+            limits = {"short_side": max(1, int(short * ratio)), "long_side": max(1, int(long * ratio))}
+            pixels = resize_whole(image, self.facts.model_copy(update=limits))
             views.append(self._rows(pixels))
             if self.flip:
                 views.append(mirrored(self._rows(pixels[:, ::-1])))
