@@ -130,7 +130,7 @@ def test_images_of_several_sizes_are_not_padded(
     assert run(predictor, batch_size=3).metrics == expected
     assert batches == [(1, 3, 64, 96), (2, 3, 80, 64)]
     (tmp_path / "labels" / "b.png").unlink()
-    with pytest.raises(DataError, match=r"has 1 photographs without a label map, such as b\.png"):
+    with pytest.raises(DataError, match=r"has photographs without a label map: b\.png"):
         run(predictor)
 
 

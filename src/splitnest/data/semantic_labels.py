@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories
+from splitnest.errors import DataError
 from splitnest.results.semantic import SemanticSegmentation
+
+MAX_NAMED = 5
+"""Photographs without a label map that a message names; the rest are counted."""
 
 
 class SemanticDataset(ABC):
@@ -54,6 +58,15 @@ class SemanticDataset(ABC):
     def image_id(self, index: int) -> int:
         """Return the number of a photograph: its index."""
         return index
+
+    def require_label_maps(self) -> None:
+        """Raise a DataError if photographs lack their label map."""
+        if missing := self.check_files():
+            more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+            raise DataError(
+                f"{self.source} has photographs without a label map: {', '.join(missing[:MAX_NAMED])}{more}. Add the "
+                f"maps, or take the photographs away."
+            )
 
     def check_files(self) -> list[str]:
         """List the names of photographs whose label map is missing."""

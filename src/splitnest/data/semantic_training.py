@@ -17,9 +17,6 @@ from splitnest.data.transforms import normalise
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe.schema import SemanticRecipe
 
-MAX_NAMED = 5
-"""Photographs without a label map that a message names; the rest are counted."""
-
 
 @dataclass(frozen=True)
 class SemanticSample:
@@ -60,12 +57,7 @@ class SemanticTrainingSet(Dataset[SemanticSample]):
             )
         if not len(dataset):
             raise DataError(f"{dataset.source} has no photographs, so there is nothing to train on. Check the path.")
-        if missing := dataset.check_files():
-            more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-            raise DataError(
-                f"{dataset.source} has photographs without a label map: {', '.join(missing[:MAX_NAMED])}{more}. "
-                f"Add the maps, or take the photographs away."
-            )
+        dataset.require_label_maps()
 
     def __len__(self) -> int:
         return len(self.dataset)

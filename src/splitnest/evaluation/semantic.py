@@ -33,11 +33,7 @@ class SemanticEvaluator:
     def __init__(self, dataset: SemanticDataset, ids: Sequence[int] | None = None) -> None:
         from hotcoco.semantic import SemanticEval
 
-        if missing := dataset.check_files():
-            raise DataError(
-                f"{dataset.source} has {len(missing)} photographs without a label map, such as {missing[0]}. Add the "
-                f"maps, or take the photographs away."
-            )
+        dataset.require_label_maps()
         self._dataset, self._ids = dataset, ids
         self._pixels = SemanticEval(len(dataset.categories), ignore_index=unlabelled(dataset.categories))
         self._pngs: dict[int, bytes] = {}  # 10 to 40 kB each
