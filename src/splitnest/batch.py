@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splitnest.data.panoptic_labels import UNLABELLED
+from splitnest.data.person_crop import Person
 
 InstanceMask = Sequence[NDArray[np.float64]] | Tensor
 """Polygons, x and y in turn, or bool ``[H, W]``; in pixels of the network's input."""
@@ -57,6 +58,9 @@ class Batch:
         names: What each image is called in messages.
         semantic: uint8 ``[N, H, W]``, the class of each pixel, for ``loss``; of a panoptic model 0 for all things, 1
             for the first stuff. ``UNLABELLED`` (255) where it is not known and in the padding.
+        people: Whom each image was cut out around, of a pose estimator.
+        keypoints: ``[N, K, 3]``, x and y in pixels of the image, and 1 where it is labelled, otherwise 0; for ``loss``
+            of a pose estimator.
     """
 
     images: Tensor
@@ -65,9 +69,11 @@ class Batch:
     instances: tuple[Instances, ...] | None = None
     names: tuple[str, ...] | None = None
     semantic: Tensor | None = None
+    people: tuple[Person, ...] | None = None
+    keypoints: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("original_sizes", "instances", "names", "semantic"):
+        for name in ("original_sizes", "instances", "names", "semantic", "people", "keypoints"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.sizes):
                 raise ValueError(f"{len(self.sizes)} images do not go with {len(given)} {name}")
@@ -75,8 +81,10 @@ class Batch:
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the batch with its images and ground truth on ``device``, as ``dtype``."""
         instances = self.instances and tuple(of_image.to(device, dtype) for of_image in self.instances)
-        semantic = None if self.semantic is None else self.semantic.to(device)
-        return replace(self, images=self.images.to(device, dtype), instances=instances, semantic=semantic)
+        semantic, keypoints = (None if t is None else t.to(device) for t in (self.semantic, self.keypoints))
+        return replace(
+            self, images=self.images.to(device, dtype), instances=instances, semantic=semantic, keypoints=keypoints
+        )
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -89,6 +97,8 @@ def collate(
     instances: Sequence[Instances] | None = None,
     names: Sequence[str] | None = None,
     semantic: Sequence[Tensor] | None = None,
+    people: Sequence[Person] | None = None,
+    keypoints: Sequence[Tensor] | None = None,
 ) -> Batch:
     """Pad normalised images with zeros to their common size, rounded up to multiples of ``divisor``.
 
@@ -99,6 +109,8 @@ def collate(
         instances: Ground truth of each image.
         names: What each image is called in messages.
         semantic: uint8 ``[H, W]`` each, the class or stuff of each pixel.
+        people: Whom each image was cut out around.
+        keypoints: ``[K, 3]`` each, as of ``Batch``.
 
     Raises:
         ValueError: There are no images, or a list has another length.
@@ -118,4 +130,6 @@ def collate(
         None if instances is None else tuple(instances),
         None if names is None else tuple(names),
         None if semantic is None else torch.stack([padded(stuff, UNLABELLED) for stuff in semantic]),
+        None if people is None else tuple(people),
+        None if keypoints is None else torch.stack(list(keypoints)),
     )

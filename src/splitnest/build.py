@@ -9,17 +9,17 @@ from torch import nn
 from splitnest.backbones.resnet import EXPANSION, STAGES, Bottleneck, ResNet, make_stem
 from splitnest.data import categories
 from splitnest.data.categories import Categories
-from splitnest.errors import UsageError
+from splitnest.data.skeleton import skeleton_of
 from splitnest.model import Model
 from splitnest.recipe import (
     BackboneFacts,
     ClassificationRecipe,
     DetectionRecipe,
     DetectorFacts,
+    PoseRecipe,
     Recipe,
     SemanticRecipe,
 )
-from splitnest.recipes.unbuilt import unbuilt
 
 if TYPE_CHECKING:
     from splitnest.detection.boxes import DeltaCoder
@@ -35,10 +35,8 @@ def build_model(recipe: Recipe) -> Model:
     """Return the network of ``recipe``, freshly initialised, in training mode.
 
     Raises:
-        UsageError: This version of splitnest lists the model but does not build it yet.
+        UsageError: The recipe of a pose estimator does not say what its keypoints are.
     """
-    if missing := unbuilt(recipe.task):
-        raise UsageError(f"{recipe.name} is listed but cannot be built yet: {missing} is not part of this version.")
     match recipe:
         case ClassificationRecipe():
             from splitnest.classification.classifier import Classifier
@@ -49,12 +47,18 @@ def build_model(recipe: Recipe) -> Model:
             return _build_detector(recipe)
         case SemanticRecipe():
             return _build_segmentor(recipe)
-        case _:
-            raise AssertionError(recipe.task)
+        case PoseRecipe():
+            return _build_pose_estimator(recipe)
 
 
 def build_categories(recipe: Recipe) -> Categories:
-    """Return what the labels of ``recipe`` mean: of a panoptic model things, then stuff."""
+    """Return what the labels of ``recipe`` mean: of a panoptic model things, then stuff; with keypoints of a pose.
+
+    Raises:
+        UsageError: As ``skeleton_of``.
+    """
+    if isinstance(recipe, PoseRecipe):
+        return skeleton_of(recipe).of_class(_build_classes(recipe))
     stuff = recipe.data.stuff
     if stuff is None:
         return _build_classes(recipe)
@@ -136,6 +140,25 @@ def _build_segmentor(recipe: SemanticRecipe) -> Model:
             rule = recipe.train.hard_pixels
             segmentor.hard_pixels = HardPixelRule(rule.max_score, rule.min_pixels)
     return segmentor
+
+
+def _build_pose_estimator(recipe: PoseRecipe) -> Model:
+    from splitnest.pose.estimator import PoseEstimator
+    from splitnest.pose.head import HeatmapHead
+
+    facts, keypoints = recipe.model, skeleton_of(recipe)
+    backbone = build_backbone(facts.backbone, out=("c5",))
+    head = HeatmapHead(backbone.channels["c5"], len(keypoints.names), facts.deconv_channels, facts.norm)
+    return PoseEstimator(
+        backbone,
+        head,
+        build_categories(recipe),
+        keypoints.swaps,
+        stride=backbone.strides["c5"] // head.upsampling,
+        sigma=facts.sigma,
+        flip_test=recipe.input.flip_test,
+        shift_heatmap=recipe.input.shift_heatmap,
+    )
 
 
 def _build_detector(recipe: DetectionRecipe) -> Model:

@@ -64,21 +64,23 @@ def list_(
     from splitnest import recipes
 
     for name in recipes.names(task, pattern):
-        missing = recipes.lacks(name)
-        print(f"{recipes.TASK_OF[name]:<15} {name}" + (f"  (not built yet: {missing})" if missing else ""))
+        print(f"{recipes.TASK_OF[name]:<15} {name}")
 
 
 @app.command(epilog="Example: splitnest info mask_rcnn_resnest50_fpn_1x_coco.mmdet")
 def info(model: Model) -> None:
     """Show what is known of a model: size, cost, published numbers, weights, conventions."""
     from splitnest.console import print_info
-    from splitnest.predictor import resolve
+    from splitnest.resolve import resolve
 
     recipe, _ = resolve(model)
     print_info(recipe)
 
 
-@app.command(epilog="Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet photographs/ --out predictions")
+@app.command(
+    epilog="Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet photographs/ --out predictions. "
+    "Poses: splitnest predict simplebaseline_resnest50_256x192_coco photographs/ --boxes people.json"
+)
 def predict(
     model: Model,
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs or URLs.")],
@@ -87,9 +89,23 @@ def predict(
     json: Annotated[
         Path | None, typer.Option(help="File for all results; results.json in the folder if left out.")
     ] = None,
-    score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Draw detections from this score on.")] = 0.5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    score: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Draw detections and people from this score on.")
+    ] = 0.5,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images, or people, that go through the network together.")
+    ] = 1,
     tta: Tta = False,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where people are, for a pose estimator: COCO detection results, or a detector's results.json."
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Who finds people for a pose estimator: a detector's name or our own checkpoint.")
+    ] = None,
+    detector_weights: Annotated[str, typer.Option(help="Weights of the detector, as --weights.")] = "auto",
     device: Device = "auto",
 ) -> None:
     """Predict for photographs; write annotated pictures and one JSON file. A failed image is named and skipped."""
@@ -97,7 +113,17 @@ def predict(
     from splitnest.predictor import load
 
     predictor = load(model, _weights(weights), device)
-    failed = write_predictions(predictor, sources, out, json or out / "results.json", score, batch_size, tta)
+    failed = write_predictions(
+        predictor,
+        sources,
+        out,
+        json or out / "results.json",
+        score,
+        batch_size=batch_size,
+        tta=tta,
+        boxes_xywh=boxes,
+        detector=None if detector is None else load(detector, _weights(detector_weights), device),
+    )
     if failed:
         raise DataError(f"{len(failed)} of the images could not be read: {', '.join(failed[:5])}; see above.")
 

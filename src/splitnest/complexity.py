@@ -10,7 +10,7 @@ from splitnest.detection import box_head, mask_head
 from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.layers.conv import DeformableConv2d
-from splitnest.recipe import ClassificationRecipe, DetectionRecipe, Recipe, SemanticRecipe
+from splitnest.recipe import DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
 
 REGIONS = 1000
 """Proposals of an image (the published protocol)."""
@@ -57,13 +57,16 @@ def complexity(recipe: Recipe) -> Complexity:
 
 
 def _input_size(recipe: Recipe) -> tuple[int, int]:
-    if isinstance(recipe, DetectionRecipe):
-        divisor = recipe.input.divisor
-        return -(-recipe.input.short_side // divisor) * divisor, -(-recipe.input.long_side // divisor) * divisor
-    if isinstance(recipe, SemanticRecipe):
-        return recipe.input.short_side, recipe.input.long_side
-    assert isinstance(recipe, ClassificationRecipe)  # all else that build_model builds
-    return recipe.input.size, recipe.input.size
+    match recipe:
+        case DetectionRecipe(input=facts):
+            height, width = (-(-side // facts.divisor) * facts.divisor for side in (facts.short_side, facts.long_side))
+            return height, width
+        case SemanticRecipe(input=facts):
+            return facts.short_side, facts.long_side
+        case PoseRecipe(input=facts):
+            return facts.height, facts.width
+        case _:
+            return recipe.input.size, recipe.input.size
 
 
 class _Counter:

@@ -9,9 +9,8 @@ from rich.table import Table
 from splitnest.build import build_categories
 from splitnest.complexity import complexity
 from splitnest.errors import UsageError
-from splitnest.predictor import resolve
-from splitnest.recipe import DetectionRecipe, Recipe, SemanticRecipe
-from splitnest.recipes.unbuilt import unbuilt
+from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
+from splitnest.resolve import resolve
 
 if TYPE_CHECKING:
     from splitnest.data.dataset import Split
@@ -25,14 +24,11 @@ def print_info(recipe: Recipe) -> None:
     table.add_row("model", recipe.name)
     stuff = f", {recipe.data.num_stuff} kinds of stuff" if recipe.data.num_stuff else ""
     table.add_row("task", f"{recipe.task}, {recipe.num_classes} classes{stuff}")
-    if missing := unbuilt(recipe.task):
-        table.add_row("state", f"listed, not built yet: {missing}")
-    else:
-        cost = complexity(recipe)
-        table.add_row("parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.1f} M)")
-        heads = f", {cost.regions} regions, {cost.masks} masks" if cost.regions else ""
-        at = f"{cost.size_hw[0]}x{cost.size_hw[1]}{heads}"
-        table.add_row("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {at}")
+    cost = complexity(recipe)
+    table.add_row("parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.1f} M)")
+    heads = f", {cost.regions} regions, {cost.masks} masks" if cost.regions else ""
+    at = f"{cost.size_hw[0]}x{cost.size_hw[1]}{heads}"
+    table.add_row("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {at}")
     table.add_row("input", _fields(recipe.input))
     table.add_row("backbone", _fields(recipe.model.backbone))
     for key, value in recipe.published.items():
@@ -59,17 +55,21 @@ def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> 
         )
         return
     # Published numbers say nothing of a user's own classes.
-    named = not any(isinstance(names, tuple) for names in (recipe.data.classes, recipe.data.stuff))
-    published = recipe.published if named else {}
+    data = recipe.data
+    own = any(isinstance(names, tuple) for names in (data.classes, data.stuff)) and data.keypoints != "coco"
+    published = {} if own else recipe.published
     suffix, of = ("_ms_flip", "") if recipe.task == "semantic" else ("_tta_testdev", ", of test-dev")
     columns = {"published": ""}
     if any(key + suffix in published for key in found.metrics):
         columns[f"published, with TTA{of}"] = suffix
     table = Table("metric", "here, with TTA" if tta else "here", *columns, title=recipe.name)
+    shown = _share if recipe.task == "pose" else _percent  # as each is published
     for key, value in found.metrics.items():
         numbers = (published.get(key + ending) for ending in columns.values())
-        table.add_row(key, _percent(value), *("" if number is None else f"{number:g}" for number in numbers))
+        table.add_row(key, shown(value), *("" if number is None else f"{number:g}" for number in numbers))
     console.print(table)
+    if not found.per_class:
+        return
     kinds = dict.fromkeys(kind for values in found.per_class.values() for kind in values)
     classes = Table("class", *kinds, title="per class")
     for name, values in found.per_class.items():
@@ -92,8 +92,8 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
     if split not in (None, "train", "val"):
         raise UsageError(f"There is no split {split!r}; the splits are train and val.")
     recipe, _ = resolve(recipe_or_name, values)
-    if not isinstance(recipe, DetectionRecipe | SemanticRecipe):
-        raise UsageError(f"{recipe.name}: this version checks data of detectors and segmentors, not of {recipe.task}.")
+    if isinstance(recipe, ClassificationRecipe):
+        raise UsageError(f"{recipe.name}: this version checks the data of all models but those for {recipe.task}.")
     findings = []
     splits: tuple[Split, ...] = ("train", "val")
     for name in splits:
@@ -105,6 +105,8 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
                     findings.append(_check_detection(recipe, name))
                 case SemanticRecipe():
                     findings.append(_check_semantic(recipe, name))
+                case PoseRecipe():
+                    findings.append(_check_people(recipe, name))
     for found in findings:
         found.raise_faults()
 
@@ -132,8 +134,21 @@ def _check_semantic(recipe: SemanticRecipe, split: "Split") -> "Findings":
     return report
 
 
+def _check_people(recipe: PoseRecipe, split: "Split") -> "Findings":
+    from splitnest.data.people import open_people
+    from splitnest.data.people_check import check_people, print_people_report
+
+    report = check_people(open_people(recipe, split, build_categories(recipe)))
+    print_people_report(report, split)
+    return report
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}" if value >= 0 else "-"  # -1: nothing of the kind in the data
+
+
+def _share(value: float) -> str:
+    return f"{value:.4f}" if value >= 0 else "-"
 
 
 def _fields(model: object) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from splitnest.build import build_model
-from splitnest.predictor import resolve
+from splitnest.resolve import resolve
 from splitnest.weights import load, save
 from splitnest.weights.report import Report
 

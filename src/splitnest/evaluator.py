@@ -72,7 +72,7 @@ def run(
     if recipe.model != predictor.recipe.model or sizes != built:
         raise UsageError("The overrides change the network, which is built already. Give those of model.* to load.")
     if not isinstance(recipe, MeasuredRecipe):
-        raise UsageError(f"{recipe.name}: this version evaluates detectors and segmentors, not {recipe.task}.")
+        raise UsageError(f"{recipe.name}: this version evaluates all models but those for {recipe.task}.")
     views = augmented(predictor.module, recipe) if tta else None
     dataset = open_validation(recipe, build_categories(recipe))
     _report(dataset.problems)

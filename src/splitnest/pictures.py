@@ -15,7 +15,7 @@ from splitnest.errors import DataError, UsageError
 from splitnest.files import replacing
 from splitnest.predictor import Predictor
 from splitnest.progress import track
-from splitnest.results import Classification, Detections, PanopticSegmentation, Result, SemanticSegmentation
+from splitnest.results import Classification, Detections, PanopticSegmentation, Poses, Result, SemanticSegmentation
 from splitnest.visualize import color_map
 
 MOST_NAMED = 5
@@ -28,8 +28,7 @@ def write_predictions(
     folder: Path,
     json_file: Path,
     score_threshold: float,
-    batch_size: int,
-    tta: bool = False,
+    **options: Any,
 ) -> list[str]:
     """Predict for every image, write its picture into ``folder`` and all results into ``json_file``.
 
@@ -39,16 +38,15 @@ def write_predictions(
         folder: Made when missing. A picture is named after its photograph, and replaces none of them.
         json_file: Gets ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``; of a
             semantic segmentation also ``"map"``, a PNG file of each pixel in the colour of its class.
-        score_threshold: Detections are drawn from this score on; the JSON file holds them all.
-        batch_size: Images that go through the network together.
-        tta: Detect with test-time augmentation.
+        score_threshold: Detections and people are drawn from this score on; the JSON file holds them all.
+        options: Of ``Predictor.predictions``.
 
     Returns:
         Names of the images that could not be read.
 
     Raises:
-        UsageError: A file cannot be written, or the model has no test-time augmentation.
-        DataError: A folder or pattern holds no image.
+        UsageError: A file cannot be written, or an option is not for the model.
+        DataError: A folder or pattern holds no image, or a file of boxes cannot be used.
     """
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -59,10 +57,10 @@ def write_predictions(
 
     expanded = expand_sources(list(sources))
     taken = _names_in(folder, expanded)
-    predictions = predictor.predictions(expanded, batch_size=batch_size, tta=tta, on_error=on_error)
+    predictions = predictor.predictions(expanded, on_error=on_error, **options)
     for prediction in track(predictions, len(expanded), "predicting"):
         result = prediction.result
-        if isinstance(result, Detections):
+        if isinstance(result, Detections | Poses):
             drawn = result.draw(prediction.image, score_threshold=score_threshold)
         else:
             drawn = result.draw(prediction.image)
@@ -88,6 +86,8 @@ def summary(result: Result, score_threshold: float) -> str:
         case Detections():
             counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+        case Poses():
+            return f"{len(result.above(score_threshold))} {result.categories[0].name}"
         case SemanticSegmentation():
             shares = [(label, area / result.labels.size) for label, area in result.areas().items()]
             named = [f"{result.categories[label].name} {share:.0%}" for label, share in shares[:MOST_NAMED]]
@@ -96,8 +96,6 @@ def summary(result: Result, score_threshold: float) -> str:
             things = Counter(result.categories[row["category"]].name for row in rows if row["isthing"])
             stuff = [result.categories[row["category"]].name for row in rows if not row["isthing"]]
             return ", ".join([*(f"{count} {name}" for name, count in things.most_common()), *stuff]) or "nothing"
-        case _:
-            return str(result)
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

@@ -1,7 +1,8 @@
 """From a name or a file to predictions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,19 +13,21 @@ from torch import Tensor
 from splitnest import recipes
 from splitnest.backbones.resnet import STAGES, ResNet
 from splitnest.batch import Batch, Instances, collate
-from splitnest.build import build_backbone, build_model
+from splitnest.build import build_backbone, build_categories, build_model
 from splitnest.data.images import expand_sources, to_array
-from splitnest.data.transforms import prepare
+from splitnest.data.person_boxes import NOBODY
+from splitnest.data.person_crop import prepare_people
+from splitnest.data.semantic_labels import check_maps
+from splitnest.data.transforms import normalise, prepare
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
-from splitnest.recipe import ClassificationInput, DetectionInput, Recipe, SemanticInput, overrides
-from splitnest.results import Detections, Result
-from splitnest.weights import fetch, read
+from splitnest.people import Boxes, FindPeople, Photograph, estimate, find_people
+from splitnest.recipe import DetectionInput, PoseInput, Recipe
+from splitnest.resolve import resolve
+from splitnest.results import Detections, PanopticSegmentation, Result
+from splitnest.weights import fetch
 from splitnest.weights import load as load_weights
-
-RECIPE_SUFFIXES = (".yaml", ".yml")
-CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
 
 
 class Prediction(NamedTuple):
@@ -52,10 +55,6 @@ class Predictor:
     def __init__(self, module: Model, recipe: Recipe) -> None:
         self.module = module.eval()
         self.recipe = recipe
-        assert isinstance(
-            recipe.input, ClassificationInput | DetectionInput | SemanticInput
-        )  # all that build_model builds
-        self._input = recipe.input
 
     def __repr__(self) -> str:
         return f"Predictor({self.recipe.name!r}, device={self.device}, dtype={self.dtype})"
@@ -78,29 +77,47 @@ class Predictor:
         score_threshold: float | None = None,
         stream: bool = False,
         tta: bool = False,
+        *,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
     ) -> list[Result] | Iterator[Result]:
         """Predict for photographs.
 
         Args:
             images: Path, URL, folder, glob, PIL image, uint8 RGB array (H, W, 3), or a list of these.
-            batch_size: Images that go through the network together.
-            resize: Resize as the recipe says; False takes the pixels as they are.
+            batch_size: Images that go through the network together; of a pose estimator people, of one photograph or
+                of several.
+            resize: Resize as the recipe says; False takes the pixels as they are. Without effect on people, who are cut
+                out at the size of the network's input.
             score_threshold: Keep detections of at least this score; None keeps all that the published protocol does,
-                from 0.05 on.
+                from 0.05 on. Of a panoptic model these are the instances that it was merged from; of a pose estimator
+                people whose box has that score.
             stream: Return a generator, which holds one batch at a time.
-            tta: Detect with test-time augmentation, one photograph at a time, by the published protocol.
+            tta: Predict with test-time augmentation, one photograph at a time, by the published protocol.
+            boxes_xywh: Whom a pose estimator looks at: for each image an array [P, 4] of left, top, width and height in
+                its pixels, whose order is kept; or a JSON file: COCO detection results, whose ``image_id`` is the
+                number in the name of a photograph, or what ``splitnest predict`` wrote for a detector.
+            detector: A detector that has the class of the pose estimator, in place of boxes; people are those whom it
+                finds with a score of 0.3 or more.
 
         Returns:
             One result an image, in order.
 
         Raises:
-            DataError: An image cannot be read, or there is none.
-            UsageError: An argument is out of its range, or the model has no test-time augmentation.
+            DataError: An image or a file of boxes cannot be read, or there is none.
+            UsageError: An argument is out of its range, the model has no test-time augmentation, or it is not told
+                where people are.
         """
-        if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise UsageError(f"score_threshold is {score_threshold}; it is a probability, from 0 to 1.")
-        predictions = self.predictions(images, batch_size=batch_size, resize=resize, tta=tta)
-        results = (_above(p.result, score_threshold) for p in predictions)
+        predictions = self.predictions(
+            images,
+            batch_size=batch_size,
+            resize=resize,
+            score_threshold=score_threshold,
+            tta=tta,
+            boxes_xywh=boxes_xywh,
+            detector=detector,
+        )
+        results = (prediction.result for prediction in predictions)
         return results if stream else list(results)
 
     def predictions(
@@ -109,49 +126,89 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
+        score_threshold: float | None = None,
         tta: bool = False,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
         on_error: Callable[[str, DataError], None] | None = None,
     ) -> Iterator[Prediction]:
         """Yield each image with its result.
 
         Args:
-            images, batch_size, resize, tta: As of ``predict``.
+            images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: As of ``predict``.
             on_error: Told of an image that cannot be read, which is then skipped; None raises the error.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
-        sources = _read(expand_sources(images), on_error)
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise UsageError(f"score_threshold is {score_threshold}; it is a probability, from 0 to 1.")
+        expanded, facts, dtype = expand_sources(images), self.recipe.input, self._dtype_of_images
+        predictions: Iterator[Prediction]
+        find = self._finder([str(source) for source in expanded], boxes_xywh, detector)
+        sources = _read(expanded, on_error)
         if tta:
-            detect = augmented(self.module, self.recipe)
-            yield from (Prediction(name, image, detect(image, resize)) for name, image in sources)
-            return
-        dtype = self._dtype_of_images
-        prepared = (_Prepared(name, image, prepare(image, self._input, resize, dtype)) for name, image in sources)
-        for group in _batches(prepared, batch_size, one_size=not isinstance(self._input, DetectionInput)):
-            yield from self._run(group)
+            predict = augmented(self.module, self.recipe)
+            predictions = (Prediction(s.name, s.image, predict(s.image, resize)) for s in sources)
+        elif isinstance(facts, PoseInput):
+            least = score_threshold or 0.0
+            cut = ((s, prepare_people(s.image, find(s).above(least), facts, dtype)) for s in sources)
+            poses = estimate(self.module, cut, batch_size, build_categories(self.recipe))
+            predictions = (Prediction(s.name, s.image, found) for s, found in poses)
+        else:
+            prepared = (_Prepared(s.name, s.image, prepare(s.image, facts, resize, dtype)) for s in sources)
+            groups = _batches(prepared, batch_size, one_size=not isinstance(facts, DetectionInput))
+            predictions = chain.from_iterable(map(self._run, groups))
+        for prediction in predictions:
+            yield prediction._replace(result=_above(prediction.result, score_threshold))
+
+    def _finder(self, names: Sequence[str], boxes_xywh: Boxes | None, detector: "Predictor | None") -> FindPeople:
+        """Return what tells the people in a photograph."""
+        if self.recipe.task != "pose":
+            if boxes_xywh is not None or detector is not None:
+                raise UsageError(f"{self.recipe.name} is for {self.recipe.task}: only a pose estimator takes people.")
+            return lambda _: NOBODY
+        (category,) = build_categories(self.recipe)
+        if detector is not None and category.name not in build_categories(detector.recipe).names:
+            raise UsageError(
+                f"The detector {detector.recipe.name} has no class {category.name!r}, which {self.recipe.name} is for."
+            )
+        return find_people(category, names, boxes_xywh, None if detector is None else detector.predict)
 
     def batch(
         self,
         images: Sequence[np.ndarray],
         instances: Sequence[Instances] | None = None,
         semantic: Sequence[np.ndarray] | None = None,
+        keypoints: Sequence[np.ndarray] | None = None,
     ) -> Batch:
         """Return pixels as they are, and ground truth, as the network takes them: for ``module.loss``, for example.
 
         Args:
-            images: uint8 RGB ``[H, W, 3]`` each.
+            images: uint8 RGB ``[H, W, 3]`` each; for a pose estimator crops of one person, all of one size.
             instances: Ground truth of each image, in its pixels.
-            semantic: Of a panoptic model the class of every pixel, uint8 ``[H, W]``: 0 for things, from 1 for each kind
-                of stuff, 255 where it is not known.
+            semantic: The class of every pixel, uint8 ``[H, W]``, 255 where it is not known; of a panoptic model 0 for
+                things, from 1 for each kind of stuff.
+            keypoints: Of the person in each image ``[K, 3]``: x and y in its pixels, and 0 where it is not labelled.
+
+        Raises:
+            DataError: A map of classes has another size than its image, or a value that is no class.
         """
-        tensors = [prepare(image, self._input, resize=False, dtype=self._dtype_of_images) for image in images]
-        labels = None if semantic is None else [torch.from_numpy(one.copy()) for one in semantic]
-        batch = collate(tensors, divisor=self._divisor, instances=instances, semantic=labels)
+        facts, dtype = self.recipe.input, self._dtype_of_images
+        tensors = [normalise(image, facts, dtype) for image in images]
+        labels, points = None, None
+        if semantic is not None:
+            num_classes = self.recipe.data.num_stuff + 1 if self.recipe.task == "panoptic" else self.recipe.num_classes
+            check_maps(images, semantic, num_classes)
+            labels = [torch.from_numpy(one.copy()) for one in semantic]
+        if keypoints is not None:
+            labelled = ([[x, y, seen > 0] for x, y, seen in of_person] for of_person in keypoints)
+            points = [torch.tensor(of_person, dtype=torch.float32) for of_person in labelled]
+        batch = collate(tensors, divisor=self._divisor, instances=instances, semantic=labels, keypoints=points)
         return batch.to(self.device, self.dtype)
 
     @property
     def _divisor(self) -> int:
-        return self._input.divisor if isinstance(self._input, DetectionInput) else 1
+        return self.recipe.input.divisor if isinstance(self.recipe.input, DetectionInput) else 1
 
     @property
     def _dtype_of_images(self) -> torch.dtype:
@@ -196,45 +253,11 @@ def load(
     return Predictor(module.to(target), recipe)
 
 
-def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
-    """Return the recipe of a name or file, with overrides applied, and the file if it is a checkpoint."""
-    path = Path(name_or_path)
-    checkpoint = None
-    if not path.is_file() or path.suffix == ".py":  # of an upstream configuration the name alone counts
-        recipe = _named(str(name_or_path))
-    elif path.suffix in RECIPE_SUFFIXES:
-        recipe = overrides.load_yaml(path)
-    else:
-        checkpoint = path
-        recipe_json = read.read(path).recipe_json
-        if recipe_json is None:
-            raise WeightsError(
-                f"{path} carries no recipe, so it is not known which model it belongs to. "
-                f"Name the model and give the file as its weights."
-            )
-        recipe = overrides.from_json(recipe_json)
-    return (overrides.apply(recipe, values) if values else recipe), checkpoint
-
-
 PLAIN_RESNETS = {
     "resnet50": "faster_rcnn_resnet50_fpn_1x_coco.detectron2",
     "resnet101": "faster_rcnn_resnet101_fpn_1x_coco.detectron2",
 }
 """Detectors whose backbones are the published plain ResNets: there is no classifier of them."""
-
-
-def _named(name: str) -> Recipe:
-    try:
-        return recipes.get(name)
-    except UsageError:
-        path = Path(name)
-        if path.suffix in RECIPE_SUFFIXES:
-            return overrides.load_yaml(path)  # says that it cannot be read
-        if path.suffix in CHECKPOINT_SUFFIXES:
-            raise UsageError(f"{path} does not exist. Check the path.") from None
-        if name and path.is_dir():
-            raise UsageError(f"{path} is a folder. Name a file in it, such as the last.pt of a run.") from None
-        raise
 
 
 def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] = STAGES) -> ResNet:
@@ -288,10 +311,8 @@ def pick_device(device: str | torch.device) -> torch.device:
         raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
 
 
-def _read(
-    sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None
-) -> Iterator[tuple[str, np.ndarray]]:
-    for source in sources:
+def _read(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[Photograph]:
+    for index, source in enumerate(sources):
         try:
             image, name = to_array(source)
         except DataError as error:
@@ -299,7 +320,7 @@ def _read(
                 raise
             on_error(str(source), error)
             continue
-        yield name, image
+        yield Photograph(index, name, image)
 
 
 def _batches(items: Iterable[_Prepared], batch_size: int, *, one_size: bool) -> Iterator[list[_Prepared]]:
@@ -316,6 +337,8 @@ def _batches(items: Iterable[_Prepared], batch_size: int, *, one_size: bool) -> 
 
 
 def _above(result: Result, score_threshold: float | None) -> Result:
-    if score_threshold is None or not isinstance(result, Detections):
+    if score_threshold is None:
         return result
-    return result.above(score_threshold)
+    if isinstance(result, PanopticSegmentation) and result.detections is not None:
+        return replace(result, detections=result.detections.above(score_threshold))
+    return result.above(score_threshold) if isinstance(result, Detections) else result

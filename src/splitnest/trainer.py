@@ -14,9 +14,10 @@ from splitnest.data.training_set import required_training
 from splitnest.errors import UsageError
 from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
-from splitnest.predictor import pick_device, resolve
+from splitnest.predictor import pick_device
 from splitnest.recipe import SemanticRecipe, Training
 from splitnest.recipe import overrides as recipe_overrides
+from splitnest.resolve import completed, resolve
 from splitnest.training import checkpoint
 from splitnest.training.data import Validation, open_training, open_validation
 from splitnest.training.distributed import num_processes, synchronise_norms
@@ -124,9 +125,9 @@ def _resolve(
     values = dict(overrides or {})
     if own_weights is not None and isinstance(recipe, MeasuredRecipe) and recipe.train is not None:
         values = {"train.start": str(own_weights), **values}
-    recipe = recipe_overrides.apply(recipe, values)
+    recipe = completed(recipe_overrides.apply(recipe, values))
     if not isinstance(recipe, MeasuredRecipe):
-        raise UsageError(f"{recipe.name}: this version trains detectors and segmentors, not {recipe.task}.")
+        raise UsageError(f"{recipe.name}: this version trains all models but those for {recipe.task}.")
     return recipe, out
 
 

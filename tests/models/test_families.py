@@ -1,6 +1,7 @@
 """One set of checks for the models of every family, small."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import splitnest
 from splitnest.batch import Instances
 from splitnest.build import build_model
 from splitnest.detection.rcnn import RCNN
-from splitnest.predictor import resolve
+from splitnest.pose.estimator import PoseEstimator
+from splitnest.resolve import resolve
 from splitnest.results import SemanticSegmentation
 from splitnest.segmentation.segmentor import Segmentor
 from splitnest.weights import load, save
@@ -44,6 +46,12 @@ FAMILIES = {
     "pspnet_resnest101_d8_cityscapes.mmseg": SEGMENTOR,
     "deeplabv3_resnest101_d8_ade20k.mmseg": SEGMENTOR,
     "deeplabv3plus_resnest101_d8_cityscapes.mmseg": SEGMENTOR,
+    "simplebaseline_resnest50_256x192_coco.mmpose": {
+        **SMALL,
+        "model.deconv_channels": [16, 16, 16],
+        "input.height": 64,
+        "input.width": 64,
+    },
 }
 DETECTORS = [name for name in FAMILIES if "rcnn" in name]
 
@@ -57,13 +65,21 @@ def photograph(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def whole(predictor: splitnest.Predictor, images: list[np.ndarray]) -> dict[str, Any]:
+    """Return what tells a pose estimator that each photograph is of one person; nothing for other models."""
+    if predictor.recipe.task != "pose":
+        return {}
+    return {"boxes_xywh": [np.array([[0, 0, image.shape[1], image.shape[0]]]) for image in images]}
+
+
 def test_no_images_give_no_results(predictor: splitnest.Predictor) -> None:
     assert predictor.predict([]) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (64, 31)])
 def test_odd_sizes(predictor: splitnest.Predictor, size: tuple[int, int]) -> None:
-    (result,) = predictor.predict(photograph(*size))
+    images = [photograph(*size)]
+    (result,) = predictor.predict(images, **whole(predictor, images))
     assert result.image_size == size
 
 
@@ -72,7 +88,8 @@ def test_a_batch_equals_one_by_one(predictor: splitnest.Predictor) -> None:
     predictor.module.double()  # an untrained ResNet-50 amplifies float32's rounding beyond any bound
     images = [photograph(60, 90), 255 - photograph(60, 90), photograph(60, 90)]
     assert predictor.dtype == torch.float64
-    together, apart = predictor.predict(images, batch_size=3), predictor.predict(images)
+    people = whole(predictor, images)
+    together, apart = predictor.predict(images, batch_size=3, **people), predictor.predict(images, **people)
     for a, b in zip(together, apart, strict=True):
         if hasattr(a, "probabilities"):
             assert np.allclose(a.probabilities, b.probabilities, atol=1e-6)
@@ -87,14 +104,16 @@ def test_a_batch_equals_one_by_one(predictor: splitnest.Predictor) -> None:
 
 def test_sizes_may_differ_in_a_batch(predictor: splitnest.Predictor) -> None:
     images = [photograph(60, 90), photograph(90, 60)]
-    assert [r.image_size for r in predictor.predict(images, batch_size=2)] == [(60, 90), (90, 60)]
+    found = predictor.predict(images, batch_size=2, **whole(predictor, images))
+    assert [r.image_size for r in found] == [(60, 90), (90, 60)]
 
 
 def test_stream_gives_the_same(predictor: splitnest.Predictor) -> None:
     images = [photograph(40, 40), photograph(50, 40)]
-    streamed = predictor.predict(images, stream=True)
+    people = whole(predictor, images)
+    streamed = predictor.predict(images, stream=True, **people)
     assert not isinstance(streamed, list)
-    assert [r.image_size for r in streamed] == [r.image_size for r in predictor.predict(images)]
+    assert [r.image_size for r in streamed] == [r.image_size for r in predictor.predict(images, **people)]
 
 
 def test_save_and_load(predictor: splitnest.Predictor, tmp_path: Path) -> None:
@@ -123,6 +142,9 @@ def test_gradients_reach_every_trainable_parameter(predictor: splitnest.Predicto
     elif isinstance(module, Segmentor):
         labels = np.full((64, 64), 255 if num_objects == 0 else 1, np.uint8)
         losses = module.loss(predictor.batch([photograph(64, 64)] * 2, semantic=[labels] * 2))
+    elif isinstance(module, PoseEstimator):
+        points = np.tile([20.0, 30.0, float(num_objects)], (17, 1))
+        losses = module.loss(predictor.batch([photograph(64, 64)] * 2, keypoints=[points] * 2))
     else:
         losses = {"mean": module(torch.randn(2, 3, 64, 64)).square().mean()}
     assert all(torch.isfinite(loss) and loss.ndim == 0 for loss in losses.values())
@@ -179,7 +201,8 @@ def test_weights_of_another_model_leave_the_model_untouched(tmp_path: Path) -> N
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_any_floating_type(predictor: splitnest.Predictor, dtype: torch.dtype) -> None:
     predictor.module.to(dtype)
-    (result,) = predictor.predict(photograph(48, 64))
+    images = [photograph(48, 64)]
+    (result,) = predictor.predict(images, **whole(predictor, images))
     if hasattr(result, "detections"):
         result = result.detections
     if isinstance(result, SemanticSegmentation):

@@ -43,8 +43,8 @@ def checkpoint(name: str, folder: Path) -> Path:
     arrays = formula_state_dict(record["state_dict"], record["gains"], record.get("aliases", ()))
     state: dict[str, Any] = {key: torch.from_numpy(array) for key, array in arrays.items()}
     match name.split(".")[1]:
-        case "mmdet":
-            state = {"meta": {"CLASSES": ("person",)}, "state_dict": state}
+        case "mmdet" | "mmseg" | "mmpose":
+            state = {"meta": {"mmdet_version": "2.10.0"}, "state_dict": state}
         case "detectron2":
             state = {"model": state}
     path = folder / f"{name}.pth"

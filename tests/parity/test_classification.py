@@ -9,7 +9,7 @@ import torch
 
 import splitnest
 from splitnest.build import build_model
-from splitnest.predictor import resolve
+from splitnest.resolve import resolve
 from splitnest.weights import load as weights
 
 ROWS = [

@@ -16,6 +16,7 @@ MODELS = {
     "backbones",
     "detection",
     "segmentation",
+    "pose",
     "classification",
     "build",
     "inference",
@@ -30,6 +31,7 @@ FORBIDDEN = {
     "backbones": MODELS - {"backbones"} | {"data", "evaluation", "results", "recipe", "recipes"},
     "detection": MODELS - {"backbones", "detection"} | {"recipe", "recipes", "evaluation"},
     "segmentation": MODELS - {"backbones", "segmentation"} | {"recipe", "recipes", "evaluation"},
+    "pose": MODELS - {"backbones", "pose"} | {"recipe", "recipes", "evaluation"},
     "classification": MODELS - {"backbones", "classification"} | {"recipe", "recipes", "evaluation"},
     "inference": MODELS - {"backbones", "detection", "segmentation", "classification", "inference"}
     | {"recipes", "evaluation", "cli"},
@@ -42,6 +44,7 @@ FORBIDDEN = {
     "weights": {
         "detection",
         "segmentation",
+        "pose",
         "classification",
         "inference",
         "predictor",

@@ -1,71 +1,13 @@
-"""Every detection, segmentation and pose row against the resolved configuration of the code base that published it."""
+"""Every detector's row against the resolved configuration of the code base that published it."""
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+from upstream import RESNEST, backbone_of_mm, configuration, facts, of_source
 
 from splitnest import recipes
 from splitnest.build import CASCADE_IOUS
-from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining, Recipe, SemanticTraining
-from splitnest.segmentation.decode_heads import C2_CHANNELS, DILATIONS, POOL_SIZES
-
-UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "upstream_configs"
-RESNEST = {
-    "radix": 2,
-    "cardinality": 1,
-    "base_width": 64,
-    "planes": 64,
-    "stem": "3x3",
-    "stem_width": 32,
-    "avg_down": True,
-    "avd": True,
-    "avd_first": False,
-    "avd_in_dilated": False,
-    "stride_in_1x1": False,
-    "output_stride": 32,
-    "dcn_stages": (),
-    "norm": "bn",
-    "frozen_stages": 0,
-}
-
-
-def facts(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as nested mappings, the conventions as their name."""
-    found = recipe.model_dump()
-    if "conventions" in found["model"]:
-        assert recipe.model.conventions in (MMDET, DETECTRON2)
-        found["model"]["conventions"] = found["model"]["conventions"]["name"]
-    return found
-
-
-def upstream(name: str) -> dict[str, Any]:
-    file = UPSTREAM / f"{name}.json"
-    if not file.exists():
-        if os.environ.get("SPLITNEST_REQUIRE_DATA"):
-            pytest.fail(f"{file} is missing")
-        pytest.skip("the resolved upstream configurations are not beside the project")
-    return json.loads(file.read_text())
-
-
-def of_source(source: str) -> list[str]:
-    return recipes.names(pattern=f"*.{source}")
-
-
-def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:
-    norm = {"SyncBN": "sync_bn", "BN": "bn"}[config.get("norm_cfg", {"type": "BN"})["type"]]
-    return {
-        **RESNEST,
-        "depth": config["depth"],
-        "radix": config.get("radix", 2),
-        "stem_width": config.get("stem_channels", 64) // 2,
-        "avd": config.get("avg_down_stride", True),
-        "norm": norm,
-        "frozen_stages": config.get("frozen_stages", -1) + 1,
-        **differs,
-    }
+from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining
 
 
 def training(**differs: Any) -> dict[str, Any]:
@@ -137,7 +79,7 @@ def detectron2_training(config: dict[str, Any], depth: int, plain: bool) -> dict
 
 @pytest.mark.parametrize("name", of_source("mmdet"))
 def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
-    config = upstream(name)
+    config = configuration(name)
     model, recipe = config["model"], facts(recipes.get(name))
     roi, statistics = model["roi_head"], model["data_preprocessor"]
     cascade, masks = roi["type"] == "CascadeRoIHead", roi.get("mask_head")
@@ -206,7 +148,7 @@ def panoptic_facts(model: dict[str, Any], norms: dict[str, str | None]) -> dict[
 
 @pytest.mark.parametrize("name", of_source("detectron2"))
 def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
-    config = upstream(name)
+    config = configuration(name)
     model, given, recipe = config["MODEL"], config["INPUT"], facts(recipes.get(name))
     net, box, mask = model["RESNETS"], model["ROI_BOX_HEAD"], model["ROI_MASK_HEAD"]
     norms = {"SyncBN": "sync_bn", "": None}
@@ -275,109 +217,3 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
         "resize": "pillow",
         "divisor": 32,
     }
-
-
-def mmseg_training(config: dict[str, Any]) -> dict[str, Any]:
-    """What the published segmentor was trained by, on the number of GPUs that its file's name tells."""
-    optimizer, (poly,) = config["optim_wrapper"]["optimizer"], config["param_scheduler"]
-    steps = {step["type"]: step for step in config["train_pipeline"]}
-    assert list(steps)[2:] == ["RandomResize", "RandomCrop", "RandomFlip", "PhotoMetricDistortion", "PackSegInputs"]
-    assert (poly["type"], poly["begin"], poly["by_epoch"]) == ("PolyLR", 0, False)
-    assert poly["end"] == config["train_cfg"]["max_iters"]
-    assert config["optim_wrapper"]["clip_grad"] is None
-    long_side, short_side = config["test_pipeline"][1]["scale"]
-    assert steps["RandomResize"]["scale"] == [long_side, short_side]  # whose multiples the sizes of training are
-    assert config["model"]["data_preprocessor"]["size"] == steps["RandomCrop"]["crop_size"]
-    return SemanticTraining(
-        batch_size=4 * config["train_dataloader"]["batch_size"],
-        unit="iteration",
-        length=config["train_cfg"]["max_iters"],
-        optimizer=optimizer["type"].lower(),
-        learning_rate=optimizer["lr"],
-        momentum=optimizer["momentum"],
-        weight_decay=optimizer["weight_decay"],
-        schedule="poly",
-        power=poly["power"],
-        min_rate=poly["eta_min"],
-        evaluate_every=config["train_cfg"]["val_interval"],
-        save_every=config["train_cfg"]["val_interval"],
-        start="resnest101_imagenet.official",
-        crop=tuple(steps["RandomCrop"]["crop_size"]),
-        ratios=tuple(steps["RandomResize"]["ratio_range"]),
-        max_class_share=steps["RandomCrop"]["cat_max_ratio"],
-        flip=steps["RandomFlip"]["prob"],
-        photometric=True,
-        auxiliary_weight=config["model"]["auxiliary_head"]["loss_decode"]["loss_weight"],
-    ).model_dump()
-
-
-@pytest.mark.parametrize("name", of_source("mmseg"))
-def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
-    config = upstream(name)
-    model, recipe = config["model"], facts(recipes.get(name))
-    statistics, decode, auxiliary = model["data_preprocessor"], model["decode_head"], model["auxiliary_head"]
-    heads = {"FCNHead": "fcn", "PSPHead": "psp", "ASPPHead": "aspp", "DepthwiseSeparableASPPHead": "separable_aspp"}
-    assert model["backbone"]["dilations"] == [1, 1, 2, 4]
-    assert model["backbone"]["strides"] == [1, 2, 1, 1]
-    assert (decode["in_index"], auxiliary["in_index"], auxiliary["type"]) == (3, 2, "FCNHead")
-    assert decode["num_classes"] == auxiliary["num_classes"] == recipes.get(name).num_classes
-    assert recipe["model"] == {
-        "backbone": backbone_of_mm(model["backbone"], output_stride=8),
-        "head": heads[decode["type"]],
-        "head_channels": decode["channels"],
-        "auxiliary_channels": auxiliary["channels"],
-        "norm": {"SyncBN": "sync_bn"}[decode["norm_cfg"]["type"]],
-        "dropout": decode["dropout_ratio"],
-    }
-    assert auxiliary["dropout_ratio"] == decode["dropout_ratio"]
-    assert (auxiliary["num_convs"], auxiliary["concat_input"]) == (1, False)
-    assert model["test_cfg"] == {"mode": "whole"}
-    assert {head["loss_decode"]["type"] for head in (decode, auxiliary)} == {"CrossEntropyLoss"}
-    match decode["type"]:
-        case "FCNHead":
-            assert (decode["num_convs"], decode["concat_input"]) == (2, True)
-        case "PSPHead":
-            assert tuple(decode["pool_scales"]) == POOL_SIZES
-        case _:
-            assert tuple(decode["dilations"]) == (1, *DILATIONS)
-            assert decode.get("c1_channels", C2_CHANNELS) == C2_CHANNELS
-    assert recipe["train"] == mmseg_training(config)
-    long_side, short_side = config["test_pipeline"][1]["scale"]
-    assert recipe["input"] == {
-        "mean": tuple(statistics["mean"]),
-        "std": tuple(statistics["std"]),
-        "channels": {True: "RGB"}[statistics["bgr_to_rgb"]],
-        "pixel_range": 255,
-        "short_side": short_side,
-        "long_side": long_side,
-        "window": None,
-        "stride": None,
-    }
-    for split, loader in (("val", "test_dataloader"), ("train", "train_dataloader")):
-        folders = config[loader]["dataset"]["data_prefix"]
-        assert recipe["data"][f"{split}_images"] == folders["img_path"]
-        assert recipe["data"][f"{split}_annotations"] == folders["seg_map_path"]
-
-
-@pytest.mark.parametrize("name", of_source("mmpose"))
-def test_mmpose_rows_are_the_upstream_configurations(name: str) -> None:
-    config = upstream(name)
-    model, codec, recipe = config["model"], config["codec"], facts(recipes.get(name))
-    statistics = model["data_preprocessor"]
-    width, height = codec["input_size"]
-    assert recipe["model"] == {
-        "backbone": backbone_of_mm(model["backbone"]),
-        "deconv_channels": (256, 256, 256),
-        "sigma": codec["sigma"],
-    }
-    assert recipe["input"] == {
-        "mean": tuple(statistics["mean"]),
-        "std": tuple(statistics["std"]),
-        "channels": {True: "RGB"}[statistics["bgr_to_rgb"]],
-        "pixel_range": 255,
-        "height": height,
-        "width": width,
-        "padding": 1.25,
-    }
-    assert recipe["data"]["val_annotations"] == config["test_dataloader"]["dataset"]["ann_file"]
-    assert recipe["data"]["train_annotations"] == config["train_dataloader"]["dataset"]["ann_file"]

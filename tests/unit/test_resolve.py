@@ -7,7 +7,8 @@ import torch
 
 import splitnest
 from splitnest.errors import UsageError
-from splitnest.predictor import pick_device, resolve
+from splitnest.predictor import pick_device
+from splitnest.resolve import resolve
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_pictures(finished: Path, tmp_path: Path) -> None:
     predictor = splitnest.load(finished / "best.pt", device="cpu")
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
-    assert write_predictions(predictor, [str(tmp_path / "a.png")], tmp_path / "out", tmp_path / "r.json", 0.5, 1) == []
+    assert write_predictions(predictor, [str(tmp_path / "a.png")], tmp_path / "out", tmp_path / "r.json", 0.5) == []
     (row,) = json.loads((tmp_path / "r.json").read_text())["images"]
     assert [Path(row[key]).name for key in ("picture", "map")] == ["a.jpg", "a_map.png"]
     (found,) = predictor.predict(image)

@@ -36,6 +36,7 @@ class Categories:
         items: One category an index; ids are unique.
         keypoint_names: Names of the keypoints of a pose, empty where there are none.
         skeleton: Limbs as pairs of keypoint indices, from 0.
+        keypoint_colors: Of each keypoint, red, green and blue; empty for colours by side.
 
     Raises:
         ValueError: Two categories have the same id.
@@ -44,6 +45,7 @@ class Categories:
     items: tuple[Category, ...]
     keypoint_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    keypoint_colors: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) < len(self.items):

@@ -20,6 +20,9 @@ Segmentation = list[NDArray[np.float64]] | dict[str, Any]
 """Polygons, each flat ``[x, y, x, y, ...]`` in pixels; or compressed RLE, ``{"size": [H, W], "counts": str}``."""
 
 
+KEYS = ("image_id", "bbox")
+"""What tells an annotation from the other objects of a file."""
+
 SHORTEST_POLYGON = 6
 """Numbers of a triangle."""
 
@@ -113,7 +116,20 @@ def read_coco(path: str | Path) -> CocoFile:
         DataError: The file is missing or not JSON of this form, a key is missing or of a wrong type, an id occurs
             twice, or an annotation is of an image or category that the file does not list.
     """
-    content, columns = read_annotations(path, ("image_id", "bbox"), _Columns)
+    return coco_file(path, *read_annotations(path, KEYS, CocoColumns))
+
+
+def coco_file(path: str | Path, content: dict[str, Any], columns: "CocoColumns") -> CocoFile:
+    """Return what was read of a file, checked.
+
+    Args:
+        path: Of the file, for messages.
+        content: What it holds besides annotations.
+        columns: Its annotations.
+
+    Raises:
+        DataError: As ``read_coco``.
+    """
     images = read_images(path, content)
     categories = [
         convert(path, "categories", row, item, lambda item: (whole(item, "id"), str(item["name"])))
@@ -138,7 +154,7 @@ def build_coco(
         categories: (id, name) of each.
         annotations: Objects as in a COCO file, without ids, which are given from 1.
     """
-    columns = _Columns()
+    columns = CocoColumns()
     for id_, annotation in enumerate(annotations, start=1):
         columns.append({"id": id_, **annotation})
     return _build(origin, images, sorted(categories), columns, has_annotations=True)
@@ -148,7 +164,7 @@ def _build(
     path: str | Path,
     images: list[tuple[int, str, int, int]],
     categories: list[tuple[int, str]],
-    columns: "_Columns",
+    columns: "CocoColumns",
     has_annotations: bool,
 ) -> CocoFile:
     """Replace ids of images and categories by their indices."""
@@ -181,7 +197,7 @@ def _build(
     )
 
 
-class _Columns:
+class CocoColumns:
     """Annotations, taken while the JSON parser meets them: their objects never exist all at once."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Photographs in the order of their data set, read and prepared by worker processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from splitnest.data.people_dataset import PeopleDataset
+from splitnest.data.person_crop import PreparedPeople, prepare_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
-from splitnest.recipe.schema import DetectionInput, SemanticInput
+from splitnest.recipe.schema import DetectionInput, PoseInput, SemanticInput
+
+T = TypeVar("T")
 
 
 class Photographs(Protocol):
@@ -47,16 +51,16 @@ class PreparedImage:
     original_size: tuple[int, int]
 
 
-class EvaluationLoader:
-    """Iterates over lists of prepared photographs; ``len`` counts the lists."""
+class EvaluationLoader(Generic[T]):
+    """Iterates over lists of what was made of photographs; ``len`` counts the lists."""
 
-    def __init__(self, batches: DataLoader[PreparedImage | DataError]) -> None:
+    def __init__(self, batches: DataLoader[T | DataError]) -> None:
         self._batches = batches
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[list[PreparedImage]]:
+    def __iter__(self) -> Iterator[list[T]]:
         for items in self._batches:
             for item in items:
                 if isinstance(item, DataError):
@@ -66,7 +70,7 @@ class EvaluationLoader:
 
 def evaluation_loader(
     dataset: Photographs, facts: DetectionInput | SemanticInput | None, batch_size: int = 1, workers: int = 0
-) -> EvaluationLoader:
+) -> EvaluationLoader[PreparedImage]:
     """Return what yields the photographs of ``dataset`` in its order, in lists of ``batch_size``, the last one shorter.
 
     Iterating raises a DataError where a photograph cannot be read, with the same message from a worker process.
@@ -77,25 +81,47 @@ def evaluation_loader(
         batch_size: Photographs in a list.
         workers: Processes that read and prepare; 0 does it in this one.
     """
+
+    def make(index: int) -> PreparedImage:
+        image = dataset.read(index)
+        tensor = torch.tensor(image) if facts is None else prepare(image, facts)
+        return PreparedImage(tensor, dataset.image_id(index), dataset.name(index), (image.shape[0], image.shape[1]))
+
+    return _loader(make, len(dataset), batch_size, workers)
+
+
+def people_loader(
+    dataset: PeopleDataset, facts: PoseInput, workers: int = 0
+) -> EvaluationLoader[tuple[int, PreparedPeople]]:
+    """Return what yields the number of each photograph of ``dataset`` and its people, in lists of one.
+
+    Args:
+        dataset, facts, workers: As of ``evaluation_loader``.
+    """
+
+    def make(index: int) -> tuple[int, PreparedPeople]:
+        return dataset.image_id(index), prepare_people(dataset.read(index), dataset.people(index), facts)
+
+    return _loader(make, len(dataset), 1, workers)
+
+
+def _loader(make: Callable[[int], T], count: int, batch_size: int, workers: int) -> EvaluationLoader[T]:
     # collate_fn=list: the images differ in size; to pad them into one tensor is the affair of splitnest.batch.
-    images = _PreparedImages(dataset, facts)
-    return EvaluationLoader(DataLoader(images, batch_size=batch_size, num_workers=workers, collate_fn=list))
+    items = _Items(make, count)
+    return EvaluationLoader(DataLoader(items, batch_size=batch_size, num_workers=workers, collate_fn=list))
 
 
-class _PreparedImages(Dataset[PreparedImage | DataError]):
+class _Items(Dataset[T | DataError]):
     """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
 
-    def __init__(self, dataset: Photographs, facts: DetectionInput | SemanticInput | None) -> None:
-        self.dataset, self.facts = dataset, facts
+    def __init__(self, make: Callable[[int], T], count: int) -> None:
+        self.make, self.count = make, count
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return self.count
 
-    def __getitem__(self, index: int) -> PreparedImage | DataError:
+    def __getitem__(self, index: int) -> T | DataError:
         try:
-            image = self.dataset.read(index)
+            return self.make(index)
         except DataError as error:
             return error
-        tensor = torch.tensor(image) if self.facts is None else prepare(image, self.facts)
-        original_size = (image.shape[0], image.shape[1])
-        return PreparedImage(tensor, self.dataset.image_id(index), self.dataset.name(index), original_size)

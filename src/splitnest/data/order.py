@@ -10,14 +10,14 @@ from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
 from splitnest.errors import DataError, UsageError
-from splitnest.recipe.training import DetectionTraining, SemanticTraining
+from splitnest.recipe.training import CropTraining, DetectionTraining
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 
 
 class AugmentedPhotographs(Protocol[S_co]):
-    """What a model is trained on: ``TrainingSet`` or ``SemanticTrainingSet``."""
+    """What a model is trained on: ``TrainingSet``, ``SemanticTrainingSet`` or ``PoseTrainingSet``."""
 
     def __getitem__(self, key: tuple[int, int]) -> S_co:
         """Return the sample of an epoch and a photograph."""
@@ -87,7 +87,7 @@ class BatchOrder:
 
 
 def training_loader(
-    training_set: AugmentedPhotographs[S], train: DetectionTraining | SemanticTraining, start_step: int = 0
+    training_set: AugmentedPhotographs[S], train: DetectionTraining | CropTraining, start_step: int = 0
 ) -> Iterator[tuple[int, list[S]]]:
     """Return an endless iterator over epoch and photographs of each step, the same for any number of workers.
 

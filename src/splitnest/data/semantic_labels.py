@@ -1,11 +1,13 @@
 """Photographs with a class for every pixel."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories
+from splitnest.data.panoptic_labels import UNLABELLED
 from splitnest.errors import DataError
 from splitnest.results.semantic import SemanticSegmentation
 
@@ -81,3 +83,24 @@ class SemanticDataset(ABC):
 def unlabelled(categories: Categories) -> int:
     """Return what a label map has where a pixel has no label: 255, or 65535 from 256 classes on."""
     return int(np.iinfo(SemanticSegmentation.label_dtype(categories)).max)
+
+
+def check_maps(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray[np.integer]], num_classes: int) -> None:
+    """Check maps that somebody made: a value that is no class ends as an index out of range in a loss.
+
+    Args:
+        images: ``[H, W, 3]`` each.
+        maps: ``[H, W]`` each, classes from 0, and 255 for pixels without one.
+        num_classes: How many there are.
+
+    Raises:
+        DataError: A map has another size than its image, or a value that is no class.
+    """
+    for number, (image, labels) in enumerate(zip(images, maps, strict=True)):
+        if labels.shape != image.shape[:2]:
+            raise DataError(f"semantic[{number}] is of size {labels.shape}, but its image of {image.shape[:2]}.")
+        for value in np.setdiff1d(labels, [*range(num_classes), UNLABELLED])[:1].tolist():
+            raise DataError(
+                f"semantic[{number}] has the value {value} in {np.count_nonzero(labels == value)} pixels, but there "
+                f"are {num_classes} classes, from 0, and {UNLABELLED} for pixels without one."
+            )

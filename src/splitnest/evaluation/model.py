@@ -1,7 +1,7 @@
 """A model on a whole data set: read, predict, collect."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,18 +13,22 @@ from splitnest.batch import collate
 from splitnest.data.categories import Categories
 from splitnest.data.coco import CocoDetection
 from splitnest.data.dataset import open_dataset
-from splitnest.data.loader import PreparedImage, evaluation_loader
+from splitnest.data.loader import PreparedImage, evaluation_loader, people_loader
+from splitnest.data.people import open_people
+from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.semantic import open_semantic
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.evaluation.coco import CocoEvaluator
+from splitnest.evaluation.keypoints import KeypointEvaluator
 from splitnest.evaluation.panoptic_model import PanopticModelEvaluator
 from splitnest.evaluation.semantic import SemanticEvaluator
 from splitnest.model import Model
+from splitnest.people import estimate
 from splitnest.progress import track
-from splitnest.recipe import DetectionRecipe, SemanticRecipe
+from splitnest.recipe import DetectionRecipe, PoseRecipe, SemanticRecipe
 from splitnest.results import Result
 
-MeasuredRecipe = DetectionRecipe | SemanticRecipe
+MeasuredRecipe = DetectionRecipe | SemanticRecipe | PoseRecipe
 """Of the models that can be evaluated."""
 
 Augmented = Callable[[NDArray[np.uint8]], Result]
@@ -58,19 +62,26 @@ def open_validation(recipe: MeasuredRecipe, categories: Categories) -> CocoDetec
         UsageError: A path is not set.
         DataError: The data cannot be read, or does not have the classes of the model.
     """
-    if isinstance(recipe, SemanticRecipe):
-        return open_semantic(recipe.data, "val", categories)
-    return open_dataset(recipe.data, "val", categories)
+    match recipe:
+        case SemanticRecipe():
+            return open_semantic(recipe.data, "val", categories)
+        case PoseRecipe():
+            return open_people(recipe, "val", categories)
+        case DetectionRecipe():
+            return open_dataset(recipe.data, "val", categories)
 
 
 def make_evaluator(recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset) -> Evaluator:
-    """Return an empty evaluator of what a model of ``recipe`` finds: boxes, masks where it has them, segments, labels.
+    """Return an empty evaluator of what a model of ``recipe`` finds: boxes, masks, segments, labels, keypoints.
 
     Raises:
         DataError: Masks are to be evaluated and an annotation has no outline, or a photograph lacks its label map.
     """
     if isinstance(dataset, SemanticDataset):
         return SemanticEvaluator(dataset, None if recipe.data.format == "folders" else dataset.categories.ids)
+    if isinstance(recipe, PoseRecipe):
+        assert isinstance(dataset, PeopleDataset)
+        return KeypointEvaluator(dataset, recipe.input)
     match recipe.task:
         case "panoptic":
             return PanopticModelEvaluator(dataset)
@@ -95,7 +106,7 @@ def predict_all(
         model: In evaluation mode.
         recipe: Of the model.
         dataset: Photographs, with or without annotations.
-        batch_size: Photographs that go through the network together; a segmentor takes those of one size together.
+        batch_size: Photographs that go through the network together, of a segmentor those of one size; or people.
         workers: Processes that read photographs; 0 reads in this one.
         tta: Test-time augmentation of ``model``; None goes without.
 
@@ -103,6 +114,13 @@ def predict_all(
         DataError: A photograph or its labels cannot be read, or as ``make_evaluator``.
     """
     evaluator = make_evaluator(recipe, dataset)
+    if isinstance(recipe, PoseRecipe):
+        assert isinstance(dataset, PeopleDataset)
+        photographs = people_loader(dataset, recipe.input, workers)
+        people = chain.from_iterable(track(photographs, len(dataset), "evaluating", unit="images"))
+        for image_id, poses in estimate(model, people, batch_size, dataset.categories):
+            evaluator.update(image_id, poses)
+        return evaluator
     loader = evaluation_loader(dataset, recipe.input if tta is None else None, batch_size, workers)
     for samples in track(loader, len(loader), "evaluating", unit="batches"):
         for sample, result in zip(samples, _results(model, recipe, samples, tta), strict=True):
@@ -111,7 +129,10 @@ def predict_all(
 
 
 def _results(
-    model: Model, recipe: MeasuredRecipe, samples: Sequence[PreparedImage], tta: Augmented | None
+    model: Model,
+    recipe: DetectionRecipe | SemanticRecipe,
+    samples: Sequence[PreparedImage],
+    tta: Augmented | None,
 ) -> Iterator[Result]:
     if tta is not None:
         yield from (tta(sample.image.numpy()) for sample in samples)

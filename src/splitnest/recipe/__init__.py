@@ -3,6 +3,7 @@
 from splitnest.recipe.backbone import DEPTHS, BackboneFacts, NormName
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.data import CLASS_TABLES, Data
+from splitnest.recipe.keypoints import Keypoints
 from splitnest.recipe.schema import (
     RECIPE,
     TASKS,
@@ -25,7 +26,7 @@ from splitnest.recipe.schema import (
     Task,
     Weights,
 )
-from splitnest.recipe.training import DetectionTraining, HardPixels, SemanticTraining, Training
+from splitnest.recipe.training import DetectionTraining, HardPixels, PoseTraining, SemanticTraining, Training
 
 __all__ = [
     "CLASS_TABLES",
@@ -46,11 +47,13 @@ __all__ = [
     "DetectorFacts",
     "HardPixels",
     "Input",
+    "Keypoints",
     "Layout",
     "NormName",
     "PoseFacts",
     "PoseInput",
     "PoseRecipe",
+    "PoseTraining",
     "Recipe",
     "RecipeBase",
     "SegmentorFacts",

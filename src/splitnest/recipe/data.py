@@ -4,10 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from splitnest.recipe.keypoints import Color, Keypoints
 from splitnest.recipe.strict import Strict
-
-Grey = Annotated[int, Field(ge=0, le=255)]
-Color = tuple[Grey, Grey, Grey]
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
 """Named class tables and their sizes; the names themselves are in ``splitnest.data.categories``."""
@@ -51,6 +49,11 @@ class Data(Strict):
         val_instances, train_instances: Of panoptic data, a COCO file with the same objects as polygons; None takes them
             from the panoptic segments. The annotations are COCO's panoptic JSON, with a folder of PNG files beside it
             that has its name without ``.json``.
+        keypoints: Of a pose estimator: ``coco``, the 17 of a person; or what they are; None takes them from the
+            annotation file.
+        val_detections: Of a pose estimator, whom it looks at in evaluation: a file of COCO detection results. ``auto``
+            takes ``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``, with which the published
+            numbers were measured, where it is there, and otherwise the boxes of the ground truth; None takes those.
         scenes: How many scenes are drawn, for that format.
     """
 
@@ -66,6 +69,8 @@ class Data(Strict):
     train_annotations: str | None = None
     val_instances: str | None = None
     train_instances: str | None = None
+    keypoints: Literal["coco"] | Keypoints | None = None
+    val_detections: str | None = None
     scenes: SceneData | None = None
 
     @model_validator(mode="after")

@@ -206,8 +206,9 @@ def _sentence(error: ValidationError, keys: tuple[str, ...]) -> str:
     problems = error.errors(include_url=False)
     first_key = _key_of(problems[0]["loc"], keys)
     problems = [problem for problem in problems if _key_of(problem["loc"], keys) == first_key]
-    # A union reports each of its members: the one that got deepest into the value says most, equals are listed.
-    first = max(problems, key=lambda problem: len(problem["loc"]))
+    # A union reports each of its members: the one that got deepest into the value says most, or one that understood it
+    # and still refused; equals are listed.
+    first = max(problems, key=lambda problem: (len(problem["loc"]), problem["type"] == "value_error"))
     label = _label(first["loc"], keys)
     if first["type"] == "missing":
         return f"{label} is missing."

@@ -8,7 +8,7 @@ from splitnest.recipe.backbone import BackboneFacts, NormName
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.data import Data
 from splitnest.recipe.strict import Strict
-from splitnest.recipe.training import DetectionTraining, SemanticTraining
+from splitnest.recipe.training import DetectionTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
@@ -104,11 +104,16 @@ class PoseInput(Input):
     Attributes:
         height, width: Size of the network's input in pixels.
         padding: Factor by which a person's box is widened.
+        flip_test: Average the heatmaps of a crop and of its mirror image, as for the published numbers.
+        shift_heatmap: Move those of the mirror image by a cell first, as for the published numbers.
     """
 
-    height: PositiveInt
-    width: PositiveInt
+    float32_statistics: ClassVar[bool] = True  # the recordings of mmpose, whose preprocessor holds them so
+    height: int = Field(ge=32, multiple_of=32)
+    width: int = Field(ge=32, multiple_of=32)
     padding: float = Field(1.25, ge=1)
+    flip_test: bool = True
+    shift_heatmap: bool = True
 
 
 class ClassifierFacts(Strict):
@@ -204,12 +209,23 @@ class PoseFacts(Strict):
 
     Attributes:
         deconv_channels: Channels of each transposed convolution.
+        norm: Normalisation of the transposed convolutions.
         sigma: Standard deviation of a target in heatmap cells.
     """
 
     backbone: BackboneFacts
-    deconv_channels: tuple[PositiveInt, ...] = (256, 256, 256)
+    deconv_channels: Annotated[tuple[PositiveInt, ...], Field(max_length=5)] = (256, 256, 256)
+    norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
+
+    @model_validator(mode="after")
+    def _cells_are_pixels_or_more(self) -> Self:
+        if 2 ** len(self.deconv_channels) > self.backbone.output_stride:
+            raise ValueError(
+                f"deconv_channels has {len(self.deconv_channels)} layers, each of which doubles the size of a map that "
+                f"is a {self.backbone.output_stride}th of the input: heatmaps would be larger than that"
+            )
+        return self
 
 
 class Weights(Strict):
@@ -297,6 +313,15 @@ class PoseRecipe(RecipeBase):
     task: Literal["pose"] = "pose"
     model: PoseFacts
     input: PoseInput
+    train: PoseTraining | None = None
+
+    @model_validator(mode="after")
+    def _data_has_keypoints(self) -> Self:
+        if self.data.num_classes != 1:
+            raise ValueError(f"data.classes has {self.data.num_classes} classes: a pose estimator is of one")
+        if self.data.format not in ("coco", "scenes"):
+            raise ValueError(f"data.format {self.data.format} has no keypoints: it must be coco or scenes")
+        return self
 
 
 Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe

@@ -15,10 +15,10 @@ class Training(Strict):
         accumulate: Parts that a step's batch is split into, one after the other.
         unit: Clock of ``length``, ``milestones``, ``evaluate_every`` and ``save_every``.
         length: Of the training.
-        optimizer: SGD with momentum, or AdamW.
+        optimizer: SGD with momentum, Adam or AdamW.
         learning_rate: After the warm-up.
         momentum: Of SGD.
-        weight_decay: L2 penalty (SGD), or decoupled (AdamW).
+        weight_decay: L2 penalty (SGD, Adam), or decoupled (AdamW).
         decay_norms: Normalisation layers decay too.
         schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 at the end;
             ``poly`` falls to ``min_rate`` as ``(1 - done)`` to the ``power``.
@@ -41,7 +41,7 @@ class Training(Strict):
     accumulate: PositiveInt = 1
     unit: Literal["epoch", "iteration"] = "epoch"
     length: PositiveInt
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: PositiveFloat
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
@@ -112,7 +112,16 @@ class HardPixels(Strict):
     min_pixels: PositiveInt = 100_000
 
 
-class SemanticTraining(Training):
+class CropTraining(Training):
+    """Training on crops, all of one size."""
+
+    @property
+    def group_by_aspect(self) -> bool:
+        """Whether the images of a batch are all wider than high, or all not: it makes no difference."""
+        return False
+
+
+class SemanticTraining(CropTraining):
     """Training of a segmentor.
 
     Attributes:
@@ -133,7 +142,22 @@ class SemanticTraining(Training):
     auxiliary_weight: float = Field(0.4, ge=0)
     hard_pixels: HardPixels | None = None
 
-    @property
-    def group_by_aspect(self) -> bool:
-        """Whether the images of a batch are all wider than high, or all not: crops have one size anyway."""
-        return False
+
+class PoseTraining(CropTraining):
+    """Training of a pose estimator.
+
+    Attributes:
+        flip: Probability of a mirror image.
+        half_body: Probability that a person with most keypoints is cut down to the upper or the lower body.
+        shift: Largest shift of the crop, as a share of its sides; ``shift_probability`` that there is one.
+        scale: Largest change of the crop's size, as a share of it.
+        rotation: Largest angle in degrees; ``rotation_probability`` that there is one.
+    """
+
+    flip: float = Field(0.5, ge=0, le=1)
+    half_body: float = Field(0.3, ge=0, le=1)
+    shift: float = Field(0.16, ge=0)
+    shift_probability: float = Field(0.3, ge=0, le=1)
+    scale: float = Field(0.5, ge=0, lt=1)
+    rotation: float = Field(80.0, ge=0, le=180)
+    rotation_probability: float = Field(0.6, ge=0, le=1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from splitnest.errors import UsageError
 from splitnest.recipes import classification, detection, pose, segmentation
 from splitnest.recipes.published import PUBLISHED
-from splitnest.recipes.unbuilt import unbuilt
 
 if TYPE_CHECKING:
     from splitnest.recipe.schema import Recipe
@@ -70,11 +69,6 @@ def get(name: str) -> "Recipe":
         UsageError: As ``resolve``.
     """
     return _recipe(resolve(name))
-
-
-def lacks(name: str) -> str | None:
-    """What this version cannot build of a published model, by its full name; None for a model that it builds."""
-    return unbuilt(TASK_OF[name])
 
 
 @cache

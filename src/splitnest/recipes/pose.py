@@ -11,14 +11,16 @@ _SMALL = {"height": 256, "width": 192, "sigma": 2.0}
 _LARGE = {"height": 384, "width": 288, "sigma": 3.0}
 _COCO_PERSON = {
     "classes": ("person",),
+    "keypoints": "coco",
     "val_images": "val2017",
     "val_annotations": "annotations/person_keypoints_val2017.json",
+    "val_detections": "auto",
     "train_images": "train2017",
     "train_annotations": "annotations/person_keypoints_train2017.json",
 }
 
 
-def _row(depth: int, size: dict[str, Any]) -> dict[str, Any]:
+def _row(depth: int, size: dict[str, Any], batch_size: int) -> dict[str, Any]:
     return {
         "task": "pose",
         "data": _COCO_PERSON,
@@ -28,17 +30,29 @@ def _row(depth: int, size: dict[str, Any]) -> dict[str, Any]:
             "deconv_channels": (256, 256, 256),
             "sigma": size["sigma"],
         },
+        "train": {
+            "batch_size": batch_size,
+            "length": 210,
+            "optimizer": "adam",
+            "learning_rate": 5e-4,
+            "weight_decay": 0,
+            "milestones": (170, 200),
+            "warmup_steps": 500,
+            "evaluate_every": 10,
+            "save_every": 10,
+            "start": f"resnest{depth}_imagenet.official",
+        },
     }
 
 
 ROWS: dict[str, dict[str, Any]] = {
-    "simplebaseline_resnest50_256x192_coco.mmpose": _row(50, _SMALL),
-    "simplebaseline_resnest50_384x288_coco.mmpose": _row(50, _LARGE),
-    "simplebaseline_resnest101_256x192_coco.mmpose": _row(101, _SMALL),
-    "simplebaseline_resnest101_384x288_coco.mmpose": _row(101, _LARGE),
-    "simplebaseline_resnest200_256x192_coco.mmpose": _row(200, _SMALL),
-    "simplebaseline_resnest200_384x288_coco.mmpose": _row(200, _LARGE),
-    "simplebaseline_resnest269_256x192_coco.mmpose": _row(269, _SMALL),
-    "simplebaseline_resnest269_384x288_coco.mmpose": _row(269, _LARGE),
+    "simplebaseline_resnest50_256x192_coco.mmpose": _row(50, _SMALL, 512),
+    "simplebaseline_resnest50_384x288_coco.mmpose": _row(50, _LARGE, 512),
+    "simplebaseline_resnest101_256x192_coco.mmpose": _row(101, _SMALL, 512),
+    "simplebaseline_resnest101_384x288_coco.mmpose": _row(101, _LARGE, 256),
+    "simplebaseline_resnest200_256x192_coco.mmpose": _row(200, _SMALL, 512),
+    "simplebaseline_resnest200_384x288_coco.mmpose": _row(200, _LARGE, 128),
+    "simplebaseline_resnest269_256x192_coco.mmpose": _row(269, _SMALL, 256),
+    "simplebaseline_resnest269_384x288_coco.mmpose": _row(269, _LARGE, 128),
 }
 """Name -> what the recipe is made of, not yet validated."""

@@ -1,6 +1,6 @@
 """Keypoints of the people in one image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -58,6 +58,14 @@ class Poses:
             image_size=image_size,
             categories=categories,
         )
+
+    @classmethod
+    def of_people(cls, people: Sequence[Self], image_size: tuple[int, int], categories: Categories) -> Self:
+        """Put poses of one image together, in their order; of nobody they are empty."""
+        parts = [cls.empty(image_size, categories), *people]
+        fields = ("keypoints", "scores", "boxes", "box_scores")
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
+        return cls(**arrays, image_size=image_size, categories=categories)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -10,6 +10,8 @@ from splitnest.build import build_categories
 from splitnest.data.coco import CocoDetection
 from splitnest.data.dataset import open_dataset
 from splitnest.data.order import AugmentedPhotographs, BatchOrder, training_loader
+from splitnest.data.people import open_people
+from splitnest.data.pose_training import PoseSample, PoseTrainingSet
 from splitnest.data.semantic import open_semantic
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.data.semantic_training import SemanticSample, SemanticTrainingSet
@@ -18,7 +20,8 @@ from splitnest.errors import DataError
 from splitnest.evaluation.model import MeasuredRecipe, make_evaluator, predict_all
 from splitnest.evaluation.model import open_validation as open_split
 from splitnest.model import Model
-from splitnest.recipe import DetectionRecipe, DetectionTraining, SemanticRecipe, SemanticTraining
+from splitnest.recipe import DetectionRecipe, DetectionTraining, PoseRecipe, SemanticRecipe
+from splitnest.recipe.training import CropTraining
 from splitnest.training.page import predictions_page
 from splitnest.training.run import RunFolder
 
@@ -33,8 +36,8 @@ class TrainingBatches:
         divisor: Of the height and width of a batch, in pixels.
     """
 
-    training_set: TrainingSet | SemanticTrainingSet
-    train: DetectionTraining | SemanticTraining
+    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet
+    train: DetectionTraining | CropTraining
     divisor: int = 1
 
     @property
@@ -51,14 +54,16 @@ class TrainingBatches:
     def steps(self, start: int) -> Iterator[list[Batch]]:
         """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated."""
         size = self.train.batch_size // self.train.accumulate
-        photographs: AugmentedPhotographs[TrainingSample | SemanticSample] = self.training_set
+        photographs: AugmentedPhotographs[TrainingSample | SemanticSample | PoseSample] = self.training_set
         for _, samples in training_loader(photographs, self.train, start):
             parts = [samples[first : first + size] for first in range(0, len(samples), size)]
             yield [self._batch(part) for part in parts]
 
-    def _batch(self, samples: list[TrainingSample | SemanticSample]) -> Batch:
+    def _batch(self, samples: list[TrainingSample | SemanticSample | PoseSample]) -> Batch:
         instances = [sample.instances for sample in samples if isinstance(sample, TrainingSample)]
-        semantic = [sample.semantic for sample in samples if sample.semantic is not None]
+        keypoints = [sample.keypoints for sample in samples if isinstance(sample, PoseSample)]
+        maps = [sample.semantic for sample in samples if not isinstance(sample, PoseSample)]
+        semantic = [labels for labels in maps if labels is not None]
         return collate(
             [sample.image for sample in samples],
             [sample.original_size for sample in samples],
@@ -66,6 +71,7 @@ class TrainingBatches:
             instances or None,
             [sample.name for sample in samples],
             semantic or None,
+            keypoints=keypoints or None,
         )
 
 
@@ -81,7 +87,10 @@ class Validation:
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return the metrics of a model in evaluation mode, from 0 to 1."""
         assert isinstance(model, Model)
-        metrics = predict_all(model, self.recipe, self.dataset, workers=self.workers).compute()
+        batch_size = 1
+        if isinstance(self.recipe, PoseRecipe) and self.recipe.train is not None:
+            batch_size = self.recipe.train.batch_size // self.recipe.train.accumulate  # as training: all of one size
+        metrics = predict_all(model, self.recipe, self.dataset, batch_size, self.workers).compute()
         page = predictions_page(model, self.recipe, self.dataset)
         if page is not None:
             self.folder.picture("predictions.jpg", page)
@@ -103,6 +112,9 @@ def open_training(recipe: MeasuredRecipe) -> TrainingBatches:
         case SemanticRecipe():
             segmented = SemanticTrainingSet(open_semantic(recipe.data, "train", categories), recipe)
             return TrainingBatches(segmented, required_training(recipe))
+        case PoseRecipe():
+            posed = PoseTrainingSet(open_people(recipe, "train", categories), recipe)
+            return TrainingBatches(posed, required_training(recipe))
 
 
 def open_validation(recipe: MeasuredRecipe) -> CocoDetection | SemanticDataset | None:

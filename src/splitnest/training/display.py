@@ -87,7 +87,7 @@ class Display:
         return Group(bar, *(Text(t, no_wrap=True, overflow="ellipsis") for t in (self._loss_line(), self._time_line())))
 
     def _loss_line(self) -> str:
-        total, *others = (f"{name} {value:.3f}" for name, value in self._losses.items())
+        total, *others = (f"{name} {_shown(value)}" for name, value in self._losses.items())
         return f"{total} ({', '.join(others)})"
 
     def _time_line(self) -> str:
@@ -122,3 +122,7 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.2g}"  # heatmaps have losses of a few ten thousandths

@@ -15,7 +15,7 @@ from splitnest.detection.roi_loss import POSITIVE_SHARE
 from splitnest.detection.semantic_head import semantic_loss
 from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
-from splitnest.recipe import DetectionRecipe, DetectionTraining, SemanticTraining, Training
+from splitnest.recipe import DetectionRecipe, DetectionTraining, PoseRecipe, SemanticTraining, Training
 from splitnest.segmentation.segmentor import Segmentor
 
 
@@ -44,7 +44,7 @@ def estimate(recipe: MeasuredRecipe, train: Training) -> Memory:
 
     The network runs on the meta device, which computes shapes alone, and the tensors that autograd keeps are counted,
     each once: of a detector those of backbone, pyramid and proposals for all images of a part, of the heads for as many
-    regions as are sampled; of a segmentor all. What the libraries take for themselves (about 0.5 GB of a GPU), the
+    regions as are sampled; of other models all. What the libraries take for themselves (about 0.5 GB of a GPU), the
     workspace of convolutions and the losses' own tensors of a detector come on top.
     """
     with torch.device("meta"):
@@ -58,7 +58,7 @@ def estimate(recipe: MeasuredRecipe, train: Training) -> Memory:
     return Memory(
         weights=size + average + low,
         gradients=4 * trained,
-        optimizer=4 * trained * (2 if train.optimizer == "adamw" else 1),
+        optimizer=4 * trained * (1 if train.optimizer == "sgd" else 2),
         activations=_activations(module.to(dtype), images.to(dtype), recipe),
     )
 
@@ -69,9 +69,10 @@ def _activations(module: Model, images: Tensor, recipe: MeasuredRecipe) -> int:
         if isinstance(recipe, DetectionRecipe):
             assert isinstance(module, RCNN)
             _run_detector(module, images, recipe.model.roi_samples)
-        else:
-            assert isinstance(module, Segmentor)
+        elif isinstance(module, Segmentor):
             _run_segmentor(module, images)
+        else:
+            module(images)
     return kept.total
 
 
@@ -117,6 +118,8 @@ class _Kept:
 def _largest_size(recipe: MeasuredRecipe, train: Training) -> tuple[int, int]:
     if isinstance(train, SemanticTraining):
         return train.crop
+    if isinstance(recipe, PoseRecipe):
+        return recipe.input.height, recipe.input.width
     assert isinstance(recipe, DetectionRecipe)
     assert isinstance(train, DetectionTraining)
     sides = min(max(train.short_sides), train.long_side), train.long_side

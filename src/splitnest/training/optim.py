@@ -16,12 +16,16 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 def make_optimizer(module: nn.Module, facts: Training) -> torch.optim.Optimizer:
     """Return the optimizer of the parameters that train.
 
-    The betas and the eps of AdamW are torch's, 0.9, 0.999 and 1e-8; SGD has no Nesterov step.
+    The betas and the eps of Adam and AdamW are torch's, 0.9, 0.999 and 1e-8; SGD has no Nesterov step.
     """
     groups = parameter_groups(module, facts)
-    if facts.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=facts.learning_rate)
-    return torch.optim.SGD(groups, lr=facts.learning_rate, momentum=facts.momentum)
+    match facts.optimizer:
+        case "adam":
+            return torch.optim.Adam(groups, lr=facts.learning_rate)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=facts.learning_rate)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=facts.learning_rate, momentum=facts.momentum)
 
 
 def parameter_groups(module: nn.Module, facts: Training) -> list[dict[str, object]]:

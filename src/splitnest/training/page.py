@@ -7,12 +7,13 @@ import numpy as np
 from splitnest.data.coco import CocoDetection, Sample
 from splitnest.data.coco_file import Segmentation, sound
 from splitnest.data.panoptic_labels import PanopticDataset
+from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
 from splitnest.predictor import Predictor
-from splitnest.results import Detections, PanopticSegmentation, SemanticSegmentation
-from splitnest.results.interop import polygons_to_mask, rle_to_mask
+from splitnest.results import Detections, PanopticSegmentation, Poses, SemanticSegmentation
+from splitnest.results.interop import polygons_to_mask, rle_to_mask, xyxy_to_xywh
 from splitnest.visualize import contact_sheet
 
 PHOTOGRAPHS = 8
@@ -24,7 +25,7 @@ class Shown(NamedTuple):
 
     name: str
     image: np.ndarray
-    truth: Detections | PanopticSegmentation | SemanticSegmentation
+    truth: Detections | PanopticSegmentation | SemanticSegmentation | Poses
 
 
 def predictions_page(
@@ -47,7 +48,8 @@ def predictions_page(
     pictures, titles = [], []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(PHOTOGRAPHS, len(dataset)), dtype=int)).tolist():
         name, image, truth = _shown(dataset, index, masks=recipe.task == "instance")
-        (found,) = predictor.predict(image)
+        people = [xyxy_to_xywh(dataset.people(index).boxes)] if isinstance(dataset, PeopleDataset) else None
+        (found,) = predictor.predict(image, batch_size=PHOTOGRAPHS, boxes_xywh=people)
         assert isinstance(found, type(truth))
         pictures += [truth.draw(image, scores=False) if isinstance(truth, Detections) else truth.draw(image)]
         pictures += [found.draw(image)]
@@ -61,11 +63,28 @@ def _shown(dataset: CocoDetection | SemanticDataset, index: int, masks: bool) ->
         size_hw = image.shape[0], image.shape[1]
         truth = SemanticSegmentation(labels, image_size=size_hw, categories=dataset.categories)
         return Shown(dataset.name(index), image, truth)
+    if isinstance(dataset, PeopleDataset):
+        return Shown(dataset.name(index), dataset.read(index), true_poses(dataset, index))
     sample = dataset[index]
     if isinstance(dataset, PanopticDataset):
         segments = dataset.labels(index).to_result(dataset.panoptic_categories)
         return Shown(sample.file_name, sample.image, segments)
     return Shown(sample.file_name, sample.image, ground_truth(sample, dataset, masks))
+
+
+def true_poses(dataset: PeopleDataset, index: int) -> Poses:
+    """Return the people of a photograph as if they had been found: with certainty where a keypoint is labelled."""
+    rows = dataset.rows(index)
+    rows = rows[dataset.has_pose[rows]]
+    height, width = dataset.file.sizes_hw[index].tolist()
+    return Poses(
+        keypoints=dataset.keypoints[rows, :, :2].astype(np.float32),
+        scores=(dataset.keypoints[rows, :, 2] > 0).astype(np.float32),
+        boxes=dataset.boxes[rows].astype(np.float32),
+        box_scores=np.ones(len(rows), np.float32),
+        image_size=(height, width),
+        categories=dataset.categories,
+    )
 
 
 def ground_truth(sample: Sample, dataset: CocoDetection, masks: bool) -> Detections:

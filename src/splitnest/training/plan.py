@@ -3,6 +3,7 @@
 import textwrap
 
 from splitnest.data.coco import CocoDetection
+from splitnest.data.pose_training import PoseTrainingSet
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.data.semantic_training import SemanticTrainingSet
 from splitnest.data.training_set import TrainingSet
@@ -19,7 +20,7 @@ SHOWN = 5
 def describe(
     recipe: MeasuredRecipe,
     schedule: Schedule,
-    training_set: TrainingSet | SemanticTrainingSet,
+    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet,
     validation: CocoDetection | SemanticDataset | None,
 ) -> str:
     """Return the recipe, the data, the schedule and the memory of a training.
@@ -38,7 +39,8 @@ def describe(
 
 
 def describe_data(
-    training_set: TrainingSet | SemanticTrainingSet, validation: CocoDetection | SemanticDataset | None
+    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet,
+    validation: CocoDetection | SemanticDataset | None,
 ) -> str:
     """Return what is trained and evaluated on. Photographs are looked for, but not read.
 
@@ -47,6 +49,9 @@ def describe_data(
     """
     dataset = training_set.dataset
     lines = [f"training: {dataset.source}: {len(training_set)} of {len(dataset)} photographs"]
+    if isinstance(training_set, PoseTrainingSet):
+        people = f"{len(training_set)} of {len(training_set.dataset.file.ids)} people"
+        lines = [f"training: {dataset.source}: {people} in {len(dataset)} photographs"]
     if isinstance(training_set, TrainingSet):
         file, oddities = training_set.dataset.file, training_set.dataset.oddities
         lines[0] += f" with {training_set.num_instances} of {len(file.ids)} annotations"

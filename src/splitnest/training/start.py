@@ -32,7 +32,7 @@ def start_weights(model: Model, source: str | None) -> str:
     except WeightsError as error:
         whole = error
     try:
-        report = load.load_backbone(model.get_submodule("backbone"), path)
+        report = load.load_backbone(model.get_submodule("backbone"), path, to_train=True)
     except WeightsError as error:
         raise WeightsError(f"train.start, of which at least the backbone must fit: {error}") from error
     reason, _, _ = str(whole).rpartition(". ")  # behind it comes how to mend it

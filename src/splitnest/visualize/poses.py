@@ -2,19 +2,18 @@
 
 import numpy as np
 
+from splitnest.data.skeleton import MIDDLE, side_color
 from splitnest.results import Poses
 from splitnest.visualize.canvas import Canvas
 from splitnest.visualize.colors import Color
-
-LEFT: Color = (64, 196, 255)
-RIGHT: Color = (255, 152, 48)
-MIDDLE: Color = (142, 232, 96)
 
 
 def draw_poses(
     image: np.ndarray, poses: Poses, score_threshold: float = 0.5, keypoint_threshold: float = 0.2
 ) -> np.ndarray:
-    """Draw the limbs and keypoints of people: blue on their left side, orange on their right.
+    """Draw the limbs and keypoints of people in the colours of their categories.
+
+    Without any, blue is their left side and orange their right. A limb has the colour of its two ends where they agree.
 
     Args:
         image: uint8 [H, W, 3], RGB; not changed.
@@ -27,7 +26,7 @@ def draw_poses(
     """
     canvas = Canvas(image, poses.image_size)
     shown = poses.above(score_threshold)
-    names = shown.categories.keypoint_names
+    colors = shown.categories.keypoint_colors or [side_color(name) for name in shown.categories.keypoint_names]
     heights = shown.boxes[:, 3] - shown.boxes[:, 1]
     for row in np.argsort(heights, kind="stable").tolist():
         points, seen = shown.keypoints[row].astype(np.float64), shown.scores[row] >= keypoint_threshold
@@ -36,15 +35,12 @@ def draw_poses(
         for a, b in limbs:
             canvas.stroke(points[a], points[b], radius + 1, (0, 0, 0), alpha=0.4)
         for a, b in limbs:
-            canvas.stroke(points[a], points[b], radius, _color(names[a], names[b]))
+            canvas.stroke(points[a], points[b], radius, _limb_color(colors[a], colors[b]))
         for point in np.flatnonzero(seen):
             canvas.stroke(points[point], points[point], radius * 1.5 + 0.7, (255, 255, 255))
-            canvas.stroke(points[point], points[point], radius * 1.5, _color(names[point]))
+            canvas.stroke(points[point], points[point], radius * 1.5, colors[point])
     return canvas.pixels
 
 
-def _color(*names: str) -> Color:
-    """The colour of the side that keypoints are on, by their names."""
-    if all(name.startswith("left") for name in names):
-        return LEFT
-    return RIGHT if all(name.startswith("right") for name in names) else MIDDLE
+def _limb_color(one: Color, other: Color) -> Color:
+    return one if one == other else MIDDLE

@@ -70,16 +70,17 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 def _own() -> dict[str, str]:
     """Our own names, with and without the network around a backbone."""
-    tables = (classification.MODULES, openmmlab.MODULES, detectron2.MODULES)
+    tables = (classification.MODULES, openmmlab.MODULES, openmmlab.POSE_MODULES, detectron2.MODULES)
     names = {target for table in tables for target in table.values()}
     return {name.removeprefix("backbone."): name for name in names} | {name: name for name in names}
 
 
 OFFICIAL = Layout("official", classification.MODULES, classification.DROPPED)
 MMDET = Layout("mmdet", openmmlab.MODULES, openmmlab.DROPPED)
+MMPOSE = Layout("mmpose", openmmlab.POSE_MODULES, openmmlab.DROPPED)
 DETECTRON2 = Layout("detectron2", detectron2.MODULES, detectron2.DROPPED)
 SPLITNEST = Layout("splitnest", _own(), {})
-LAYOUTS = (OFFICIAL, MMDET, DETECTRON2, SPLITNEST)
+LAYOUTS = (OFFICIAL, MMDET, MMPOSE, DETECTRON2, SPLITNEST)
 
 
 def translate(keys: Collection[str]) -> Translation:

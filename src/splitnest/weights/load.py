@@ -1,5 +1,6 @@
 """A checkpoint into a network: all of it or nothing, and a report of what went where."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.errors import WeightsError
-from splitnest.weights.describe import describe, num_classes
+from splitnest.weights.describe import describe, num_classes, sized_layer
 from splitnest.weights.layout import translate
 from splitnest.weights.read import Checkpoint, read
 from splitnest.weights.report import Report, group
@@ -17,6 +18,12 @@ _BACKBONE = "backbone."
 _COUNTER = ".num_batches_tracked"
 _SHOWN = 3
 """Keys of a kind that a message names."""
+
+_ABSENT = re.compile(r"c[2-5]\.\d+\.conv2\.conv\.offset\.(weight|bias)")
+"""Tensors that start anew where a file has none of them: it is of the network without deformable convolutions."""
+
+_RESIZED = re.compile(r"stem\..*|c2\.0\.(conv1|shortcut)\.conv\.weight")
+"""Tensors that start anew where theirs is another size: mmpose trained from stems of other widths than its own."""
 
 
 def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = False) -> Report:
@@ -45,10 +52,16 @@ def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = Fals
     return _load(module, checkpoint, translation.layout, translation.sources, translation.dropped, allow_class_change)
 
 
-def load_backbone(backbone: nn.Module, path: str | Path) -> Report:
+def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = False) -> Report:
     """Fill a backbone from a checkpoint of a classifier, a detector or any other network around one.
 
     The same holds as for ``load``, except that what does not belong to the backbone is dropped.
+
+    Args:
+        backbone: When the load fails it is left as it was.
+        path: The file.
+        to_train: The offsets of deformable convolutions, and a stem of another width with the layers behind it, may
+            keep their initial values, as published trainings began.
 
     Raises:
         WeightsError: The file cannot be read, or its backbone is another one.
@@ -58,7 +71,7 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> Report:
     sources = {k.removeprefix(_BACKBONE): s for k, s in translation.sources.items() if k.startswith(_BACKBONE)}
     taken = set(sources.values())
     dropped = {key: "not of the backbone" for key in checkpoint.state if key not in taken} | translation.dropped
-    return _load(backbone, checkpoint, translation.layout, sources, dropped, False, prefix=_BACKBONE)
+    return _load(backbone, checkpoint, translation.layout, sources, dropped, to_train, prefix=_BACKBONE)
 
 
 @dataclass
@@ -67,7 +80,7 @@ class _Fit:
 
     filled: list[str] = field(default_factory=list)
     zeroed: list[str] = field(default_factory=list)
-    class_sized: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
@@ -80,18 +93,24 @@ def _load(
     layout: str,
     sources: Mapping[str, str],
     dropped: Mapping[str, str],
-    allow_class_change: bool,
+    may_restart: bool,
     prefix: str = "",
 ) -> Report:
     slots = module.state_dict()
-    fit = _fit(slots, checkpoint.state, sources)
-    changed = {key: _change(key, checkpoint.state[sources[key]], slots[key]) for key in fit.class_sized}
+    fit = _fit(slots, checkpoint.state, sources, restarts_layers=may_restart and bool(prefix))
+    changed = {
+        key: _change(key, checkpoint.state[sources[key]], slots[key]) if key in sources else "not in the file"
+        for key in fit.restarted
+    }
     if fit.missing or fit.unexpected or fit.mismatched:
         raise WeightsError(_misfit(fit, slots, checkpoint, sources, prefix))
-    if changed and not allow_class_change:
+    if changed and not may_restart:
+        key, change = next(iter(changed.items()))
+        layer = sized_layer(key)
+        assert layer is not None
         raise WeightsError(
-            f"{checkpoint.path} is of the same model with other classes ({next(iter(changed.values()))}). To predict, "
-            f"give the recipe the classes of the file (data.classes); to fine-tune, train from the file (train.start)."
+            f"{checkpoint.path} is of the same model with other {layer.what} ({change}). To predict, give the recipe "
+            f"those of the file ({layer.key}); to fine-tune, train from the file (train.start)."
         )
     _check_meta(module, slots, changed)
     not_tensors = [(key, 0, "dropped: no tensor") for key in checkpoint.not_tensors]
@@ -110,19 +129,24 @@ def _load(
     return report
 
 
-def _fit(slots: Mapping[str, Tensor], state: Mapping[str, Tensor], sources: Mapping[str, str]) -> _Fit:
+def _fit(
+    slots: Mapping[str, Tensor], state: Mapping[str, Tensor], sources: Mapping[str, str], restarts_layers: bool
+) -> _Fit:
     fit = _Fit()
+    lacks_absent = restarts_layers and not any(_ABSENT.fullmatch(key) for key in sources)
     for key, slot in slots.items():
         if key not in sources:
-            (fit.zeroed if key.endswith(_COUNTER) else fit.missing).append(key)
+            kept = fit.restarted if lacks_absent and _ABSENT.fullmatch(key) else fit.missing
+            (fit.zeroed if key.endswith(_COUNTER) else kept).append(key)
             continue
         tensor = state[sources[key]]
+        class_sized = sized_layer(key) is not None and tensor.shape[1:] == slot.shape[1:]
         if not _same_kind(key, tensor, slot):
             fit.mismatched.append(key)
         elif tensor.shape == slot.shape:
             fit.filled.append(key)
-        elif num_classes(key, slot.shape) is not None and tensor.shape[1:] == slot.shape[1:]:
-            fit.class_sized.append(key)
+        elif class_sized or (restarts_layers and _RESIZED.fullmatch(key)):
+            fit.restarted.append(key)
         else:
             fit.mismatched.append(key)
     for key in sources:
@@ -166,9 +190,10 @@ def _change(key: str, source: Tensor, slot: Tensor) -> str:
     """Words for how a tensor of the file differs from its slot."""
     if not _same_kind(key, source, slot):
         return f"{key} {source.dtype} in the file, {slot.dtype} in the model"
-    old, new = num_classes(key, source.shape), num_classes(key, slot.shape)
-    if old is not None and source.shape[1:] == slot.shape[1:]:
-        return f"{old} classes in the file, {new} in the model"
+    layer = sized_layer(key)
+    if layer is not None and source.shape[1:] == slot.shape[1:]:
+        old, new = num_classes(key, source.shape), num_classes(key, slot.shape)
+        return f"{old} {layer.what} in the file, {new} in the model"
     return f"{key} {list(source.shape)} in the file, {list(slot.shape)} in the model"
 
 

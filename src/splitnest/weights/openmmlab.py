@@ -1,26 +1,21 @@
-"""Key names of OpenMMLab checkpoints: mmdetection 2 and 3, mmsegmentation 0 and 1, and the backbones of mmpose."""
+"""Key names of OpenMMLab checkpoints: mmdetection 2 and 3, mmsegmentation 0 and 1, mmpose 0 and 1."""
 
 from splitnest.weights.classification import BLOCK, STAGES
 
-BACKBONE = (
-    {
-        "backbone.stem.0": "backbone.stem.0.conv",
-        "backbone.stem.1": "backbone.stem.0.norm",
-        "backbone.stem.3": "backbone.stem.1.conv",
-        "backbone.stem.4": "backbone.stem.1.norm",
-        "backbone.stem.6": "backbone.stem.2.conv",
-        "backbone.stem.7": "backbone.stem.2.norm",
-    }
-    | {  # mmpose
-        "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
-        "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
-    }
-    | {
-        f"backbone.{layer}.{{block}}.{source}": f"backbone.{stage}.{{block}}.{target}"
-        for layer, stage in STAGES.items()
-        for source, target in BLOCK.items()
-    }
-)
+STAGES_OF_RESNET = {
+    f"backbone.{layer}.{{block}}.{source}": f"backbone.{stage}.{{block}}.{target}"
+    for layer, stage in STAGES.items()
+    for source, target in BLOCK.items()
+}
+
+BACKBONE = {
+    "backbone.stem.0": "backbone.stem.0.conv",
+    "backbone.stem.1": "backbone.stem.0.norm",
+    "backbone.stem.3": "backbone.stem.1.conv",
+    "backbone.stem.4": "backbone.stem.1.norm",
+    "backbone.stem.6": "backbone.stem.2.conv",
+    "backbone.stem.7": "backbone.stem.2.norm",
+} | STAGES_OF_RESNET
 
 NECK = {
     f"neck.{source}.{index}.conv": f"neck.{target}.{level}.conv"
@@ -89,7 +84,32 @@ SEGMENTOR = {
     for source, target in (DECODE_HEAD | {"conv_seg": "logits"}).items()
 }
 
+NUM_DECONVS = 5
+"""Transposed convolutions of a pose estimator at most; each is followed by a norm and a ReLU in one sequence."""
+
+POSE_BACKBONE = {
+    **{f"backbone.stem.{{conv}}.{leaf}": f"backbone.stem.{{conv}}.{ours}" for leaf, ours in CONV.items()},
+    **{key: ours for key, ours in STAGES_OF_RESNET.items() if ".layer1.{block}.downsample." not in key},
+    "backbone.layer1.0.downsample.0": "backbone.c2.0.shortcut.conv",  # of stride 1, it has no pooling before it
+    "backbone.layer1.0.downsample.1": "backbone.c2.0.shortcut.norm",
+}
+
+POSE_HEAD = {
+    f"{head}.{source}": f"head.{target}"
+    for head in ("keypoint_head", "head")  # mmpose 0 and 1
+    for source, target in (
+        {
+            f"deconv_layers.{3 * deconv + place}": f"deconvs.{deconv}.{leaf}"
+            for deconv in range(NUM_DECONVS)
+            for place, leaf in enumerate(("conv", "norm"))
+        }
+        | {"final_layer": "output"}
+    ).items()
+}
+
 MODULES = BACKBONE | NECK | RPN | HEADS | SEGMENTOR
+
+POSE_MODULES = POSE_BACKBONE | POSE_HEAD
 
 DROPPED = {
     "data_preprocessor.mean": "input statistics are part of the recipe",

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from splitnest.data.scenes.classes import PERSON_KEYPOINTS
 from splitnest.data.scenes.dice import Dice
 from splitnest.data.scenes.figure import Figure, Part, Point, Rgb, ellipse, hsv, limb, polygon, shade
+from splitnest.data.skeleton import COCO_NAMES
 
 SKIN: tuple[Rgb, ...] = ((246, 208, 176), (224, 172, 128), (186, 128, 88), (132, 86, 58), (96, 62, 44))
 HAIR: tuple[Rgb, ...] = ((38, 30, 26), (92, 60, 36), (196, 152, 84), (150, 66, 34), (170, 168, 164))
@@ -46,12 +46,12 @@ def person(dice: Dice) -> Figure:
     head = _head(joints, skin, hair, back, long_hair=skirt)
     parts += head
 
-    keypoints = np.array([joints[name] for name in PERSON_KEYPOINTS])
+    keypoints = np.array([joints[name] for name in COCO_NAMES])
     base = min(float(part.points[:, 1].min()) for part in parts)
     top = max(float(part.points[:, 1].max()) for part in head)
     scale = 1 / (top - base)
     moved = [Part((part.points - (0, base)) * scale, part.color, part.opacity) for part in parts]
-    hidden = np.array([back and name in ("nose", "left_eye", "right_eye") for name in PERSON_KEYPOINTS])
+    hidden = np.array([back and name in ("nose", "left_eye", "right_eye") for name in COCO_NAMES])
     return Figure(moved, (keypoints - (0, base)) * scale, hidden)
 
 

@@ -5,8 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from splitnest.data.scenes.classes import CATEGORIES, PERSON, PERSON_KEYPOINTS, THINGS
+from splitnest.data.scenes.classes import CATEGORIES, PERSON, THINGS
 from splitnest.data.scenes.contours import mask_to_polygons
+from splitnest.data.skeleton import COCO_NAMES
 from splitnest.results import Detections, PanopticSegmentation, Poses, SegmentInfo, SemanticSegmentation
 
 
@@ -82,7 +83,7 @@ class Scene:
     def poses(self) -> Poses:
         """The people, with a score of 1 for visible keypoints, 0.5 for hidden ones and 0 for those outside."""
         people = [(one.box, one.keypoints) for one in self.objects if one.keypoints is not None]
-        keypoints = np.array([row for _, row in people], np.float32).reshape(-1, len(PERSON_KEYPOINTS), 3)
+        keypoints = np.array([row for _, row in people], np.float32).reshape(-1, len(COCO_NAMES), 3)
         return Poses(
             keypoints=keypoints[..., :2],
             scores=keypoints[..., 2] / np.float32(2),

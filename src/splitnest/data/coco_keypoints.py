@@ -1,0 +1,133 @@
+"""Reading the keypoints of a COCO file.
+
+N annotations, K keypoints.
+"""
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data import skeleton
+from splitnest.data.categories import Category
+from splitnest.data.coco_file import KEYS, CocoColumns, CocoFile, coco_file
+from splitnest.data.coco_json import listed, read_annotations, whole
+from splitnest.data.skeleton import Skeleton
+from splitnest.errors import DataError
+from splitnest.recipe.keypoints import Keypoints
+
+
+@dataclass(frozen=True)
+class KeypointFile:
+    """The objects of a file and their keypoints.
+
+    Attributes:
+        file: The objects.
+        keypoints: float64 ``[N, K, 3]``: x, y in pixels, and 0 for not labelled, 1 for hidden, 2 for visible; 0 all
+            three of an object without keypoints.
+        num_keypoints: int64 ``[N]``, how many are labelled: as the file says, or else counted.
+    """
+
+    file: CocoFile
+    keypoints: NDArray[np.float64]
+    num_keypoints: NDArray[np.int64]
+
+
+def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> KeypointFile:
+    """Read a COCO keypoints file.
+
+    Args:
+        path: Of the file.
+        category: The class that has keypoints.
+        expected: Its keypoints.
+
+    Raises:
+        DataError: As ``read_coco``; or the file's class has other keypoints, or an annotation another number of them.
+    """
+    content, columns = read_annotations(path, KEYS, _KeypointColumns)
+    file, num_values = coco_file(path, content, columns), 3 * len(expected.names)
+    named = _category_row(path, content, category.name).get("keypoints", list(expected.names))
+    if named != list(expected.names):
+        raise DataError(
+            f"{path}: the keypoints of {category.name!r} are {_some(named)}, those of the model are "
+            f"{_some(expected.names)}. Set data.keypoints=null to take those of the file, or take another file."
+        )
+    ends = np.asarray(columns.keypoint_ends)
+    lengths = np.diff(ends, prepend=0)
+    for row in np.flatnonzero((lengths != 0) & (lengths != num_values))[:1].tolist():
+        raise DataError(
+            f"{path}: annotation {file.ids[row]} of {file.file_names[file.image_index[row]]} has {lengths[row]} "
+            f"numbers for its keypoints, not {num_values}: three for each of {len(expected.names)}. Mend it."
+        )
+    keypoints = np.zeros((len(ends), len(expected.names), 3))
+    keypoints[lengths > 0] = np.asarray(columns.keypoints).reshape(-1, *keypoints.shape[1:])
+    counted, given = (keypoints[..., 2] > 0).sum(axis=1), np.asarray(columns.num_keypoints)
+    return KeypointFile(file, keypoints, np.where(given < 0, counted, given))
+
+
+def named_keypoints(path: str | Path, name: str) -> Keypoints:
+    """Return what a COCO file says of the keypoints of its class ``name``.
+
+    Raises:
+        DataError: The file cannot be read, has no such class, or what it says is not sound.
+    """
+    content, _ = read_annotations(path, KEYS, _Counted)
+    row = _category_row(path, content, name)
+    try:
+        return skeleton.of_category(row)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: of the class {name!r}, {error}. Mend the file, or name them in data.keypoints.names."
+        ) from error
+
+
+def _category_row(path: str | Path, content: dict[str, Any], name: str) -> dict[str, Any]:
+    rows = listed(path, content, "categories")
+    for row in rows:
+        if isinstance(row, dict) and row.get("name") == name:
+            return row
+    names = [str(row.get("name")) for row in rows if isinstance(row, dict)]
+    raise DataError(f"{path} has no class {name!r}, but {_some(names) or 'none'}. Set data.classes to one of these.")
+
+
+def _some(names: Any) -> str:
+    shown = [str(name) for name in names] if isinstance(names, list | tuple) else [repr(names)]
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+class _KeypointColumns(CocoColumns):
+    """Annotations with their keypoints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keypoints, self.keypoint_ends, self.num_keypoints = array("d"), array("q"), array("q")
+
+    def append(self, item: dict[str, Any]) -> None:
+        values = item.get("keypoints") or []
+        try:
+            numbers = array("d", values)
+        except TypeError as error:
+            raise ValueError("'keypoints' is no list of numbers") from error
+        if not np.isfinite(numbers).all():
+            raise ValueError("'keypoints' has numbers that are not finite")
+        count = whole(item, "num_keypoints") if "num_keypoints" in item else -1
+        super().append(item)
+        self.keypoints.extend(numbers)
+        self.keypoint_ends.append(len(self.keypoints))
+        self.num_keypoints.append(count)
+
+
+class _Counted:
+    """Annotations, forgotten as soon as they are met."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, item: dict[str, Any]) -> None:
+        self._count += 1

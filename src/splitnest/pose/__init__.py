@@ -1,0 +1,1 @@
+"""Human pose estimation, top-down: one person a crop."""

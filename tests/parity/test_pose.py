@@ -1,0 +1,97 @@
+"""Pose rows against recordings of mmpose."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+import torch
+
+import splitnest
+from splitnest.batch import Batch, collate
+from splitnest.data.person_boxes import PersonBoxes
+from splitnest.data.person_crop import prepare_people
+from splitnest.pose.heatmaps import encode
+from splitnest.weights.layout import translate
+
+ROWS = [
+    "simplebaseline_resnest50_256x192_coco.mmpose",
+    pytest.param("simplebaseline_resnest101_384x288_coco.mmpose", marks=pytest.mark.parity),
+]
+
+
+def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
+    """Cut the recorded people out, checking regions and pixels on the way, and put them in one batch."""
+    facts, crops, people, sizes = predictor.recipe.input, [], [], []
+    for row in record["people"]:
+        image = oracle.image(Path(row["image"]).stem)
+        x, y, width, height = row["box_xywh"]
+        boxes = PersonBoxes(np.array([[x, y, x + width, y + height]]), np.ones(1))
+        prepared = prepare_people(image, boxes, facts, torch.promote_types(predictor.dtype, torch.float32))
+        (person,) = prepared.people
+        assert person.region.center.tolist() == pytest.approx(row["center"], abs=0)
+        assert person.region.size.tolist() == pytest.approx(row["scale"], abs=0)
+        pixels = person.region.cut(image, (facts.height, facts.width))[..., ::-1].transpose(2, 0, 1)
+        assert oracle.distance(torch.from_numpy(pixels.copy()), row["crop_uint8_bgr"]) == 0
+        crops.append(prepared.crops[0])
+        people.append(person)
+        sizes.append(prepared.original_size)
+    return collate(crops, sizes, people=people)
+
+
+def keypoints_of(record: dict[str, Any], batch: Batch) -> list[torch.Tensor]:
+    """Return the keypoints of the recorded people in pixels of their crops."""
+    scenes = {row["file"]: row for row in json.loads((oracle.INPUTS / "scenes.json").read_text())["images"]}
+    found = []
+    for row, person in zip(record["people"], batch.people or (), strict=True):
+        points = np.array(scenes[row["image"]]["objects"][row["object_index"]]["keypoints"], np.float32).reshape(-1, 3)
+        matrix = person.region.matrix((batch.images.shape[2], batch.images.shape[3])).astype(np.float32)
+        moved = np.column_stack([points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] > 0])
+        found.append(torch.from_numpy(moved.astype(np.float32)))
+    return found
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row(name: str, tmp_path: Path) -> None:
+    """Crops to the bit, stages, and with the flip test the keypoints in the photograph."""
+    record, recorded = oracle.recording(name), oracle.results(name)
+    predictor = oracle.model(name, tmp_path)
+    batch = batch_of(record, predictor)
+    with torch.inference_mode():
+        features = predictor.module.backbone(batch.images)
+        stages = {"input": batch.images, **features, "heatmaps": predictor.module.head(features["c5"])}
+    for stage, values in record["features"].items():
+        assert oracle.distance(stages[stage], values) < 1e-4, stage
+    boxes = [np.array([row["box_xywh"]]) for row in record["people"]]
+    images = [oracle.image(Path(row["image"]).stem) for row in record["people"]]
+    found = predictor.predict(images, batch_size=6, boxes_xywh=boxes)
+    keypoints = np.concatenate([poses.keypoints for poses in found])
+    assert np.abs(keypoints - recorded["keypoints"]).max() < 1e-3
+    assert np.abs(np.concatenate([poses.scores for poses in found]) - recorded["scores"]).max() < 1e-5
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["simplebaseline_resnest50_256x192_coco.mmpose"])
+def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
+    record, recorded = oracle.recording(name), oracle.recording(f"{name}.train")
+    predictor = splitnest.load(name, weights=oracle.checkpoint(name, tmp_path), device="cpu")
+    module = predictor.module.double().train()
+    batch = batch_of(record, predictor)
+    points = keypoints_of(record, batch)
+    heatmaps, weights = encode(torch.stack(points), tuple(recorded["target_heatmaps"]["shape"][2:]), 4, 2.0)
+    assert oracle.distance(heatmaps, recorded["target_heatmaps"]) < 1e-5
+    assert weights.tolist() == recorded["target_weights"]
+    loss = module.loss(collate(list(batch.images), batch.original_sizes, keypoints=points))["loss_heatmap"]
+    loss.backward()
+    assert loss.item() == pytest.approx(recorded["losses"]["loss_kpt"], rel=1e-5)
+    ours = {source: key for key, source in translate(list(record["state_dict"])).sources.items()}
+    parameters = dict(module.named_parameters())
+    gradients = [p.grad for p in parameters.values() if p.grad is not None]
+    assert len(gradients) == recorded["trainable"]
+    for key, value in recorded["grad_norms"].items():
+        bound = 2e-3 if key.startswith("backbone") else 1e-4
+        assert parameters[ours[key]].grad.norm().item() == pytest.approx(value, rel=bound), key
+    norm = torch.stack([g.norm() for g in gradients]).norm().item()
+    assert norm == pytest.approx(recorded["grad_norm_total"], rel=2e-3)
