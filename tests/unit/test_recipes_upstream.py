@@ -9,6 +9,8 @@ from splitnest import recipes
 from splitnest.build import CASCADE_IOUS
 from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining
 
+MSRA = "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA"
+
 
 def training(**differs: Any) -> dict[str, Any]:
     """The training facts that no published detector changes, and those that this one does."""
@@ -69,7 +71,8 @@ def detectron2_training(config: dict[str, Any], depth: int, plain: bool) -> dict
         warmup_factor=solver["WARMUP_FACTOR"],
         precise_bn_steps=config["TEST"]["PRECISE_BN"]["NUM_ITER"] if config["TEST"]["PRECISE_BN"]["ENABLED"] else 0,
         save_every=solver["CHECKPOINT_PERIOD"],
-        start=None if plain else f"resnest{depth}_imagenet.official",
+        # Plain ResNets: MODEL.WEIGHTS of the files, "detectron2://ImageNetPretrained/MSRA/R-50.pkl"
+        start=f"{MSRA}/R-{depth}.pkl" if plain else f"resnest{depth}_imagenet.official",
         short_sides=tuple(given["MIN_SIZE_TRAIN"]),
         short_side_sampling=given["MIN_SIZE_TRAIN_SAMPLING"],
         long_side=given["MAX_SIZE_TRAIN"],

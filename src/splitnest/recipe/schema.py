@@ -12,7 +12,7 @@ from splitnest.recipe.training import DetectionTraining, PoseTraining, SemanticT
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
-Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "splitnest"]
+Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "caffe2", "splitnest"]
 Triple = tuple[float, float, float]
 PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 

@@ -31,8 +31,8 @@ class Training(Strict):
         precise_bn_steps: Batches over which the statistics of batch normalisation are averaged anew before evaluation.
         evaluate_every: Time between evaluations; 0 for the end alone.
         save_every: Time between checkpoints, besides one after each evaluation; 0 for no others.
-        start: What the weights start from: the name of a published model, or a checkpoint of any layout. All of it is
-            taken where it is of the same network, else its backbone. None for random weights.
+        start: What the weights start from: the name of a published model, or a checkpoint of any layout or its address.
+            All of it is taken where it is of the same network, else its backbone. None for random weights.
         seed: Of weights, order, augmentation and sampling.
         workers: Processes that read images; 0 reads in the training process.
     """

@@ -86,6 +86,12 @@ _D2 = {
 _D2_MSRA = {**_D2, "input": {**_MSRA_BGR, "resize": "pillow"}}
 
 
+_MSRA = {
+    depth: f"https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-{depth}.pkl" for depth in (50, 101)
+}
+"""Weights that the plain ResNets were trained from (``MODEL.WEIGHTS``; detectron2 ``model_zoo`` and ``catalog.py``)."""
+
+
 def _row(
     task: str,
     origin: dict[str, Any],
@@ -94,7 +100,7 @@ def _row(
     train: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     sides = _ANY_SIDE if task == "detection" else _SIX_SIDES
-    start = f"resnest{backbone['depth']}_imagenet.official" if backbone.get("radix", 2) else None
+    start = f"resnest{backbone['depth']}_imagenet.official" if backbone.get("radix", 2) else _MSRA[backbone["depth"]]
     return {
         "task": task,
         "data": _COCO_PANOPTIC if task == "panoptic" else _COCO,

@@ -7,10 +7,10 @@ everywhere. A ``{name}`` in a template stands for an integer and is carried over
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from splitnest.weights import classification, detectron2, openmmlab
+from splitnest.weights import caffe2, classification, detectron2, openmmlab
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Layout:
         name: As in the recipes; of the classification layouts, which are the same, ``official``.
         modules: Template of a module's name -> template of ours.
         dropped: Template of a key -> why it is not needed.
+        leaves: End of a key -> the end of module and tensor that it stands for, where keys are not made with dots.
     """
 
     name: str
     modules: Mapping[str, str]
     dropped: Mapping[str, str]
+    leaves: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _module_patterns(self) -> list[tuple[re.Pattern[str], str]]:
@@ -41,6 +43,13 @@ class Layout:
             if match := pattern.fullmatch(name):
                 return template.format_map(match.groupdict())
         return None
+
+    def dotted(self, key: str) -> str:
+        """The key with a dot between module and tensor."""
+        for end, leaf in self.leaves.items():
+            if key.endswith(end):
+                return key.removesuffix(end) + leaf
+        return key
 
     def reason(self, key: str) -> str | None:
         """Why the tensor ``key`` is dropped, None if it is not."""
@@ -79,8 +88,9 @@ OFFICIAL = Layout("official", classification.MODULES, classification.DROPPED)
 MMDET = Layout("mmdet", openmmlab.MODULES, openmmlab.DROPPED)
 MMPOSE = Layout("mmpose", openmmlab.POSE_MODULES, openmmlab.DROPPED)
 DETECTRON2 = Layout("detectron2", detectron2.MODULES, detectron2.DROPPED)
+CAFFE2 = Layout("caffe2", caffe2.MODULES, caffe2.DROPPED, caffe2.LEAVES)
 SPLITNEST = Layout("splitnest", _own(), {})
-LAYOUTS = (OFFICIAL, MMDET, MMPOSE, DETECTRON2, SPLITNEST)
+LAYOUTS = (OFFICIAL, MMDET, MMPOSE, DETECTRON2, CAFFE2, SPLITNEST)
 
 
 def translate(keys: Collection[str]) -> Translation:
@@ -93,16 +103,17 @@ def translate(keys: Collection[str]) -> Translation:
 
 
 def _translate(keys: Collection[str], layout: Layout) -> Translation:
-    modules = {name: layout.module(name) for name in {key.rpartition(".")[0] for key in keys}}
+    dotted = {key: layout.dotted(key) for key in keys}
+    modules = {name: layout.module(name) for name in {key.rpartition(".")[0] for key in dotted.values()}}
     found = Translation(layout.name, {}, {}, [])
     for key in keys:
-        module, _, leaf = key.rpartition(".")
+        module, _, leaf = dotted[key].rpartition(".")
         target = modules[module]
         ours = f"{target}.{leaf}"
-        if target is not None and ours not in found.sources:
-            found.sources[ours] = key
-        elif target is None and (reason := layout.reason(key)):
+        if reason := layout.reason(key):
             found.dropped[key] = reason
+        elif target is not None and ours not in found.sources:
+            found.sources[ours] = key
         else:
             found.unknown.append(key)
     return found

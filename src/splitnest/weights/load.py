@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from splitnest.errors import WeightsError
 from splitnest.weights.describe import describe, num_classes, sized_layer
-from splitnest.weights.layout import translate
+from splitnest.weights.layout import Translation, translate
 from splitnest.weights.read import Checkpoint, read
 from splitnest.weights.report import Report, group
 
@@ -49,7 +49,7 @@ def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = Fals
             f"{checkpoint.path} is of a model that is not known here: read as {translation.layout} layout, "
             f"{len(translation.unknown)} of its {len(checkpoint.state)} tensors have no place: {_some(modules)}."
         )
-    return _load(module, checkpoint, translation.layout, translation.sources, translation.dropped, allow_class_change)
+    return _load(module, checkpoint, translation, allow_class_change)
 
 
 def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = False) -> Report:
@@ -71,7 +71,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = Fal
     sources = {k.removeprefix(_BACKBONE): s for k, s in translation.sources.items() if k.startswith(_BACKBONE)}
     taken = set(sources.values())
     dropped = {key: "not of the backbone" for key in checkpoint.state if key not in taken} | translation.dropped
-    return _load(backbone, checkpoint, translation.layout, sources, dropped, to_train, prefix=_BACKBONE)
+    return _load(backbone, checkpoint, replace(translation, sources=sources, dropped=dropped), to_train, _BACKBONE)
 
 
 @dataclass
@@ -90,13 +90,11 @@ class _Fit:
 def _load(
     module: nn.Module,
     checkpoint: Checkpoint,
-    layout: str,
-    sources: Mapping[str, str],
-    dropped: Mapping[str, str],
+    translation: Translation,
     may_restart: bool,
     prefix: str = "",
 ) -> Report:
-    slots = module.state_dict()
+    slots, sources = module.state_dict(), translation.sources
     fit = _fit(slots, checkpoint.state, sources, restarts_layers=may_restart and bool(prefix))
     changed = {
         key: _change(key, checkpoint.state[sources[key]], slots[key]) if key in sources else "not in the file"
@@ -114,10 +112,10 @@ def _load(
         )
     _check_meta(module, slots, changed)
     not_tensors = [(key, 0, "dropped: no tensor") for key in checkpoint.not_tensors]
-    reasons = {**dropped, **fit.dropped}
+    reasons = {**translation.dropped, **fit.dropped}
     report = Report(
         checkpoint.path,
-        layout,
+        translation.layout,
         group((prefix + key, slots[key].numel(), "loaded") for key in fit.filled),
         group((prefix + key, slots[key].numel(), f"re-initialised: {change}") for key, change in changed.items()),
         group([(key, checkpoint.state[key].numel(), f"dropped: {why}") for key, why in reasons.items()] + not_tensors),
