@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from splitnest.segmentation.rows import best_classes, resized, whole
+from splitnest.layers.rows import best_classes, resized, whole
 
 CASES = {
     "Cityscapes, 2048x1024, one view": (19, (1024, 2048), 1),

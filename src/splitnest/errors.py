@@ -1,5 +1,7 @@
 """The errors a user can meet. Each message says what is wrong, where, and how to mend it."""
 
+from collections.abc import Sequence
+
 
 class SplitnestError(Exception):
     """Base of all errors that are the input's fault; ``exit_code`` is what the command line returns."""
@@ -23,3 +25,9 @@ class WeightsError(SplitnestError):
     """A checkpoint that cannot be had, read, or that does not fit the model (exit code 4)."""
 
     exit_code = 4
+
+
+def first_few(names: Sequence[object], most: int = 5) -> str:
+    """Return the first of many names for a message, and how many more there are."""
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

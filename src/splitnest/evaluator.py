@@ -10,6 +10,7 @@ from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.model import Evaluator, MeasuredRecipe, open_validation, predict_all
 from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
+from splitnest.recipe import Recipe
 from splitnest.recipe import overrides as recipe_overrides
 
 MAX_PROBLEMS = 10
@@ -68,9 +69,11 @@ def run(
     """Evaluate as ``evaluate`` does and return everything that was found, also for data without annotations."""
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
-    sizes, built = ((r.num_classes, r.data.num_stuff) for r in (recipe, predictor.recipe))
-    if recipe.model != predictor.recipe.model or sizes != built:
-        raise UsageError("The overrides change the network, which is built already. Give those of model.* to load.")
+    if _built_from(recipe) != _built_from(predictor.recipe):
+        raise UsageError(
+            "The overrides change the network, which is built already. Give those of model.*, classes, windows and the "
+            "flip test to load."
+        )
     if not isinstance(recipe, MeasuredRecipe):
         raise UsageError(f"{recipe.name}: this version evaluates all models but those for {recipe.task}.")
     views = augmented(predictor.module, recipe) if tta else None
@@ -80,6 +83,13 @@ def run(
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
     return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)
+
+
+def _built_from(recipe: Recipe) -> tuple[Any, ...]:
+    """Return all of a recipe that its network is made of."""
+    of_input = [getattr(recipe.input, key, None) for key in ("window", "stride", "flip_test", "shift_heatmap")]
+    keypoints = getattr(recipe.data.keypoints, "names", recipe.data.keypoints)
+    return recipe.model, recipe.num_classes, recipe.data.num_stuff, keypoints, *of_input
 
 
 def _report(problems: Sequence[str]) -> None:

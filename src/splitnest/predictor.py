@@ -249,7 +249,8 @@ def load(
     with torch.device("meta"):
         module = build_model(recipe)
     path = _weights_path(recipe, own_weights) if weights == "auto" else Path(weights)
-    load_weights.load(module, path)
+    own = isinstance(recipe.data.classes, tuple)  # named tables are those of published files
+    load_weights.load(module, path, classes=recipe.data.classes if own else None)
     return Predictor(module.to(target), recipe)
 
 

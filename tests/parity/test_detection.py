@@ -63,7 +63,6 @@ def check_stages(predictor: splitnest.Predictor, name: str) -> None:
     assert np.abs(np.sort(best) - np.sort(proposals.scores[: len(best)].numpy())).max() < 1e-4
 
 
-@pytest.mark.parity
 @pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2"])
 def test_row_panoptic(name: str, tmp_path: Path) -> None:
     """Stages, instances, stuff, and what they are merged into: the same segments in the same order."""
@@ -103,7 +102,6 @@ def test_end_to_end(name: str, tmp_path: Path) -> None:
     check_detections(b, recorded, "batch_b_")
 
 
-@pytest.mark.parity
 def test_end_to_end_tta(tmp_path: Path) -> None:
     """Two sizes and their mirror images; the recording holds only where three views are padded to one size."""
     name = "mask_rcnn_resnest50_fpn_1x_coco.detectron2"

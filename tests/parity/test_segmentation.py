@@ -1,5 +1,6 @@
 """Segmentation rows against recordings of mmsegmentation."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,29 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
         assert parameters[ours[key]].grad.norm().item() == pytest.approx(value, rel=bound), key
     norm = torch.stack([g.norm() for g in gradients]).norm().item()
     assert norm == pytest.approx(recorded["grad_norm_total"], rel=2e-3)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k.mmseg"])
+def test_protocol_on_real_photographs(name: str, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    """ADE20K's photographs and label maps end to end; the metrics are those of counting pixels one by one."""
+    root = shared_data("ade20k_sample")
+    data = {"data.root": str(root), "data.val_images": "images", "data.val_annotations": "annotations"}
+    predictor = oracle.model(name, tmp_path)
+    metrics = splitnest.evaluate(predictor, data)
+    intersections, predicted, present = np.zeros((3, 150))
+    right = known = 0
+    for path in sorted((root / "annotations").glob("*.png")):
+        labels = np.asarray(Image.open(path)).astype(int) - 1
+        (result,) = predictor.predict(root / "images" / f"{path.stem}.jpg")
+        assert result.labels.shape == labels.shape
+        valid = labels >= 0
+        found, true = result.labels[valid].astype(int), labels[valid]
+        intersections += np.bincount(true[found == true], minlength=150)
+        predicted += np.bincount(found, minlength=150)
+        present += np.bincount(true, minlength=150)
+        right, known = right + int((found == true).sum()), known + len(true)
+    unions = predicted + present - intersections
+    assert metrics["miou"] == pytest.approx((intersections / np.maximum(unions, 1))[unions > 0].mean(), abs=1e-12)
+    assert metrics["macc"] == pytest.approx((intersections / np.maximum(present, 1))[present > 0].mean(), abs=1e-12)
+    assert metrics["pixel_accuracy"] == pytest.approx(right / known, abs=1e-12)

@@ -157,6 +157,9 @@ def test_a_file_of_images_only(write: Callable[[Any], Path]) -> None:
         (changed("images", 1, "width", delete=True), r"images\[1\] \(id 7, file_name b\.png\) has no 'width'"),
         (changed("images", 1, "id", to=70), "image id 70 occurs more than once"),
         (changed("images", 1, "id", to=-1), "'id' is -1, not a whole number"),
+        (changed("images", 1, "id", to=2**70), r"'id' is 1180591620717411303424, not a whole number"),
+        (changed("images", 1, "height", to=str(2**70)), "'height' is 1180591620717411303424, not a whole number"),
+        (changed("categories", 0, "id", to=2**63), "not a whole number"),
         (changed("images", 1, "height", to="?"), "'height' is '\\?', not a whole number"),
         (changed("categories", 0, "id", to=1), "category id 1 occurs more than once"),
         (changed("categories", 0, "name", delete=True), r"categories\[0\] \(id 18\) has no 'name'"),
@@ -185,7 +188,7 @@ def test_wrong_files_are_refused(write: Callable[[Any], Path], content: Any, mes
 def test_missing_files_are_named(write: Callable[[Any], Path], tmp_path: Path) -> None:
     path = write(changed("images", 1, "file_name", to="absent.png"))
     dataset = CocoDetection(tmp_path, path)
-    assert dataset.check_files() == ["absent.png"]
+    assert dataset.check_files() == [str(dataset.images_dir / "absent.png")]
     with pytest.raises(DataError, match=r"absent\.png does not exist"):
         dataset[1]
     with pytest.raises(DataError, match=r"absent\.json cannot be read"):

@@ -25,6 +25,12 @@ from splitnest.recipe.data import SceneData
 from splitnest.training.data import TrainingBatches
 
 
+def test_a_kind_of_stuff_is_no_thing_of_scenes() -> None:
+    mixed = with_stuff(from_names([*THING_NAMES, "sky"]), [name for name in STUFF_NAMES if name != "sky"])
+    with pytest.raises(DataError, match="sky is stuff in scenes .* but a thing in the model"):
+        ScenePanoptic(Scenes(1, (64, 64)), mixed)
+
+
 def test_scenes_are_what_is_read_back_from_their_files(tmp_path: Path) -> None:
     scenes = Scenes(3, (96, 128), seed=5)
     scenes.write_coco(tmp_path)

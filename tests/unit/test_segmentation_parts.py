@@ -12,9 +12,9 @@ import splitnest
 from splitnest.batch import Batch
 from splitnest.data.categories import from_names
 from splitnest.inference.semantic import SemanticTTA
+from splitnest.layers.rows import ROWS_AT_ONCE, Placed, best_classes, joined, resized, whole
 from splitnest.segmentation import decode_heads as heads
 from splitnest.segmentation.pixel_loss import HardPixelRule, pixel_loss
-from splitnest.segmentation.rows import ROWS_AT_ONCE, Placed, best_classes, joined, resized, whole
 from splitnest.segmentation.segmentor import Segmentor
 
 CLASSES = from_names(["a", "b", "c"])
@@ -103,6 +103,13 @@ def test_windows_cover_the_image_and_the_last_ones_move_back(stride: tuple[int, 
             count[y : y + 32, x : x + 32] += 1
     assert (count > 0).all()
     assert torch.allclose(rows.get(0, 56), total / count, atol=1e-5)
+
+
+def test_a_padded_batch_is_refused() -> None:
+    """Heads that pool whole images would see the padding."""
+    batch = Batch(torch.randn(2, 3, 48, 64), ((48, 64), (32, 48)), ((48, 64), (32, 48)))
+    with pytest.raises(ValueError, match="takes images of one size"):
+        segmentor().predict(batch)
 
 
 def test_loss_divides_by_all_pixels() -> None:

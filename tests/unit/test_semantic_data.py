@@ -116,9 +116,12 @@ def test_folders_of_colours(tmp_path: Path) -> None:
     palette = [[255, 0, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0]]
     photograph(tmp_path / "images" / "a.jpg")
     save(tmp_path / "masks" / "a.png", [[palette[0], palette[3], palette[1]], [palette[2]] * 3])
-    assert opened(tmp_path, palette=palette, ignore_label=3).labels(0).tolist() == [[0, 255, 1], [2, 2, 2]]
+    assert opened(tmp_path, label_maps="colors", palette=palette, ignore_label=3).labels(0).tolist() == [
+        [0, 255, 1],
+        [2, 2, 2],
+    ]
     with pytest.raises(DataError) as caught:
-        opened(tmp_path, palette=[[255, 0, 0], [0, 1, 255], [7, 8, 9]]).labels(0)
+        opened(tmp_path, label_maps="colors", palette=[[255, 0, 0], [0, 1, 255], [7, 8, 9]]).labels(0)
     assert str(caught.value) == (
         f"{tmp_path / 'masks' / 'a.png'} has colour (255, 255, 255) in 3 of 6 pixels, colour (0, 0, 0) in 1 of "
         f"6 pixels, colour (0, 0, 255) in 1 of 6 pixels, which data.palette lacks. Mend the file, or data.palette."
@@ -133,7 +136,8 @@ def test_folders_of_colours(tmp_path: Path) -> None:
         ({"palette": [[0, 0, 0]] * 2}, "palette has 2 colours for 3 classes"),
         ({"palette": [[n, 0, 0] for n in range(4)]}, "palette has 4 colours for 3 classes"),
         ({"palette": [[n, 0, 0] for n in range(4)], "ignore_label": 7}, "one more where ignore_label is 3"),
-        ({"palette": [[0, 0, 0]] * 3}, r"palette has \(0, 0, 0\) more than once"),
+        ({"palette": [[0, 0, 0]] * 3, "label_maps": "colors"}, r"palette has \(0, 0, 0\) more than once"),
+        ({"label_maps": "colors"}, "label_maps colors needs format folders, and in palette"),
         ({"palette": [[0, 0, 256]]}, "less than or equal to 255"),
         ({"palette": [[0, 0, 0]], "format": "coco"}, "format coco has no palette"),
     ],

@@ -134,6 +134,23 @@ def test_images_of_several_sizes_are_not_padded(
         run(predictor)
 
 
+@pytest.mark.parametrize("values", [{"input.window": [32, 32]}, {"model.head_channels": 4}])
+def test_an_evaluation_cannot_change_the_network(finished: Path, values: dict[str, Any]) -> None:
+    predictor = load(finished / "last.pt", device="cpu")
+    with pytest.raises(UsageError, match="change the network, which is built already"):
+        splitnest.evaluate(predictor, values)
+
+
+def test_maps_of_ones_own_are_checked(finished: Path) -> None:
+    predictor, image = load(finished / "last.pt", device="cpu"), np.zeros((40, 60, 3), np.uint8)
+    labels = np.zeros((40, 60), np.uint8)
+    labels[:2, :3] = 200
+    with pytest.raises(DataError, match=r"semantic\[0\] has the value 200 in 6 pixels, but there are \d+ classes"):
+        predictor.batch([image], semantic=[labels])
+    with pytest.raises(DataError, match=r"semantic\[0\] is of size \(30, 60\), but its image of \(40, 60\)"):
+        predictor.batch([image], semantic=[labels[:30]])
+
+
 def test_augmented_evaluation_takes_any_callable(finished: Path) -> None:
     recipe = semantic(overrides.load_yaml(finished / "recipe.yaml"))
     categories = build_categories(recipe)

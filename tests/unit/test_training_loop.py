@@ -12,6 +12,7 @@ from tiny_training import TinyData, TinyModel, facts, folder_of, start
 from torch import nn
 from torch.nn.utils import get_total_norm
 
+from splitnest.batch import Batch
 from splitnest.errors import DataError
 from splitnest.training.display import Display
 from splitnest.training.loop import Losses, fit, train_step
@@ -143,6 +144,30 @@ def test_renewed_statistics_are_the_mean_of_the_batches() -> None:
     before = model.norm.running_mean.clone()
     renew_statistics(network, [])
     assert torch.equal(model.norm.running_mean, before)
+
+
+def test_statistics_that_no_batch_reaches_stay() -> None:
+    """As those of a mask head that saw no object; of one that a later batch reaches they are of what it saw."""
+    model = TinyModel().train()
+    model.aside = nn.BatchNorm2d(4)
+    model.aside.running_mean.fill_(5)
+    batches = [parts[0] for _, parts in zip(range(3), TinyData().steps(0), strict=False)]
+    renew_statistics(Losses(model), batches)
+    assert model.aside.running_mean.eq(5).all()
+    assert model.aside.momentum == 0.1
+    maps = [model.conv(batch.images) for batch in batches]
+
+    class Later(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, batch: Batch) -> None:
+            if batch is not batches[0]:
+                model.aside(model.conv(batch.images))
+
+    renew_statistics(Later(), batches)
+    torch.testing.assert_close(model.aside.running_mean, sum(m.mean((0, 2, 3)) for m in maps[1:]) / 2)
 
 
 def test_evaluation_comes_when_due_and_keeps_the_best(tmp_path: Path) -> None:

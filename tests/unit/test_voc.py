@@ -86,7 +86,9 @@ def test_a_missing_image_is_reported_later(read: Callable[..., CocoFile], tmp_pa
     (tmp_path / "JPEGImages/a.png").unlink()
     file = read_voc(tmp_path / "ImageSets/Main/train.txt", tmp_path / "Annotations", tmp_path / "JPEGImages", CLASSES)
     assert file.file_names == ("a.jpg",)
-    assert CocoDetection(tmp_path / "JPEGImages", tmp_path, CLASSES, file).check_files() == ["a.jpg"]
+    assert CocoDetection(tmp_path / "JPEGImages", tmp_path, CLASSES, file).check_files() == [
+        str(tmp_path / "JPEGImages" / "a.jpg")
+    ]
 
 
 BOMB = """<?xml version="1.0"?>

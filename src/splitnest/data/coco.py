@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from splitnest.data.categories import Categories, from_ids
 from splitnest.data.coco_file import CocoFile, Segmentation, Segmentations, read_coco
 from splitnest.data.images import read_image
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
 from splitnest.results.interop import xywh_to_xyxy
 
 OVERHANG = 1.0
@@ -198,8 +198,8 @@ class CocoDetection:
         return f"annotation {self.file.ids[row]} of {self.file.file_names[self.file.image_index[row]]}"
 
     def check_files(self) -> list[str]:
-        """List the file names of photographs that are not in the folder."""
-        return [name for name in self.file.file_names if not (self.images_dir / name).is_file()]
+        """List the paths of photographs that are missing."""
+        return [str(path) for name in self.file.file_names if not (path := self.images_dir / name).is_file()]
 
 
 def match_categories(found: Categories, classes: Categories, path: Path, key: str = "data.classes") -> Categories:
@@ -225,16 +225,29 @@ def match_categories(found: Categories, classes: Categories, path: Path, key: st
     missing = [name for name in classes.names if name not in found.names]
     reasons = []
     if unknown:
-        reasons.append(f"only the file has {_some(unknown)}")
+        reasons.append(f"only the file has {first_few(unknown)}")
     if missing:
-        reasons.append(f"only the model has {_some(missing)}")
+        reasons.append(f"only the model has {first_few(missing)}")
     if not reasons:
-        reasons.append(f"the order differs, {_some([f'{c.name} has id {c.id}' for c in strangers])}")
+        reasons.append(f"the order differs, {first_few([f'{c.name} has id {c.id}' for c in strangers])}")
     raise DataError(
         f"{path} does not have the classes of the model: {'; '.join(reasons)}. "
         f"Set {key} to the file's names in the order of their ids, or take another file."
     )
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def match_kinds(found: Categories, classes: Categories, path: Path) -> Categories:
+    """Return the categories that labels index, things and stuff: see ``match_categories``.
+
+    Raises:
+        DataError: The file has others, or a class is a thing here and stuff there.
+    """
+    kinds = {category.name: category.is_thing for category in classes}
+    for category in found:
+        if kinds.get(category.name, category.is_thing) != category.is_thing:
+            of_file, of_model = ("a thing", "stuff") if category.is_thing else ("stuff", "a thing")
+            raise DataError(
+                f"{category.name} is {of_file} in {path} ('isthing'), but {of_model} in the model. Move it between "
+                f"data.classes and data.stuff, or mend the file."
+            )
+    return match_categories(found, classes, path, "data.classes and data.stuff")

@@ -101,7 +101,7 @@ def convert(path: str | Path, key: str, row: int, item: Any, build: Callable[[di
 
 
 def whole(item: dict[str, Any], key: str) -> int:
-    """Return a whole number from 0, also where it is written as a string.
+    """Return a whole number from 0 that 64 bits hold, also where it is written as a string.
 
     Raises:
         KeyError: It is absent.
@@ -109,9 +109,9 @@ def whole(item: dict[str, Any], key: str) -> int:
     """
     value = item[key]
     if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{key!r} is {value!r}, not a whole number from 0")
+        value = int(value)
+    if not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError(f"{key!r} is {value!r}, not a whole number from 0 to 2**63")
     return value
 
 

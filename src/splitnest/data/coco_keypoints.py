@@ -16,7 +16,7 @@ from splitnest.data.categories import Category
 from splitnest.data.coco_file import KEYS, CocoColumns, CocoFile, coco_file
 from splitnest.data.coco_json import listed, read_annotations, whole
 from splitnest.data.skeleton import Skeleton
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
 from splitnest.recipe.keypoints import Keypoints
 
 
@@ -51,9 +51,10 @@ def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> 
     file, num_values = coco_file(path, content, columns), 3 * len(expected.names)
     named = _category_row(path, content, category.name).get("keypoints", list(expected.names))
     if named != list(expected.names):
+        shown = first_few(named) if isinstance(named, list) else repr(named)
         raise DataError(
-            f"{path}: the keypoints of {category.name!r} are {_some(named)}, those of the model are "
-            f"{_some(expected.names)}. Set data.keypoints=null to take those of the file, or take another file."
+            f"{path}: the keypoints of {category.name!r} are {shown}, those of the model are "
+            f"{first_few(expected.names)}. Set data.keypoints=null to take those of the file, or take another file."
         )
     ends = np.asarray(columns.keypoint_ends)
     lengths = np.diff(ends, prepend=0)
@@ -90,12 +91,7 @@ def _category_row(path: str | Path, content: dict[str, Any], name: str) -> dict[
         if isinstance(row, dict) and row.get("name") == name:
             return row
     names = [str(row.get("name")) for row in rows if isinstance(row, dict)]
-    raise DataError(f"{path} has no class {name!r}, but {_some(names) or 'none'}. Set data.classes to one of these.")
-
-
-def _some(names: Any) -> str:
-    shown = [str(name) for name in names] if isinstance(names, list | tuple) else [repr(names)]
-    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+    raise DataError(f"{path} has no class {name!r}, but {first_few(names) or 'none'}. Set data.classes to one of them.")
 
 
 class _KeypointColumns(CocoColumns):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories, things_of
-from splitnest.data.coco import CocoDetection, match_categories
+from splitnest.data.coco import CocoDetection, match_kinds
 from splitnest.data.coco_file import CocoFile, build_coco, read_coco
 from splitnest.data.coco_json import index_of
 from splitnest.data.images import read_image
@@ -57,7 +57,7 @@ class CocoPanoptic(CocoDetection, PanopticDataset):
         self._panoptic = read_panoptic(annotation_file)
         self._segments_dir = _find_segments(self._panoptic_path) if self._panoptic.has_annotations else Path()
         found = self._panoptic.categories
-        self.panoptic_categories = found if classes is None else _matched(found, classes, self._panoptic_path)
+        self.panoptic_categories = found if classes is None else match_kinds(found, classes, self._panoptic_path)
         index_of_id = {id_: index for index, id_ in enumerate(self.panoptic_categories.ids)}
         self._label_of_category = np.array([index_of_id[id_] for id_ in found.ids], np.int64)
         file = self._objects() if instances_file is None else self._aligned(Path(instances_file))
@@ -95,9 +95,9 @@ class CocoPanoptic(CocoDetection, PanopticDataset):
             ) from error
 
     def check_files(self) -> list[str]:
-        """List the names of photographs and PNG files that are missing."""
-        missing = [name for name in self._panoptic.png_names if not (self._segments_dir / name).is_file()]
-        return super().check_files() + missing
+        """List the paths of photographs and PNG files that are missing."""
+        pngs = (self._segments_dir / name for name in self._panoptic.png_names)
+        return super().check_files() + [str(path) for path in pngs if not path.is_file()]
 
     def _objects(self) -> CocoFile:
         """Return the segments of things in the form of a COCO file: tight boxes, RLE, crowds."""
@@ -161,19 +161,6 @@ def _find_segments(path: Path) -> Path:
         if folder.is_dir():
             return folder
     raise DataError(f"There is no folder {beside}, nor {above}, with the PNG files of {path}. Put it there.")
-
-
-def _matched(found: Categories, classes: Categories, path: Path) -> Categories:
-    """Return the categories that labels index: see ``match_categories``."""
-    kinds = {category.name: category.is_thing for category in classes}
-    for category in found:
-        if kinds.get(category.name, category.is_thing) != category.is_thing:
-            of_file, of_model = ("a thing", "stuff") if category.is_thing else ("stuff", "a thing")
-            raise DataError(
-                f"{category.name} is {of_file} in {path} ('isthing'), but {of_model} in the model. Move it between "
-                f"data.classes and data.stuff, or mend the file."
-            )
-    return match_categories(found, classes, path, "data.classes and data.stuff")
 
 
 def _not_in(path: Path, what: str) -> DataError:

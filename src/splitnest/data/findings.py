@@ -42,7 +42,8 @@ class Findings:
         """
         if self.faults:
             more = len(self.faults) - 1
-            raise DataError(self.faults[0] + (f" There are {more} more faults." if more else ""))
+            besides = "There is 1 more fault." if more == 1 else f"There are {more} more faults."
+            raise DataError(self.faults[0] + (f" {besides}" if more else ""))
 
 
 def read_all(read: Callable[[int], _Found], count: int) -> Iterator[_Found]:

@@ -39,7 +39,7 @@ def index_code(
 
     Args:
         classes: Classes of the model.
-        palette: The colour of each index; None for maps of indices.
+        palette: The colour of each index, of maps of colours; None for maps of indices.
         ignore_label: Index of pixels without a label, besides 255 (65535 from 256 classes on).
     """
     none, dtype = unlabelled(classes), SemanticSegmentation.label_dtype(classes)

@@ -213,10 +213,12 @@ def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 def _values(image: Image.Image, name: str) -> NDArray[np.integer]:
     image = _upright(image, name)
+    if image.mode == "F":
+        raise DataError(f"{name} has floating point pixels, which are no class indices. Save it with 8 or 16 bits.")
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise DataError(
-            f"{name} has colours ({image.mode}), not one number a pixel. Set data.format=folders and data.palette to "
-            f"the colours of the classes, or give maps of class indices."
+            f"{name} has colours ({image.mode}), not one number a pixel. Set data.format=folders, "
+            f"data.label_maps=colors and data.palette to the colours of the classes, or give maps of class indices."
         )
     return np.array(image, np.uint8 if image.mode == "1" else None)
 

@@ -37,5 +37,7 @@ def open_semantic(data: Data, split: Split, classes: Categories) -> SemanticData
         annotations = root / required_path(data, "train_annotations", "the folder of the label maps")
     if data.format == "cityscapes":
         return read_cityscapes(images, annotations, classes)
-    code = ade20k_code(classes) if data.format == "ade20k" else index_code(classes, data.palette, data.ignore_label)
-    return read_folders(images, annotations, code, classes)
+    if data.format == "ade20k":
+        return read_folders(images, annotations, ade20k_code(classes), classes)
+    palette = data.palette if data.label_maps == "colors" else None
+    return read_folders(images, annotations, index_code(classes, palette, data.ignore_label), classes)

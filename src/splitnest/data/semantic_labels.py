@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories
 from splitnest.data.panoptic_labels import UNLABELLED
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
 from splitnest.results.semantic import SemanticSegmentation
-
-MAX_NAMED = 5
-"""Photographs without a label map that a message names; the rest are counted."""
 
 
 class SemanticDataset(ABC):
@@ -64,10 +61,9 @@ class SemanticDataset(ABC):
     def require_label_maps(self) -> None:
         """Raise a DataError if photographs lack their label map."""
         if missing := self.check_files():
-            more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
             raise DataError(
-                f"{self.source} has photographs without a label map: {', '.join(missing[:MAX_NAMED])}{more}. Add the "
-                f"maps, or take the photographs away."
+                f"{self.source} has photographs without a label map: {first_few(missing)}. Add the maps, or take the "
+                f"photographs away."
             )
 
     def check_files(self) -> list[str]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from splitnest.batch import Batch
 from splitnest.data.categories import Categories
@@ -16,6 +15,7 @@ from splitnest.detection.rcnn import RCNN, Criterion, RawDetections
 from splitnest.detection.roi_heads import RoIHeads
 from splitnest.detection.rpn import RPN
 from splitnest.detection.semantic_head import semantic_loss
+from splitnest.layers.rows import best_classes, resized, whole
 from splitnest.results import Detections, PanopticSegmentation, Result, SegmentInfo
 
 
@@ -121,8 +121,7 @@ class PanopticFPN(RCNN):
         """Return the class of every pixel of each photograph, ``[H, W]``: 0 for things, from 1 for stuff."""
         labels = []
         for logits, (h, w), size in zip(self.semantic_head(levels), batch.sizes, batch.original_sizes, strict=True):
-            resized = F.interpolate(logits[None, :, :h, :w], size=size, mode="bilinear", align_corners=False)
-            labels.append(resized[0].argmax(0).cpu().numpy())
+            labels.append(best_classes([resized(whole(logits[:, :h, :w]), size)]).cpu().numpy())
         return labels
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -71,14 +71,22 @@ def open_validation(recipe: MeasuredRecipe, categories: Categories) -> CocoDetec
             return open_dataset(recipe.data, "val", categories)
 
 
-def make_evaluator(recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset) -> Evaluator:
+def make_evaluator(
+    recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset, *, keeps_maps: bool = True
+) -> Evaluator:
     """Return an empty evaluator of what a model of ``recipe`` finds: boxes, masks, segments, labels, keypoints.
+
+    Args:
+        recipe: Of the model.
+        dataset: With or without annotations.
+        keeps_maps: So that label maps can be written afterwards.
 
     Raises:
         DataError: Masks are to be evaluated and an annotation has no outline, or a photograph lacks its label map.
     """
     if isinstance(dataset, SemanticDataset):
-        return SemanticEvaluator(dataset, None if recipe.data.format == "folders" else dataset.categories.ids)
+        ids = None if recipe.data.format == "folders" else dataset.categories.ids
+        return SemanticEvaluator(dataset, ids, keeps_maps=keeps_maps)
     if isinstance(recipe, PoseRecipe):
         assert isinstance(dataset, PeopleDataset)
         return KeypointEvaluator(dataset, recipe.input)
@@ -99,6 +107,8 @@ def predict_all(
     batch_size: int = 1,
     workers: int = 0,
     tta: Augmented | None = None,
+    *,
+    keeps_maps: bool = True,
 ) -> Evaluator:
     """Run ``model`` on every photograph of ``dataset`` and return an evaluator that holds all results.
 
@@ -109,11 +119,12 @@ def predict_all(
         batch_size: Photographs that go through the network together, of a segmentor those of one size; or people.
         workers: Processes that read photographs; 0 reads in this one.
         tta: Test-time augmentation of ``model``; None goes without.
+        keeps_maps: So that label maps can be written afterwards.
 
     Raises:
         DataError: A photograph or its labels cannot be read, or as ``make_evaluator``.
     """
-    evaluator = make_evaluator(recipe, dataset)
+    evaluator = make_evaluator(recipe, dataset, keeps_maps=keeps_maps)
     if isinstance(recipe, PoseRecipe):
         assert isinstance(dataset, PeopleDataset)
         photographs = people_loader(dataset, recipe.input, workers)

@@ -25,18 +25,20 @@ class SemanticEvaluator:
     Args:
         dataset: Photographs with label maps, or without.
         ids: Number of each class in the files that are written, where 0 is no class; None for its index.
+        keeps_maps: So that they can be written afterwards.
 
     Raises:
         DataError: A photograph has no label map, although others have.
     """
 
-    def __init__(self, dataset: SemanticDataset, ids: Sequence[int] | None = None) -> None:
+    def __init__(self, dataset: SemanticDataset, ids: Sequence[int] | None = None, *, keeps_maps: bool = True) -> None:
         from hotcoco.semantic import SemanticEval
 
         dataset.require_label_maps()
         self._dataset, self._ids = dataset, ids
         self._pixels = SemanticEval(len(dataset.categories), ignore_index=unlabelled(dataset.categories))
-        self._pngs: dict[int, bytes] = {}  # 10 to 40 kB each
+        self._keeps_maps = keeps_maps
+        self._pngs: dict[int, bytes] = {}  # 10 to 40 kB each, or nothing
 
     def update(self, image_id: int, found: SemanticSegmentation) -> None:
         """Add what was found in the photograph of that index.
@@ -49,7 +51,7 @@ class SemanticEvaluator:
             raise ValueError(f"there is no photograph {image_id}, or it was added before")
         if self._dataset.has_annotations:
             self._pixels.update(self._dataset.labels(image_id), found.labels)
-        self._pngs[image_id] = _png(self._numbered(found.labels))
+        self._pngs[image_id] = _png(self._numbered(found.labels)) if self._keeps_maps else b""
 
     def compute(self) -> dict[str, float]:
         """Return ``miou``, ``macc`` and ``pixel_accuracy`` from 0 to 1, -1 where there is nothing to measure.
@@ -75,8 +77,11 @@ class SemanticEvaluator:
         That is what the servers of Cityscapes and of ADE20K take.
 
         Raises:
+            ValueError: The maps were not kept.
             DataError: A file cannot be written.
         """
+        if not self._keeps_maps:
+            raise ValueError("the label maps were not kept")
         for index, png in self._pngs.items():
             target = Path(path, PurePath(self._dataset.name(index)).with_suffix(".png"))
             try:

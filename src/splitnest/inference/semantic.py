@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from splitnest.data.transforms import normalise, resize_whole
+from splitnest.layers.rows import Rows, mirrored
 from splitnest.recipe import SemanticInput
 from splitnest.results import SemanticSegmentation
-from splitnest.segmentation.rows import Rows, mirrored
 from splitnest.segmentation.segmentor import Segmentor
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)

@@ -40,8 +40,9 @@ class Data(Strict):
             are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
             see ``scenes``; no paths. Of a segmentor: ``cityscapes``, ``ade20k``, or ``folders`` of photographs and of
             label maps of the same names.
-        palette: Of ``folders`` whose label maps are coloured, the colour of each class index, red, green and blue;
-            results are drawn in them. None for maps of class indices.
+        label_maps: Of ``folders``, what the label maps hold: class indices, or the colours of ``palette``.
+        palette: Of a segmentor, the colour of each class index, red, green and blue, that results are drawn in; None
+            for those of the named table, or distinct ones.
         ignore_label: In ``folders``, the index of pixels without a label, besides 255 (65535 from 256 classes on). The
             palette may have its colour behind those of the classes.
         val_images, val_annotations: Folder of photographs, and annotation file or folder.
@@ -61,6 +62,7 @@ class Data(Strict):
     classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
     stuff: Literal["coco_stuff"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     format: Literal["coco", "voc", "yolo", "scenes", "cityscapes", "ade20k", "folders"] = "coco"
+    label_maps: Literal["indices", "colors"] = "indices"
     palette: tuple[Color, ...] | None = None
     ignore_label: int | None = Field(None, ge=0)
     val_images: str | None = None
@@ -88,17 +90,20 @@ class Data(Strict):
 
     @model_validator(mode="after")
     def _palette_fits_classes(self) -> Self:
+        if self.label_maps == "colors" and (self.palette is None or self.format != "folders"):
+            raise ValueError("label_maps colors needs format folders, and in palette the colour of each class")
         if self.palette is None:
             return self
-        if self.format != "folders":
-            raise ValueError(f"format {self.format} has no palette: it is for folders")
+        if self.format not in ("folders", "cityscapes", "ade20k"):
+            raise ValueError(f"format {self.format} has no palette: it is for label maps")
         without_label = int(self.ignore_label == self.num_classes)
         if not 0 <= len(self.palette) - self.num_classes <= without_label:
             raise ValueError(
                 f"palette has {len(self.palette)} colours for {self.num_classes} classes: give one for each, in their "
                 f"order, and one more where ignore_label is {self.num_classes}"
             )
-        if twice := [color for color in self.palette if self.palette.count(color) > 1]:
+        twice = [color for color in self.palette if self.palette.count(color) > 1]
+        if twice and self.label_maps == "colors":
             raise ValueError(f"palette has {twice[0]} more than once")
         return self
 

@@ -92,6 +92,18 @@ class SemanticInput(Input):
     window: tuple[PositiveInt, PositiveInt] | None = None
     stride: tuple[PositiveInt, PositiveInt] | None = None
 
+    @model_validator(mode="after")
+    def _windows_leave_no_gaps(self) -> Self:
+        if self.stride is None:
+            return self
+        if self.window is None:
+            raise ValueError("stride is from one window to the next: give window, too")
+        if any(step > side for step, side in zip(self.stride, self.window, strict=True)):
+            raise ValueError(
+                f"stride {self.stride} is larger than window {self.window}: pixels between would be left out"
+            )
+        return self
+
     @property
     def resize(self) -> Literal["opencv"]:
         """Whose bilinear filter."""
@@ -305,6 +317,12 @@ class SemanticRecipe(RecipeBase):
     model: SegmentorFacts
     input: SemanticInput
     train: SemanticTraining | None = None
+
+    @model_validator(mode="after")
+    def _stuff_is_among_the_classes(self) -> Self:
+        if self.data.stuff is not None:
+            raise ValueError("task semantic has no data.stuff: all its classes are in data.classes")
+        return self
 
 
 class PoseRecipe(RecipeBase):

@@ -142,6 +142,12 @@ class SemanticTraining(CropTraining):
     auxiliary_weight: float = Field(0.4, ge=0)
     hard_pixels: HardPixels | None = None
 
+    @model_validator(mode="after")
+    def _ratios_rise(self) -> Self:
+        if self.ratios[0] > self.ratios[1]:
+            raise ValueError(f"ratios {self.ratios} fall: give the smaller one first")
+        return self
+
 
 class PoseTraining(CropTraining):
     """Training of a pose estimator.

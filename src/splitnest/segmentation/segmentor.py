@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from splitnest.batch import Batch
 from splitnest.data.categories import Categories
+from splitnest.layers.rows import Placed, Rows, best_classes, joined, resized, whole
 from splitnest.model import Model
 from splitnest.results import Result, SemanticSegmentation
 from splitnest.segmentation.pixel_loss import HardPixelRule, pixel_loss
-from splitnest.segmentation.rows import Placed, Rows, best_classes, joined, resized, whole
 
 
 class Segmentor(Model):
@@ -54,7 +54,14 @@ class Segmentor(Model):
         return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
     def predict(self, batch: Batch) -> list[Result]:
-        """Segment a batch of images of one size; labels are in the frame of each photograph."""
+        """Segment a batch of images of one size; labels are in the frame of each photograph.
+
+        Raises:
+            ValueError: Images are padded: what their padding adds would change all of an image.
+        """
+        size_hw = batch.images.shape[2], batch.images.shape[3]
+        if set(batch.sizes) != {size_hw}:
+            raise ValueError(f"a segmentor takes images of one size in a batch, not {sorted(set(batch.sizes))}")
         views = self.rows(batch.images)
         return [self.result([rows], size) for rows, size in zip(views, batch.original_sizes, strict=True)]
 

@@ -90,7 +90,7 @@ class Validation:
         batch_size = 1
         if isinstance(self.recipe, PoseRecipe) and self.recipe.train is not None:
             batch_size = self.recipe.train.batch_size // self.recipe.train.accumulate  # as training: all of one size
-        metrics = predict_all(model, self.recipe, self.dataset, batch_size, self.workers).compute()
+        metrics = predict_all(model, self.recipe, self.dataset, batch_size, self.workers, keeps_maps=False).compute()
         page = predictions_page(model, self.recipe, self.dataset)
         if page is not None:
             self.folder.picture("predictions.jpg", page)

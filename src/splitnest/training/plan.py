@@ -7,14 +7,11 @@ from splitnest.data.pose_training import PoseTrainingSet
 from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.data.semantic_training import SemanticTrainingSet
 from splitnest.data.training_set import TrainingSet
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
 from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.recipe import overrides
 from splitnest.training.memory import estimate
 from splitnest.training.schedule import Schedule
-
-SHOWN = 5
-"""Missing files that are named; the rest are counted."""
 
 
 def describe(
@@ -63,8 +60,7 @@ def describe_data(
         lines.append(f"validation: {validation.source}: {len(validation)} photographs")
     for opened in (dataset, validation):
         if isinstance(opened, CocoDetection) and (missing := opened.check_files()):
-            shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
-            raise DataError(f"{opened.images_dir} lacks photographs that {opened.annotation_file} lists: {shown}.")
+            raise DataError(f"Files that {opened.source} tells of are missing: {first_few(missing)}. Check the paths.")
     return "\n".join(lines)
 
 

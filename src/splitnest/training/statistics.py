@@ -22,11 +22,18 @@ def renew_statistics(network: nn.Module, batches: Iterable[Any]) -> None:
     network.train()
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     momenta = [layer.momentum for layer in layers]
-    for number, batch in enumerate(batches):
-        if number == 0:
-            for layer in layers:
-                layer.reset_running_stats()
-                layer.momentum = None  # torch then keeps the plain mean
+    reached: set[nn.Module] = set()
+
+    def reset(layer: Any, _: Any) -> None:
+        if layer not in reached:  # one that no batch reaches, as a mask head without objects, keeps what it has
+            reached.add(layer)
+            layer.reset_running_stats()
+
+    hooks = [layer.register_forward_pre_hook(reset) for layer in layers]
+    for layer in layers:
+        layer.momentum = None  # torch then keeps the plain mean
+    for batch in batches:
         network(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
+    for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
         layer.momentum = momentum
+        hook.remove()

@@ -137,9 +137,11 @@ class Canvas:
         x, row = gap, 0
         for name, color in entries:
             width = round(size * 1.3) + text_size(name, size)[0]
+            if width + 2 * gap > self.width:
+                continue
             if x > gap and x + width + gap > self.width:
                 x, row = gap, row + 1
-            if (row + 1) * row_height > self.height // 4 or width + 2 * gap > self.width:
+            if (row + 1) * row_height > self.height // 4:
                 break
             places.append((x, row, name, color))
             x += width + gap

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from splitnest.errors import WeightsError
+from splitnest.errors import WeightsError, first_few
 from splitnest.weights.describe import describe, num_classes, sized_layer
 from splitnest.weights.layout import Translation, translate
 from splitnest.weights.read import Checkpoint, read
@@ -26,7 +26,9 @@ _RESIZED = re.compile(r"stem\..*|c2\.0\.(conv1|shortcut)\.conv\.weight")
 """Tensors that start anew where theirs is another size: mmpose trained from stems of other widths than its own."""
 
 
-def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = False) -> Report:
+def load(
+    module: nn.Module, path: str | Path, *, allow_class_change: bool = False, classes: Sequence[str] | None = None
+) -> Report:
     """Fill ``module`` from a checkpoint of any layout.
 
     Every tensor of the module must be in the file, in its shape, and every tensor of the file must have a place or a
@@ -37,11 +39,14 @@ def load(module: nn.Module, path: str | Path, *, allow_class_change: bool = Fals
         module: A whole network. When the load fails it is left as it was.
         path: The file.
         allow_class_change: Layers whose shape differs only in the number of classes keep their initial values.
+        classes: What they are called; where the file knows, too, the names and their order must agree.
 
     Raises:
         WeightsError: The file cannot be read, or is of another model.
     """
     checkpoint = read(path)
+    if classes is not None:
+        _check_classes(checkpoint, classes)
     translation = translate(checkpoint.state.keys())
     if translation.unknown:
         modules = [f"{line.module} ({line.tensors})" for line in group((key, 0, "") for key in translation.unknown)]
@@ -155,6 +160,21 @@ def _fit(
         else:
             fit.unexpected.append(key)
     return fit
+
+
+def _check_classes(checkpoint: Checkpoint, classes: Sequence[str]) -> None:
+    """Another number of classes shows in the shapes; other names, or another order, would go unnoticed."""
+    known = checkpoint.classes
+    if known is None or len(known) != len(classes) or list(map(_plain, known)) == list(map(_plain, classes)):
+        return
+    raise WeightsError(
+        f"{checkpoint.path} is of the classes {first_few(known)}, not {first_few(classes)}. Give data.classes these "
+        f"names in this order."
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name).strip().lower()
 
 
 def _misfit(

@@ -3,6 +3,7 @@
 The kind of a file is told from its first bytes, never from its name.
 """
 
+import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ class Checkpoint:
         state: Its tensors by key, on the CPU. Those of safetensors are mapped from the file: copy them to keep them.
         not_tensors: Other entries among them.
         recipe_json: The recipe that our own checkpoints carry.
-        classes: Class names, where OpenMMLab wrote them.
+        classes: Class names, where OpenMMLab wrote them, or our own recipe lists them.
     """
 
     path: Path
@@ -130,7 +131,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a mapping
         metadata = file.metadata() or {}
     recipe_json = metadata.get("recipe") if metadata.get("format") == FORMAT else None
-    return Checkpoint(path, "safetensors", state, recipe_json=recipe_json)
+    return Checkpoint(path, "safetensors", state, recipe_json=recipe_json, classes=_listed_classes(recipe_json))
 
 
 def _unwrapped(path: Path, kind: Kind, content: Any) -> Checkpoint:
@@ -148,7 +149,8 @@ def _unwrapped(path: Path, kind: Kind, content: Any) -> Checkpoint:
             state[str(key).removeprefix(prefix)] = tensor
     recipe = content.get("recipe") if content.get("format") == FORMAT else None
     recipe_json = recipe if isinstance(recipe, str) else None
-    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, _classes(content.get("meta")))
+    classes = _listed_classes(recipe_json) or _classes(content.get("meta"))
+    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, classes)
 
 
 def _tensor(value: object) -> Tensor | None:
@@ -157,6 +159,15 @@ def _tensor(value: object) -> Tensor | None:
     if isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta):
         return value.detach()
     return None
+
+
+def _listed_classes(recipe_json: str | None) -> tuple[str, ...] | None:
+    """The classes that a recipe lists, if it is sound and does not name a table of them."""
+    try:
+        names = json.loads(recipe_json or "")["data"]["classes"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None  # who reads the recipe says what is wrong with it
+    return tuple(map(str, names)) if isinstance(names, list) else None
 
 
 def _classes(meta: object) -> tuple[str, ...] | None:

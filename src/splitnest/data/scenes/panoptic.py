@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories, things_of
-from splitnest.data.coco import match_categories
+from splitnest.data.coco import match_kinds
 from splitnest.data.panoptic_labels import PanopticDataset, PanopticLabels
 from splitnest.data.scenes.classes import CATEGORIES
 from splitnest.data.scenes.dataset import Scenes
@@ -32,9 +32,7 @@ class ScenePanoptic(SceneDetection, PanopticDataset):
     def __init__(self, scenes: Scenes, classes: Categories | None = None) -> None:
         self.panoptic_categories = CATEGORIES
         if classes is not None:
-            self.panoptic_categories = match_categories(
-                CATEGORIES, classes, Path("scenes"), "data.classes and data.stuff"
-            )
+            self.panoptic_categories = match_kinds(CATEGORIES, classes, Path("scenes"))
         # At most 8 objects and 6 kinds of stuff, numbered from 1.
         self._segments = np.empty((len(scenes), *scenes.size_hw), np.uint8)
         self._segment_labels: list[NDArray[np.int64]] = []
