@@ -2,8 +2,8 @@
 
     python benchmarks/segmentation_memory.py
 
-Logits of a network are a 64th of the pixels, of DeepLabV3+ a 16th. Each case runs in a process of its own; printed are the peak of its
-resident memory over that before, and the time.
+Logits of a network are a 64th of the pixels, of DeepLabV3+ a 16th. Each case runs in a process of its own; printed are
+the peak of its resident memory over that before, and the time.
 """
 
 import multiprocessing

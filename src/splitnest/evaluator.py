@@ -10,7 +10,7 @@ from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.model import Evaluator, MeasuredRecipe, open_validation, predict_all
 from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
-from splitnest.recipe import Recipe
+from splitnest.recipe import Keypoints, Recipe
 from splitnest.recipe import overrides as recipe_overrides
 
 MAX_PROBLEMS = 10
@@ -88,8 +88,9 @@ def run(
 def _built_from(recipe: Recipe) -> tuple[Any, ...]:
     """Return all of a recipe that its network is made of."""
     of_input = [getattr(recipe.input, key, None) for key in ("window", "stride", "flip_test", "shift_heatmap")]
-    keypoints = getattr(recipe.data.keypoints, "names", recipe.data.keypoints)
-    return recipe.model, recipe.num_classes, recipe.data.num_stuff, keypoints, *of_input
+    keypoints = recipe.data.keypoints
+    named = (keypoints.names, keypoints.flip_pairs) if isinstance(keypoints, Keypoints) else keypoints
+    return recipe.model, recipe.num_classes, recipe.data.num_stuff, named, *of_input
 
 
 def _report(problems: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from splitnest import recipes
 from splitnest.backbones.resnet import STAGES, ResNet
 from splitnest.batch import Batch, Instances, collate
 from splitnest.build import build_backbone, build_categories, build_model
-from splitnest.data.images import expand_sources, to_array
+from splitnest.data.images import expand_sources, source_name, to_array
 from splitnest.data.person_boxes import NOBODY
 from splitnest.data.person_crop import prepare_people
 from splitnest.data.semantic_labels import check_maps
@@ -22,8 +22,9 @@ from splitnest.data.transforms import normalise, prepare
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
-from splitnest.people import Boxes, FindPeople, Photograph, estimate, find_people
-from splitnest.recipe import DetectionInput, PoseInput, Recipe
+from splitnest.people import estimate
+from splitnest.person_finder import Boxes, FindPeople, Photograph, find_people
+from splitnest.recipe import DetectionInput, DetectionRecipe, PoseInput, Recipe
 from splitnest.resolve import resolve
 from splitnest.results import Detections, PanopticSegmentation, Result
 from splitnest.weights import fetch
@@ -144,7 +145,7 @@ class Predictor:
             raise UsageError(f"score_threshold is {score_threshold}; it is a probability, from 0 to 1.")
         expanded, facts, dtype = expand_sources(images), self.recipe.input, self._dtype_of_images
         predictions: Iterator[Prediction]
-        find = self._finder([str(source) for source in expanded], boxes_xywh, detector)
+        find = self._finder([source_name(source) for source in expanded], boxes_xywh, detector)
         sources = _read(expanded, on_error)
         if tta:
             predict = augmented(self.module, self.recipe)
@@ -168,6 +169,10 @@ class Predictor:
                 raise UsageError(f"{self.recipe.name} is for {self.recipe.task}: only a pose estimator takes people.")
             return lambda _: NOBODY
         (category,) = build_categories(self.recipe)
+        if detector is not None and not isinstance(detector.recipe, DetectionRecipe):
+            raise UsageError(
+                f"{detector.recipe.name} is for {detector.recipe.task}, and finds nobody: give a detector."
+            )
         if detector is not None and category.name not in build_categories(detector.recipe).names:
             raise UsageError(
                 f"The detector {detector.recipe.name} has no class {category.name!r}, which {self.recipe.name} is for."

@@ -16,7 +16,13 @@ CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
 
 
 def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
-    """Return the recipe of a name or file, with overrides applied, and the file if it is a checkpoint."""
+    """Return the recipe of a name or file, with overrides applied and completed, and the file if it is a checkpoint."""
+    recipe, checkpoint = read_recipe(name_or_path)
+    return completed(overrides.apply(recipe, values) if values else recipe), checkpoint
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
+    """Return the recipe of a name or file as it stands there, and the file if it is a checkpoint."""
     path = Path(name_or_path)
     checkpoint = None
     if not path.is_file() or path.suffix == ".py":  # of an upstream configuration the name alone counts
@@ -32,7 +38,7 @@ def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -
                 f"Name the model and give the file as its weights."
             )
         recipe = overrides.from_json(recipe_json)
-    return completed(overrides.apply(recipe, values) if values else recipe), checkpoint
+    return recipe, checkpoint
 
 
 def completed(recipe: Recipe) -> Recipe:

@@ -17,7 +17,7 @@ from splitnest.model import Model
 from splitnest.predictor import pick_device
 from splitnest.recipe import SemanticRecipe, Training
 from splitnest.recipe import overrides as recipe_overrides
-from splitnest.resolve import completed, resolve
+from splitnest.resolve import completed, read_recipe
 from splitnest.training import checkpoint
 from splitnest.training.data import Validation, open_training, open_validation
 from splitnest.training.distributed import num_processes, synchronise_norms
@@ -121,7 +121,7 @@ def _resolve(
     folder = given.parent if given.name == "last.pt" else given
     if resume and (folder / RECIPE_FILE).is_file():
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
-    recipe, own_weights = resolve(recipe_or_name)
+    recipe, own_weights = read_recipe(recipe_or_name)
     values = dict(overrides or {})
     if own_weights is not None and isinstance(recipe, MeasuredRecipe) and recipe.train is not None:
         values = {"train.start": str(own_weights), **values}

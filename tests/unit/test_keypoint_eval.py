@@ -13,6 +13,7 @@ import pytest
 from pycocotools.coco import COCO as Reference
 from pycocotools.cocoeval import COCOeval
 
+import splitnest
 from splitnest import recipes
 from splitnest.build import build_categories
 from splitnest.data.people import open_people
@@ -21,6 +22,7 @@ from splitnest.data.skeleton import COCO
 from splitnest.errors import DataError
 from splitnest.evaluation.keypoints import METRICS, KeypointEvaluator, keypoint_metrics
 from splitnest.evaluation.oks import similarities, suppress
+from splitnest.evaluator import run
 from splitnest.recipe import PoseInput, PoseRecipe, overrides
 from splitnest.results import Poses
 from splitnest.training.page import true_poses
@@ -131,6 +133,26 @@ def test_ground_truth_as_prediction_is_perfect(shared_data: Callable[[str], Path
     metrics = evaluator.compute()
     assert metrics["ap"] == pytest.approx(1)
     assert metrics["ar"] == 1
+
+
+@pytest.mark.parametrize("source", ["pose_coco", "coco_mini"])
+def test_the_protocol_on_real_photographs(shared_data: Callable[[str], Path], source: str, tmp_path: Path) -> None:
+    """From files to ten numbers: with the 118 boxes of a detector, and with the people of the ground truth."""
+    data: dict[str, Any] = {"data.root": str(shared_data(source))}
+    if source == "pose_coco":
+        data |= {"data.val_images": ".", "data.val_annotations": "test_coco.json"}
+        data |= {"data.val_detections": "test_coco_det_AP_H_56.json"}
+    small = {"model": people_tree.SMALL["model"], "input": people_tree.SMALL["input"]}
+    predictor = splitnest.load("simplebaseline_resnest50_256x192_coco", weights=None, device="cpu", overrides=small)
+    found = run(predictor, data, batch_size=16)
+    assert list(found.metrics) == list(METRICS)
+    found.evaluator.write(tmp_path / "results.json")
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert 40 < len(rows) <= {"pose_coco": 118, "coco_mini": 68}[source]
+    file = shared_data(source) / (
+        "test_coco.json" if source == "pose_coco" else "annotations/person_keypoints_val2017.json"
+    )
+    assert list(found.metrics.values()) == reference(file, rows)
 
 
 def test_similarity_by_its_definition() -> None:

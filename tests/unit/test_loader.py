@@ -1,15 +1,20 @@
 """The evaluation loader: order, batches, and plain errors, also out of worker processes."""
 
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import people_tree
 import pytest
 import torch
 from PIL import Image
 
+from splitnest.build import build_categories
 from splitnest.data.coco import CocoDetection
-from splitnest.data.loader import evaluation_loader
+from splitnest.data.loader import evaluation_loader, people_loader
+from splitnest.data.people import open_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
 from splitnest.recipe.schema import DetectionInput
@@ -24,6 +29,18 @@ def dataset(folder: Path, num_images: int) -> CocoDetection:
     path = folder / "annotations.json"
     path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     return CocoDetection(folder, path)
+
+
+@pytest.mark.parametrize("make", [evaluation_loader, people_loader])
+def test_what_is_sent_to_workers_can_be_sent(make: Any) -> None:
+    """Where processes are spawned, not forked, it is pickled."""
+    scenes = {"train_count": 1, "val_count": 2, "height": 64, "width": 64}
+    recipe = people_tree.recipe_of({"format": "scenes", "scenes": scenes, "keypoints": "coco", "classes": ["person"]})
+    dataset = open_people(recipe, "val", build_categories(recipe))
+    loader = make(dataset, None if make is evaluation_loader else recipe.input)
+    again = pickle.loads(pickle.dumps(loader._batches.dataset))
+    assert len(again) == 2
+    assert not isinstance(again[1], DataError)
 
 
 def test_no_images(tmp_path: Path) -> None:

@@ -27,9 +27,7 @@ def sizes(*is_wide: bool) -> np.ndarray:
 
 def test_fewer_photographs_than_a_batch() -> None:
     for count in (0, 3):
-        with pytest.raises(
-            UsageError, match=f"batch of 4 needs more photographs than the {count} .* to {count} or less"
-        ):
+        with pytest.raises(UsageError, match=f"batch of 4 needs more samples than the {count} .* to {count} or less"):
             BatchOrder(sizes(*[True] * count), 4, seed=0)
 
 
@@ -103,7 +101,7 @@ def test_samples_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
 
 def test_a_data_set_smaller_than_a_batch(tmp_path: Path) -> None:
     data = training_set(tmp_path, batch_size=8)
-    with pytest.raises(UsageError, match="batch of 8 needs more photographs than the 7"):
+    with pytest.raises(UsageError, match="batch of 8 needs more samples than the 7"):
         training_loader(data, data.train)
 
 

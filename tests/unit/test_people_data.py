@@ -69,8 +69,32 @@ def test_detections(tmp_path: Path) -> None:
     assert any("people in 1 photographs" in line for line in dataset.problems)
     assert any("1 boxes without an area" in line for line in dataset.problems)
     assert opened(people_tree.recipe_of({**data, "val_detections": "found.json"}), "train").detections is None
+    ours = {"model": "detector", "images": [{"file": str(tmp_path / "images" / "3.png"), "result": {"detections": [
+        {"name": "dog", "score": 0.7, "box": [1, 2, 30, 40]}]}}]}  # fmt: skip
+    (tmp_path / "ours.json").write_text(json.dumps(ours))
+    dataset = opened(people_tree.recipe_of({**data, "val_detections": "ours.json"}))
+    assert [len(dataset.people(index)) for index in range(3)] == [1, 0, 0]
     with pytest.raises(DataError, match=r"absent\.json cannot be read"):
         opened(people_tree.recipe_of({**data, "val_detections": "absent.json"}))
+
+
+def test_the_class_of_the_file(tmp_path: Path) -> None:
+    """Its number is that of the annotation file, which may have other classes beside it."""
+    content = people_tree.content()
+    content["categories"] = [{"id": 19, "name": "dog"}, {"id": 2, "name": "cat"}]
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["category_id"] = 19 if number else 2
+        annotation["segmentation"] = [[1, 2, 3, 4, 5, 6]]
+    data = people_tree.write(tmp_path, content)
+    rows = [{"image_id": 8, "category_id": id_, "bbox": [5, 3, 9, 9], "score": 0.4} for id_ in (19, 1)]
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    dataset = opened(people_tree.recipe_of({**data, "val_detections": "found.json"}))
+    assert dataset.file.ids.tolist() == [2, 3, 4]
+    assert dataset.has_pose.tolist() == [False, False, True]
+    assert dataset.keypoints[2].tolist() == [[10, 12, 2], [30, 14, 1], [0, 0, 0]]
+    assert dataset.categories.ids == (19,)
+    assert [len(dataset.people(index)) for index in range(3)] == [0, 1, 0]
+    assert dataset.problems == []
 
 
 def test_published_detections_where_they_are_there(tmp_path: Path) -> None:
@@ -120,12 +144,15 @@ def test_keypoints_come_from_the_file(tmp_path: Path) -> None:
     assert keypoints.limbs == (("nose", "left_hand"), ("nose", "right_hand"))
     assert keypoints.flip_pairs == (("left_hand", "right_hand"),)
     assert keypoints.sigmas == (ASSUMED_SIGMA,) * 3
-    assert len(notes) == 3  # flip pairs, sigmas, lower body
+    assert len(notes) == 4  # flip pairs, sigmas, colors, lower body
     assert complete_keypoints(recipe) == (recipe, [])
     given, notes = complete_keypoints(people_tree.recipe_of(data))
     assert isinstance(given.data.keypoints, Keypoints)
     assert given.data.keypoints.sigmas == (0.1, 0.05, 0.05)
     assert given.data.keypoints.limbs == keypoints.limbs
+    elsewhere, _ = complete_keypoints(people_tree.recipe_of({**data, "keypoints": None, "train_annotations": "absent"}))
+    assert elsewhere.data.keypoints == keypoints
+    complete_keypoints(people_tree.recipe_of({**data, "root": "/nowhere"}))  # names are given: no file is needed
     unknown = people_tree.recipe_of({"keypoints": None})
     assert complete_keypoints(unknown) == (unknown, [])
     with pytest.raises(UsageError, match="does not say what its keypoints are"):
@@ -133,6 +160,7 @@ def test_keypoints_come_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "people.json").write_text(
         json.dumps({**people_tree.content(), "categories": [{"id": 1, "name": "dog"}]})
     )
+    complete_keypoints(people_tree.recipe_of(data))
     with pytest.raises(DataError, match="of the class 'dog', it names no keypoints"):
         complete_keypoints(people_tree.recipe_of({**data, "keypoints": None}))
 

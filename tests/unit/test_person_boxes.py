@@ -10,7 +10,7 @@ import pytest
 from splitnest.data.categories import from_names
 from splitnest.data.person_boxes import NOBODY, read_person_boxes
 from splitnest.errors import DataError, UsageError
-from splitnest.people import PERSON_SCORE, Photograph, find_people
+from splitnest.person_finder import PERSON_SCORE, Photograph, find_people
 from splitnest.results import Detections
 
 (PERSON,) = from_names(["person"])
@@ -43,7 +43,28 @@ def test_results_of_coco(tmp_path: Path) -> None:
     assert [len(file.by_number[8]), len(file.by_number[9]), file.without_area] == [0, 0, 1]
     for source in ("000000000007.jpg", "/some/where/7.png", "COCO_val2014_000000000007.jpg"):
         assert file.of(source) is file.by_number[7]
-    assert file.of("seven.jpg") is None
+    for source in ("seven.jpg", "street_7.jpg", "IMG_0007.JPG", "7b.jpg"):
+        assert file.of(source) is None
+    with pytest.raises(DataError, match="has boxes of the categories 3, 4 alone, none of 1, which is 'person'"):
+        read_person_boxes(write(tmp_path, [row(7, category_id=4), row(8, category_id=3)]), PERSON)
+
+
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        [1000, 10, 1e-6, 1e-6],
+        [10, 10, 1e-30, 9],
+        [1e9, 1e9, 10, 10],
+        [1e30, 0, 1, 1],
+        [0, 0, 1e39, 1e39],
+        [5, 5, -3, 4],
+    ],
+)
+def test_boxes_that_nothing_can_be_cut_out_of(tmp_path: Path, bbox: list[float]) -> None:
+    file = read_person_boxes(write(tmp_path, [row(7, bbox=bbox), row(7)]), PERSON)
+    assert (len(file.by_number[7]), file.without_area) == (1, 1)
+    with pytest.raises(UsageError, match="without an area, or far from the image"):
+        find_people(PERSON, ["a"], [np.array([bbox])], None)
 
 
 def test_results_of_splitnest(tmp_path: Path) -> None:
@@ -65,6 +86,11 @@ def test_results_of_splitnest(tmp_path: Path) -> None:
     assert file.of("elsewhere/a.jpg") is people
     assert file.of("b.jpg") is file.by_name["in/b.jpg"]
     assert len(file.by_name["in/b.jpg"]) == 0
+    images[1]["file"] = "other/a.jpg"
+    file = read_person_boxes(write(tmp_path, {"model": "m", "images": images, "failed": []}), PERSON)
+    assert len(file.of("in/a.jpg") or []) == len(file.of(str(Path("in/a.jpg").absolute())) or []) == 1
+    with pytest.raises(DataError, match=r"has 2 photographs called a\.jpg, none of which is elsewhere/a\.jpg"):
+        file.of("elsewhere/a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -104,8 +130,10 @@ def test_given_boxes_keep_their_order() -> None:
     assert found[0].boxes.tolist() == [[5, 5, 7, 7], [1, 1, 4, 4]]
     assert found[0].scores.tolist() == [1, 1]
     assert [len(people) for people in found] == [2, 0, 0]
-    alone = find_people(PERSON, ["a"], boxes[0], None)
-    assert len(alone(Photograph(0, "a", PIXELS))) == 2
+    for alone in (boxes[0], boxes[0].tolist(), boxes[0].astype(int), [boxes[0]], [boxes[0].tolist()]):
+        assert len(find_people(PERSON, ["a"], alone, None)(Photograph(0, "a", PIXELS))) == 2
+    for nobody in (np.zeros((0, 4)), [np.zeros((0, 4))], [[]]):
+        assert len(find_people(PERSON, ["a"], nobody, None)(Photograph(0, "a", PIXELS))) == 0
 
 
 @pytest.mark.parametrize(
@@ -114,9 +142,13 @@ def test_given_boxes_keep_their_order() -> None:
         (None, "has to be told where people are"),
         ([np.ones((1, 4))] * 2, "boxes_xywh is for 2 images, but there are 1"),
         ([np.ones((1, 5))], r"boxes_xywh\[0\] is of shape \[1, 5\]"),
-        ([np.ones(4)], r"boxes_xywh\[0\] is of shape \[4\]"),
-        ([np.array([[0, 0, 1, 1], [1, 1, 0, 5]])], r"boxes_xywh\[0\]\[1\] is \[1.0, 1.0, 0.0, 5.0\], a box without"),
-        ([np.array([[0, 0, np.inf, 1]])], "a box without an area"),
+        ([np.ones(3)], r"boxes_xywh\[0\] is of shape \[3\]"),
+        ([np.array([[0, 0, 1, 1], [1, 1, 0, 5]])], r"boxes_xywh\[0\]\[1\] is \[1.0, 1.0, 0.0, 5.0\]: without"),
+        ([np.array([[0, 0, np.inf, 1]])], "without an area"),
+        ([["a"]], "are no boxes"),
+        ([[[1, 2, 3, 4], [1, 2]]], "are no boxes"),
+        (7, "are no boxes"),
+        ({"a": 1}, "are no boxes"),
     ],
 )
 def test_wrong_boxes(boxes: Any, message: str) -> None:

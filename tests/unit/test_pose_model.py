@@ -188,6 +188,11 @@ def test_a_detector_tells_where_people_are() -> None:
     dogs = splitnest.load(name, weights=None, device="cpu", overrides={**small, "data.classes": ["dog"]})
     with pytest.raises(splitnest.UsageError, match="has no class 'person'"):
         predictor.predict(photograph(), detector=dogs)
+    segmentor = splitnest.load("fcn_resnest101_d8_cityscapes", weights=None, device="meta", overrides={
+        "model.backbone": {"depth": 14, "planes": 16}, "model.head_channels": 8})  # fmt: skip
+    for other in (segmentor, predictor):
+        with pytest.raises(splitnest.UsageError, match="finds nobody"):
+            predictor.predict(photograph(), detector=other)
     with pytest.raises(splitnest.UsageError, match="only a pose estimator takes people"):
         detector.predict(photograph(), boxes_xywh=[BOXES])
     with pytest.raises(splitnest.UsageError, match="has no test-time augmentation"):

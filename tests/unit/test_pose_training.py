@@ -148,6 +148,19 @@ def test_a_whole_training_and_its_resumption(tmp_path: Path) -> None:
     assert steps
 
 
+def test_overrides_come_before_the_file_is_asked(tmp_path: Path) -> None:
+    """Keypoints of a recipe without data are those of the file that the command line names."""
+    content = people_tree.content()
+    content["categories"][0]["sigmas"] = [0.3, 0.2, 0.1]
+    data = people_tree.write(tmp_path, content)
+    recipe = people_tree.recipe_of({"keypoints": {"names": people_tree.NAMES, "sigmas": None}, "root": "/nowhere"})
+    (tmp_path / "r.yaml").write_text(overrides.dump_yaml(recipe))
+    text = plan(tmp_path / "r.yaml", {f"data.{key}": value for key, value in data.items() if key != "keypoints"} | {
+        "train.batch_size": 2, "train.start": None})  # fmt: skip
+    assert "sigmas: [0.3, 0.2, 0.1]" in text
+    assert "limbs: [[nose, left_hand], [nose, right_hand]]" in text
+
+
 def test_dry_run(tmp_path: Path) -> None:
     recipe = people_tree.recipe_of(people_tree.write(tmp_path), train={"batch_size": 2, "start": None})
     (tmp_path / "r.yaml").write_text(overrides.dump_yaml(recipe))

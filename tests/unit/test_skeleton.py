@@ -41,7 +41,7 @@ def test_what_is_assumed() -> None:
     assert keypoints.sigmas == (ASSUMED_SIGMA,) * 7
     assert keypoints.lower_body == ("left_knee",)
     assert [note.split()[0] for note in notes] == [
-        f"data.keypoints.{k}" for k in ("flip_pairs", "sigmas", "limbs", "lower_body")
+        f"data.keypoints.{k}" for k in ("flip_pairs", "sigmas", "limbs", "colors", "lower_body")
     ]
     assert "left_paw/right_paw" in notes[0]
     assert complete(keypoints) == (keypoints, [])
@@ -51,8 +51,16 @@ def test_what_is_assumed() -> None:
 def test_names_without_sides() -> None:
     keypoints, notes = complete(Keypoints(names=("tip", "base")))
     assert (keypoints.flip_pairs, keypoints.lower_body) == ((), ())
-    assert "no name says left or right" in notes[0]
+    assert "no two differ in left and right" in notes[0]
     assert len(set(keypoints.colors or ())) == 2
+
+
+def test_odd_sides() -> None:
+    names = ("LEFT_HAND", "RIGHT_HAND", "left_of_right", "right_of_right", "left_of_left")
+    keypoints, _ = complete(Keypoints(names=names))
+    assert (keypoints.flip_pairs or ())[0] == ("LEFT_HAND", "RIGHT_HAND")
+    assert keypoints.colors is not None
+    assert keypoints.colors[:2] == (LEFT, RIGHT)
 
 
 def test_of_a_file() -> None:

@@ -68,6 +68,17 @@ def test_a_file_that_lacks_some_offsets_is_refused(tmp_path: Path) -> None:
         start_weights(model, str(tmp_path / "some.pth"))
 
 
+def test_a_frozen_stem_does_not_stay_random(tmp_path: Path) -> None:
+    """Where stages train, a stem of another width starts anew; where they are frozen, it would never be learnt."""
+    path = tmp_path / "imagenet.safetensors"
+    saved(small("resnest50_imagenet.official"), path)
+    name, wider = "faster_rcnn_resnest50_fpn_1x_coco.mmdet", {"model.backbone.stem_width": 24}
+    with pytest.raises(WeightsError, match="at least the backbone must fit"):
+        start_weights(build_model(small(name, **wider)), str(path))
+    report = start_weights(build_model(small(name, **wider, **{"model.backbone.frozen_stages": 0})), str(path))
+    assert "stem.0.conv.weight [16, 3, 3, 3] in the file, [24, 3, 3, 3] in the model" in report
+
+
 def test_other_kinds_of_stuff(tmp_path: Path) -> None:
     name, path = "panoptic_fpn_resnest200_3x_coco.detectron2", tmp_path / "panoptic.safetensors"
     state = saved(small(name), path)

@@ -4,7 +4,7 @@ N annotations, K keypoints.
 """
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class KeypointFile:
 
 
 def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> KeypointFile:
-    """Read a COCO keypoints file.
+    """Read a COCO keypoints file. Annotations of other classes than the one with keypoints are passed over.
 
     Args:
         path: Of the file.
@@ -48,8 +48,9 @@ def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> 
         DataError: As ``read_coco``; or the file's class has other keypoints, or an annotation another number of them.
     """
     content, columns = read_annotations(path, KEYS, _KeypointColumns)
-    file, num_values = coco_file(path, content, columns), 3 * len(expected.names)
-    named = _category_row(path, content, category.name).get("keypoints", list(expected.names))
+    num_values, row = 3 * len(expected.names), _category_row(path, content, category.name)
+    file, rows = _of_class(coco_file(path, content, columns), category.name)
+    named = row.get("keypoints", list(expected.names))
     if named != list(expected.names):
         shown = first_few(named) if isinstance(named, list) else repr(named)
         raise DataError(
@@ -58,31 +59,52 @@ def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> 
         )
     ends = np.asarray(columns.keypoint_ends)
     lengths = np.diff(ends, prepend=0)
+    starts, lengths = (ends - lengths)[rows], lengths[rows]
     for row in np.flatnonzero((lengths != 0) & (lengths != num_values))[:1].tolist():
         raise DataError(
             f"{path}: annotation {file.ids[row]} of {file.file_names[file.image_index[row]]} has {lengths[row]} "
             f"numbers for its keypoints, not {num_values}: three for each of {len(expected.names)}. Mend it."
         )
-    keypoints = np.zeros((len(ends), len(expected.names), 3))
-    keypoints[lengths > 0] = np.asarray(columns.keypoints).reshape(-1, *keypoints.shape[1:])
-    counted, given = (keypoints[..., 2] > 0).sum(axis=1), np.asarray(columns.num_keypoints)
+    keypoints = np.zeros((len(rows), len(expected.names), 3))
+    places = starts[lengths > 0][:, None] + np.arange(num_values)
+    keypoints[lengths > 0] = np.asarray(columns.keypoints)[places].reshape(-1, *keypoints.shape[1:])
+    counted, given = (keypoints[..., 2] > 0).sum(axis=1), np.asarray(columns.num_keypoints)[rows]
     return KeypointFile(file, keypoints, np.where(given < 0, counted, given))
 
 
-def named_keypoints(path: str | Path, name: str) -> Keypoints:
-    """Return what a COCO file says of the keypoints of its class ``name``.
+def named_keypoints(path: str | Path, name: str, *, required: bool) -> Keypoints | None:
+    """Return what a COCO file says of the keypoints of its class ``name``; None if it names none, and need not.
 
     Raises:
         DataError: The file cannot be read, has no such class, or what it says is not sound.
     """
     content, _ = read_annotations(path, KEYS, _Counted)
     row = _category_row(path, content, name)
+    if not required and not row.get("keypoints"):
+        return None
     try:
         return skeleton.of_category(row)
     except ValueError as error:
         raise DataError(
             f"{path}: of the class {name!r}, {error}. Mend the file, or name them in data.keypoints.names."
         ) from error
+
+
+def _of_class(file: CocoFile, name: str) -> tuple[CocoFile, NDArray[np.int64]]:
+    """Return a file with the annotations of one class alone, without outlines, and which they were."""
+    index = [known for _, known in file.categories].index(name)
+    rows = np.flatnonzero(file.category_index == index)
+    of_rows = {key: getattr(file, key)[rows] for key in ("ids", "image_index", "boxes_xywh", "areas", "iscrowd")}
+    none = CocoColumns().segmentations()
+    outlines = replace(
+        none,
+        annotation_ends=np.zeros(len(rows), np.int64),
+        rle_ends=np.zeros(len(rows), np.int64),
+        rle_sizes=np.zeros((len(rows), 2), np.int64),
+    )
+    category_index = np.zeros(len(rows), np.int64)
+    categories = (file.categories[index],)
+    return replace(file, **of_rows, category_index=category_index, categories=categories, segmentations=outlines), rows
 
 
 def _category_row(path: str | Path, content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -110,7 +132,7 @@ class _KeypointColumns(CocoColumns):
         if not np.isfinite(numbers).all():
             raise ValueError("'keypoints' has numbers that are not finite")
         count = whole(item, "num_keypoints") if "num_keypoints" in item else -1
-        super().append(item)
+        super().append({**item, "segmentation": []})
         self.keypoints.extend(numbers)
         self.keypoint_ends.append(len(self.keypoints))
         self.num_keypoints.append(count)

@@ -75,15 +75,21 @@ def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
                 f"An image array must be uint8 RGB of shape (height, width, 3), but this one is {source.dtype} of "
                 f"shape {source.shape}. Convert it, or give a list of such arrays."
             )
-        return source, "array"
+        return source, source_name(source)
     if isinstance(source, Image.Image):
-        name = str(getattr(source, "filename", "") or "image")
-        return _pixels(source, name), name
+        return _pixels(source, source_name(source)), source_name(source)
     if not isinstance(source, str | Path):
         raise _not_an_image(source)
     if _is_url(source):
-        return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), str(source)
-    return read_image(source), str(source)
+        return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), source_name(source)
+    return read_image(source), source_name(source)
+
+
+def source_name(source: Source) -> str:
+    """Return what an image is called, before it is read: its path or address, or what it is."""
+    if isinstance(source, np.ndarray):
+        return "array"
+    return str(getattr(source, "filename", "") or "image") if isinstance(source, Image.Image) else str(source)
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from splitnest.data.people_dataset import PeopleDataset
-from splitnest.data.person_crop import PreparedPeople, prepare_people
+from splitnest.data.person_crop import PreparedPeople, nobody, prepare_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
 from splitnest.recipe.schema import DetectionInput, PoseInput, SemanticInput
@@ -81,13 +81,7 @@ def evaluation_loader(
         batch_size: Photographs in a list.
         workers: Processes that read and prepare; 0 does it in this one.
     """
-
-    def make(index: int) -> PreparedImage:
-        image = dataset.read(index)
-        tensor = torch.tensor(image) if facts is None else prepare(image, facts)
-        return PreparedImage(tensor, dataset.image_id(index), dataset.name(index), (image.shape[0], image.shape[1]))
-
-    return _loader(make, len(dataset), batch_size, workers)
+    return _loader(_PrepareImage(dataset, facts), len(dataset), batch_size, workers)
 
 
 def people_loader(
@@ -98,14 +92,35 @@ def people_loader(
     Args:
         dataset, facts, workers: As of ``evaluation_loader``.
     """
+    return _loader(_PreparePeople(dataset, facts), len(dataset), 1, workers)
 
-    def make(index: int) -> tuple[int, PreparedPeople]:
-        return dataset.image_id(index), prepare_people(dataset.read(index), dataset.people(index), facts)
 
-    return _loader(make, len(dataset), 1, workers)
+@dataclass(frozen=True)
+class _PrepareImage:
+    dataset: Photographs
+    facts: DetectionInput | SemanticInput | None
+
+    def __call__(self, index: int) -> PreparedImage:
+        image = self.dataset.read(index)
+        tensor = torch.tensor(image) if self.facts is None else prepare(image, self.facts)
+        size_hw = image.shape[0], image.shape[1]
+        return PreparedImage(tensor, self.dataset.image_id(index), self.dataset.name(index), size_hw)
+
+
+@dataclass(frozen=True)
+class _PreparePeople:
+    dataset: PeopleDataset
+    facts: PoseInput
+
+    def __call__(self, index: int) -> tuple[int, PreparedPeople]:
+        image_id, people = self.dataset.image_id(index), self.dataset.people(index)
+        if not len(people):  # there is nothing to be read
+            return image_id, nobody(self.dataset.size_hw(index), self.facts)
+        return image_id, prepare_people(self.dataset.read(index), people, self.facts)
 
 
 def _loader(make: Callable[[int], T], count: int, batch_size: int, workers: int) -> EvaluationLoader[T]:
+    # make is sent to worker processes, so it is no function inside another one.
     # collate_fn=list: the images differ in size; to pad them into one tensor is the affair of splitnest.batch.
     items = _Items(make, count)
     return EvaluationLoader(DataLoader(items, batch_size=batch_size, num_workers=workers, collate_fn=list))

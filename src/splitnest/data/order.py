@@ -49,7 +49,7 @@ class BatchOrder:
     def __init__(self, sizes_hw: NDArray[np.int64], batch_size: int, seed: int, group_by_aspect: bool = True) -> None:
         if len(sizes_hw) < batch_size:
             raise UsageError(
-                f"A batch of {batch_size} needs more photographs than the {len(sizes_hw)} that there are to train on. "
+                f"A batch of {batch_size} needs more samples than the {len(sizes_hw)} that there are to train on. "
                 f"Set train.batch_size to {len(sizes_hw)} or less."
             )
         self.batch_size, self.seed, self.group_by_aspect = batch_size, seed, group_by_aspect

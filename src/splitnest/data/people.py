@@ -9,6 +9,7 @@ from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.person_boxes import read_person_boxes
 from splitnest.data.scenes.people import ScenePeople
 from splitnest.data.skeleton import complete, skeleton_of
+from splitnest.recipe.data import Data
 from splitnest.recipe.schema import PoseRecipe
 
 PUBLISHED_DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
@@ -39,7 +40,7 @@ def open_people(recipe: PoseRecipe, split: Split, classes: Categories) -> People
     if split == "val" and data.val_detections is not None:
         path = root / (PUBLISHED_DETECTIONS if data.val_detections == "auto" else data.val_detections)
         if path.is_file() or data.val_detections != "auto":
-            dataset.detections = read_person_boxes(path, classes[0])
+            dataset.detections = read_person_boxes(path, dataset.categories[0])
         else:
             dataset.remarks.append(
                 f"{path} is not there, so people are those of the ground truth; published numbers are with its boxes"
@@ -51,21 +52,28 @@ def complete_keypoints(recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
     """Return a recipe that says all of its keypoints, and a sentence for each thing that was assumed.
 
     What ``data.keypoints`` leaves open is taken from the annotation file for training, or else for validation, where
-    one is set; what is then still open is assumed. Without names anywhere the recipe stays as it is.
+    there is one; what is then still open is assumed. Without names anywhere the recipe stays as it is.
 
     Raises:
-        DataError: The file cannot be read, or what it says is not sound.
+        DataError: The file is no annotation file, or what it says is not sound.
     """
     data = recipe.data
     given = data.keypoints
     if given == "coco" or (given is not None and given.is_complete):
         return recipe, []
-    annotations = data.train_annotations or data.val_annotations
-    if data.root is not None and annotations is not None and data.format == "coco":
-        of_file = named_keypoints(Path(data.root, annotations), data.classes[0])
-        if given is None or given.names == of_file.names:
-            given = of_file if given is None else given.or_else(of_file)
+    file = _annotation_file(data)
+    of_file = None if file is None else named_keypoints(file, data.classes[0], required=given is None)
+    if of_file is not None and (given is None or given.names == of_file.names):
+        given = of_file if given is None else given.or_else(of_file)
     if given is None:
         return recipe, []
     keypoints, notes = complete(given)
     return recipe.model_copy(update={"data": data.model_copy(update={"keypoints": keypoints})}), notes
+
+
+def _annotation_file(data: Data) -> Path | None:
+    """Return the first annotation file that is there."""
+    if data.root is None or data.format != "coco":
+        return None
+    paths = (Path(data.root, name) for name in (data.train_annotations, data.val_annotations) if name is not None)
+    return next((path for path in paths if path.is_file()), None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from splitnest.data.categories import Categories
 from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_keypoints import KeypointFile
-from splitnest.data.person_boxes import NOBODY, PersonBoxes, PersonBoxFile
+from splitnest.data.person_boxes import NOBODY, PersonBoxes, PersonBoxFile, have_area
 from splitnest.data.skeleton import Skeleton
 from splitnest.results.interop import xywh_to_xyxy
 
@@ -64,14 +64,19 @@ class PeopleDataset(CocoDetection):
 
         They are not crowds, and have a labelled keypoint and a box with an area (mmpose ``_is_valid_instance``).
         """
-        has_area = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
         has_place = self.keypoints[..., :2].max(axis=(1, 2), initial=0) > 0
-        return ~self.file.iscrowd & (self.num_keypoints > 0) & has_area & has_place
+        return ~self.file.iscrowd & (self.num_keypoints > 0) & have_area(self.boxes) & has_place
+
+    def size_hw(self, index: int) -> tuple[int, int]:
+        """Return the height and width of one photograph in pixels."""
+        height, width = self.file.sizes_hw[index].tolist()
+        return height, width
 
     def people(self, index: int) -> PersonBoxes:
         """Return whom an estimator looks at in one photograph."""
         if self.detections is not None:
-            return self.detections.by_number.get(self.image_id(index), NOBODY)
+            found = self.detections.by_number.get(self.image_id(index))
+            return found or self.detections.named(str(self.images_dir / self.name(index))) or NOBODY
         rows = self.rows(index)
         rows = rows[self.has_pose[rows]]
         return PersonBoxes(self.boxes[rows], np.ones(len(rows)))

@@ -4,8 +4,10 @@ P people.
 """
 
 import json
-from collections.abc import Iterator
+import os
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,8 +16,13 @@ from numpy.typing import NDArray
 
 from splitnest.data.categories import Category
 from splitnest.data.coco_json import convert, whole
-from splitnest.errors import DataError
-from splitnest.results.interop import xywh_to_xyxy
+from splitnest.errors import DataError, first_few
+
+LEAST_SIDE = 0.05
+"""Pixels of a side of a box; a crop of less would be of nothing."""
+
+FARTHEST = 100_000
+"""Pixels from a photograph's corner to that of a box; positions of a crop are counted in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,20 @@ class PersonBoxes:
 
     def above(self, score: float) -> "PersonBoxes":
         """Return those of this score or more."""
-        kept = self.scores >= score
+        return self.where(self.scores >= score)
+
+    def where(self, kept: NDArray[np.bool_]) -> "PersonBoxes":
+        """Return some of them, bool ``[P]``."""
         return PersonBoxes(self.boxes[kept], self.scores[kept])
 
 
 NOBODY = PersonBoxes(np.empty((0, 4)), np.empty(0))
+
+
+def have_area(boxes: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return of which boxes ``[P, 4]``, xyxy in pixels, something can be cut out, ``[P]``."""
+    near = (np.abs(boxes) <= FARTHEST).all(axis=1)  # and finite
+    return near & (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
 
 
 @dataclass(frozen=True)
@@ -59,18 +75,42 @@ class PersonBoxFile:
     without_area: int
 
     def of(self, source: str) -> PersonBoxes | None:
-        """Return the people of a photograph, told by its path or file name, or by the number that its name is.
+        """Return the people of a photograph: see ``named``; or told by the number that its name is.
 
-        None if the file does not have it.
+        Numbers are those of COCO's names: ``000000000785.jpg``, ``785.png``, ``COCO_val2014_000000000785.jpg``.
+
+        Raises:
+            DataError: As ``named``.
         """
-        if source in self.by_name:
-            return self.by_name[source]
-        name = PurePath(source).name
+        number = re.fullmatch(r"(?:COCO_\w+_)?(\d+)", PurePath(source).stem)
+        named = self.named(source)
+        return self.by_number.get(int(number[1])) if named is None and number else named
+
+    def named(self, source: str) -> PersonBoxes | None:
+        """Return the people of a photograph, told by its path or else its file name; None if the file has it not.
+
+        Raises:
+            DataError: Several photographs of the file have that name, and none this path.
+        """
+        found = self._of_path.get(os.path.abspath(source))
+        alike = self._of_file_name.get(PurePath(source).name, [])
+        if found is None and len(alike) > 1:
+            raise DataError(
+                f"{self.path} has {len(alike)} photographs called {PurePath(source).name}, none of which is {source}. "
+                f"Give the paths that the boxes were found with."
+            )
+        return next(iter(alike), None) if found is None else found
+
+    @cached_property
+    def _of_path(self) -> dict[str, PersonBoxes]:
+        return {os.path.abspath(path): people for path, people in self.by_name.items()}
+
+    @cached_property
+    def _of_file_name(self) -> dict[str, list[PersonBoxes]]:
+        found: dict[str, list[PersonBoxes]] = {}
         for path, people in self.by_name.items():
-            if PurePath(path).name == name:
-                return people
-        digits = PurePath(name).stem.rpartition("_")[2]  # COCO_val2014_000000000785
-        return self.by_number.get(int(digits)) if digits.isdecimal() else None
+            found.setdefault(PurePath(path).name, []).append(people)
+        return found
 
 
 def read_person_boxes(path: str | Path, category: Category) -> PersonBoxFile:
@@ -82,7 +122,7 @@ def read_person_boxes(path: str | Path, category: Category) -> PersonBoxFile:
         category: Whose boxes; a results file knows its id, ours its name.
 
     Raises:
-        DataError: The file cannot be read or is none of these.
+        DataError: The file cannot be read or is none of these, or a results file has other classes alone.
     """
     path = Path(path)
     try:
@@ -91,15 +131,24 @@ def read_person_boxes(path: str | Path, category: Category) -> PersonBoxFile:
         raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). It is damaged or something else: replace it.") from error
-    rows: dict[int | str, list[_Row]] = {}
-    for key, found in _photographs(path, content, category):
-        rows.setdefault(key, []).extend(found)
-    people = {key: _gathered(of_photograph) for key, of_photograph in rows.items()}
+    if isinstance(content, list):
+        photographs = _of_results(path, content, category)
+    elif isinstance(content, dict) and "model" in content and isinstance(content.get("images"), list):
+        photographs = {}
+        for number, item in enumerate(content["images"]):
+            name, found = convert(path, "images", number, item, lambda item: _our_results(item, category.name))
+            photographs.setdefault(name, []).extend(found)
+    else:
+        raise DataError(
+            f"{path} is neither a COCO detection results file (a list of image_id, category_id, bbox and score) nor "
+            f"what splitnest predict writes for a detector. Give one of these."
+        )
+    people = {key: _gathered(rows) for key, rows in photographs.items()}
     return PersonBoxFile(
         path,
         {key: boxes for key, boxes in people.items() if isinstance(key, int)},
         {key: boxes for key, boxes in people.items() if isinstance(key, str)},
-        sum(map(len, rows.values())) - sum(map(len, people.values())),
+        sum(map(len, photographs.values())) - sum(map(len, people.values())),
     )
 
 
@@ -107,26 +156,33 @@ _Row = tuple[list[float], float]
 """A box, xywh in pixels, and its score."""
 
 
-def _photographs(path: Path, content: Any, category: Category) -> Iterator[tuple[int | str, list[_Row]]]:
-    """Yield what a file says of each photograph, by its number or its path; of one several times, perhaps."""
-    if isinstance(content, list):
-        for number, item in enumerate(content):
-            image_id, category_id, row = convert(path, "detections", number, item, _result)
-            yield image_id, [row] if category_id == category.id else []
-    elif isinstance(content, dict) and "model" in content and isinstance(content.get("images"), list):
-        for number, item in enumerate(content["images"]):
-            yield convert(path, "images", number, item, lambda item: _our_results(item, category.name))
-    else:
+def _of_results(path: Path, content: list[Any], category: Category) -> dict[int | str, list[_Row]]:
+    """Return the boxes of each photograph of a COCO results file, of some of which none are of the class."""
+    rows: dict[int | str, list[_Row]] = {}
+    strange: set[int] = set()
+    for number, item in enumerate(content):
+        image_id, category_id, row = convert(path, "detections", number, item, _result)
+        of_photograph = rows.setdefault(image_id, [])
+        if category_id == category.id:
+            of_photograph.append(row)
+        else:
+            strange.add(category_id)
+    if strange and not any(rows.values()):
         raise DataError(
-            f"{path} is neither a COCO detection results file (a list of image_id, category_id, bbox and score) nor "
-            f"what splitnest predict writes for a detector. Give one of these."
+            f"{path} has boxes of the categories {first_few(sorted(strange))} alone, none of {category.id}, which is "
+            f"{category.name!r}. Give boxes of that."
         )
+    return rows
 
 
 def _gathered(rows: list[_Row]) -> PersonBoxes:
-    with_area = [(box, score) for box, score in rows if box[2] > 0 and box[3] > 0]
-    boxes = np.array([box for box, _ in with_area], np.float64).reshape(-1, 4)
-    return PersonBoxes(xywh_to_xyxy(boxes), np.array([score for _, score in with_area], np.float64))
+    """Return boxes with an area; corners are added up in float32, as in mmpose, where a bit of them can show."""
+    boxes = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
+    with np.errstate(over="ignore"):
+        corners = boxes.astype(np.float32)
+        corners[:, 2:] += corners[:, :2]
+    people = PersonBoxes(corners.astype(np.float64), np.array([score for _, score in rows], np.float64))
+    return people.where(have_area(people.boxes) & (boxes[:, 2:] > 0).all(axis=1))
 
 
 def _result(item: dict[str, Any]) -> tuple[int, int, _Row]:

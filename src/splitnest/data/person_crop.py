@@ -112,11 +112,13 @@ def prepare_people(
         for box, score in zip(people.boxes, people.scores.tolist(), strict=True)
     ]
     crops = [normalise(person.region.cut(image, size_hw), facts, dtype) for person in found]
-    return PreparedPeople(
-        crops=torch.stack(crops) if crops else torch.empty(0, 3, *size_hw, dtype=dtype),
-        people=tuple(found),
-        original_size=(image.shape[0], image.shape[1]),
-    )
+    original_size = image.shape[0], image.shape[1]
+    return PreparedPeople(torch.stack(crops), tuple(found), original_size) if found else nobody(original_size, facts)
+
+
+def nobody(original_size: tuple[int, int], facts: PoseInput) -> PreparedPeople:
+    """Return the people of a photograph of this height and width that has none."""
+    return PreparedPeople(torch.empty(0, 3, facts.height, facts.width), (), original_size)
 
 
 def _with_third(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -98,7 +98,7 @@ def _assumed(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
     if keypoints.flip_pairs is None:
         pairs = _sides(keypoints.names)
         facts["flip_pairs"] = pairs
-        shown = ", ".join(f"{one}/{other}" for one, other in pairs) or "none, as no name says left or right"
+        shown = ", ".join(f"{one}/{other}" for one, other in pairs) or "none, as no two differ in left and right"
         notes.append(f"flip_pairs are assumed from the names: {shown}.")
     if keypoints.sigmas is None:
         facts["sigmas"] = [ASSUMED_SIGMA] * len(keypoints.names)
@@ -109,6 +109,7 @@ def _assumed(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
     if keypoints.colors is None:
         sided = _sides(keypoints.names)
         facts["colors"] = [side_color(n) if sided else distinct_color(k) for k, n in enumerate(keypoints.names)]
+        notes.append(f"colors are not given: {'blue is left and orange right' if sided else 'each has its own'}.")
     if keypoints.lower_body is None:
         lower = [name for name in keypoints.names if any(part in name.lower() for part in LOWER_BODY)]
         facts["lower_body"] = lower
@@ -156,18 +157,21 @@ def of_category(row: Mapping[str, Any]) -> Keypoints:
 
 def side_color(*names: str) -> Color:
     """Return the colour of the side that keypoints are on, by their names: that of the middle if not of one."""
-    if all(name.startswith("left") for name in names):
+    if all(name.lower().startswith("left") for name in names):
         return LEFT
-    return RIGHT if all(name.startswith("right") for name in names) else MIDDLE
+    return RIGHT if all(name.lower().startswith("right") for name in names) else MIDDLE
 
 
 def _sides(names: Sequence[str]) -> list[Pair]:
-    """Return the pairs of names that differ in left and right alone."""
-    pairs = []
+    """Return the pairs of names that differ in left and right alone, in whatever letters; each name in one pair."""
+    pairs: list[Pair] = []
     for name in names:
         for side, other in _SIDES.items():
-            opposite = name.replace(side, other).replace(side.title(), other.title())
-            if opposite != name and opposite in names and names.index(name) < names.index(opposite):
+            opposite = name
+            for cased in (str.lower, str.title, str.upper):
+                opposite = opposite.replace(cased(side), cased(other))
+            taken = [paired for pair in pairs for paired in pair]
+            if opposite != name and opposite in names and not {name, opposite} & set(taken):
                 pairs.append((name, opposite))
     return pairs
 

@@ -23,8 +23,8 @@ RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 class SemanticTTA:
     """Segments with test-time augmentation.
 
-    Of each view the logits at the network's own resolution are kept, a 64th of its pixels, of DeepLabV3+ a 16th; scores are made a few rows
-    at a time. So memory is that of the largest view, and a little for each other.
+    Of each view the logits at the network's own resolution are kept, a 64th of its pixels, of DeepLabV3+ a 16th; scores
+    are made a few rows at a time. So memory is that of the largest view, and a little for each other.
 
     Args:
         model: In evaluation mode.

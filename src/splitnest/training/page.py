@@ -20,6 +20,10 @@ PHOTOGRAPHS = 8
 """How many are on a page, spread over the data set."""
 
 
+DRAWN = 0.5
+"""Score from which people that a detector found are looked at."""
+
+
 class Shown(NamedTuple):
     """A photograph, uint8 ``[H, W, 3]``, and its ground truth as if it had been predicted."""
 
@@ -48,7 +52,9 @@ def predictions_page(
     pictures, titles = [], []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(PHOTOGRAPHS, len(dataset)), dtype=int)).tolist():
         name, image, truth = _shown(dataset, index, masks=recipe.task == "instance")
-        people = [xyxy_to_xywh(dataset.people(index).boxes)] if isinstance(dataset, PeopleDataset) else None
+        people = None
+        if isinstance(dataset, PeopleDataset):
+            people = [xyxy_to_xywh(dataset.people(index).above(DRAWN).boxes)]
         (found,) = predictor.predict(image, batch_size=PHOTOGRAPHS, boxes_xywh=people)
         assert isinstance(found, type(truth))
         pictures += [truth.draw(image, scores=False) if isinstance(truth, Detections) else truth.draw(image)]

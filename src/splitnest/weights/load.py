@@ -1,7 +1,7 @@
 """A checkpoint into a network: all of it or nothing, and a report of what went where."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = Fal
         backbone: When the load fails it is left as it was.
         path: The file.
         to_train: The offsets of deformable convolutions, and a stem of another width with the layers behind it, may
-            keep their initial values, as published trainings began.
+            keep their initial values, as published trainings began; of what is frozen nothing may.
 
     Raises:
         WeightsError: The file cannot be read, or its backbone is another one.
@@ -100,7 +100,7 @@ def _load(
     prefix: str = "",
 ) -> Report:
     slots, sources = module.state_dict(), translation.sources
-    fit = _fit(slots, checkpoint.state, sources, restarts_layers=may_restart and bool(prefix))
+    fit = _fit(slots, checkpoint.state, sources, restartable=_trained(module) if may_restart and prefix else set())
     changed = {
         key: _change(key, checkpoint.state[sources[key]], slots[key]) if key in sources else "not in the file"
         for key in fit.restarted
@@ -133,14 +133,14 @@ def _load(
 
 
 def _fit(
-    slots: Mapping[str, Tensor], state: Mapping[str, Tensor], sources: Mapping[str, str], restarts_layers: bool
+    slots: Mapping[str, Tensor], state: Mapping[str, Tensor], sources: Mapping[str, str], restartable: Collection[str]
 ) -> _Fit:
     fit = _Fit()
-    lacks_absent = restarts_layers and not any(_ABSENT.fullmatch(key) for key in sources)
+    has_absent = any(_ABSENT.fullmatch(key) for key in sources)
     for key, slot in slots.items():
         if key not in sources:
-            kept = fit.restarted if lacks_absent and _ABSENT.fullmatch(key) else fit.missing
-            (fit.zeroed if key.endswith(_COUNTER) else kept).append(key)
+            restarts = key in restartable and not has_absent and _ABSENT.fullmatch(key)
+            (fit.zeroed if key.endswith(_COUNTER) else fit.restarted if restarts else fit.missing).append(key)
             continue
         tensor = state[sources[key]]
         class_sized = sized_layer(key) is not None and tensor.shape[1:] == slot.shape[1:]
@@ -148,7 +148,7 @@ def _fit(
             fit.mismatched.append(key)
         elif tensor.shape == slot.shape:
             fit.filled.append(key)
-        elif class_sized or (restarts_layers and _RESIZED.fullmatch(key)):
+        elif class_sized or (key in restartable and _RESIZED.fullmatch(key)):
             fit.restarted.append(key)
         else:
             fit.mismatched.append(key)
@@ -175,6 +175,17 @@ def _check_classes(checkpoint: Checkpoint, classes: Sequence[str]) -> None:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name).strip().lower()
+
+
+def _trained(module: nn.Module) -> set[str]:
+    """Return the keys of parameters that train, and of buffers beside them."""
+    found = set()
+    for name, part in module.named_modules():
+        parameters = list(part.parameters(recurse=False))
+        if parameters and all(parameter.requires_grad for parameter in parameters):
+            own = (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
+            found |= {f"{name}.{key}".removeprefix(".") for key, _ in own}
+    return found
 
 
 def _misfit(
