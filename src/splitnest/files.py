@@ -1,10 +1,13 @@
 """Files that are whole, or as they were before."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from splitnest.errors import DataError
 
 
 @contextmanager
@@ -23,3 +26,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` as JSON, in a folder made where it is missing.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(json.dumps(content).encode())
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from formula import formula_state_dict
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 import splitnest
+from splitnest.weights.layout import translate
 
 FOLDER = Path(__file__).parent
 INPUTS = FOLDER.parent / "data" / "inputs"
 NUM_VALUES = 256
+BACKBONE = ("backbone.stem", "backbone.layer", "backbone.bottom_up")
 
 
 @cache
@@ -68,6 +71,19 @@ def distance(stage: Tensor, recorded: dict[str, Any]) -> float:
     flat = stage.flatten()
     values = flat[torch.linspace(0, flat.numel() - 1, NUM_VALUES).long()]
     return float((values - torch.tensor(recorded["values"])).abs().max()) / recorded["std"]
+
+
+def check_gradients(module: nn.Module, name: str) -> None:
+    """Check the norms of the gradients of a network against a recording: 1e-4, and 2e-3 in the backbone and in all."""
+    recorded = recording(f"{name}.train")
+    ours = {source: key for key, source in translate(list(recording(name)["state_dict"])).sources.items()}
+    norms = {key: p.grad.norm() for key, p in module.named_parameters() if p.grad is not None}
+    assert len(norms) == recorded["trainable"]
+    for key, value in recorded["grad_norms"].items():
+        bound = 2e-3 if key.startswith(BACKBONE) else 1e-4
+        assert norms[ours[key]].item() == pytest.approx(value, rel=bound), key
+    total = torch.stack(list(norms.values())).norm().item()
+    assert total == pytest.approx(recorded["grad_norm_total"], rel=2e-3)
 
 
 def unpacked(packed: np.ndarray, shape: np.ndarray) -> np.ndarray:

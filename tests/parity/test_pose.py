@@ -14,7 +14,6 @@ from splitnest.batch import Batch, collate
 from splitnest.data.person_boxes import PersonBoxes
 from splitnest.data.person_crop import prepare_people
 from splitnest.pose.heatmaps import encode
-from splitnest.weights.layout import translate
 
 ROWS = [
     "simplebaseline_resnest50_256x192_coco.mmpose",
@@ -86,12 +85,4 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     loss = module.loss(collate(list(batch.images), batch.original_sizes, keypoints=points))["loss_heatmap"]
     loss.backward()
     assert loss.item() == pytest.approx(recorded["losses"]["loss_kpt"], rel=1e-5)
-    ours = {source: key for key, source in translate(list(record["state_dict"])).sources.items()}
-    parameters = dict(module.named_parameters())
-    gradients = [p.grad for p in parameters.values() if p.grad is not None]
-    assert len(gradients) == recorded["trainable"]
-    for key, value in recorded["grad_norms"].items():
-        bound = 2e-3 if key.startswith("backbone") else 1e-4
-        assert parameters[ours[key]].grad.norm().item() == pytest.approx(value, rel=bound), key
-    norm = torch.stack([g.norm() for g in gradients]).norm().item()
-    assert norm == pytest.approx(recorded["grad_norm_total"], rel=2e-3)
+    oracle.check_gradients(module, name)

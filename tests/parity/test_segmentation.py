@@ -14,7 +14,6 @@ from splitnest.batch import collate
 from splitnest.data.transforms import prepare
 from splitnest.inference.semantic import SemanticTTA
 from splitnest.results import SemanticSegmentation
-from splitnest.weights.layout import translate
 
 ROWS = [
     "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
@@ -80,15 +79,7 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     assert losses["loss_decode"].item() == pytest.approx(recorded["losses"]["decode.loss_ce"], rel=1e-5)
     assert losses["loss_auxiliary"].item() == pytest.approx(recorded["losses"]["aux.loss_ce"], rel=1e-5)
     assert total.item() == pytest.approx(recorded["total"], rel=1e-5)
-    ours = {source: key for key, source in translate(list(oracle.recording(name)["state_dict"])).sources.items()}
-    parameters = dict(module.named_parameters())
-    gradients = [p.grad for p in parameters.values() if p.grad is not None]
-    assert len(gradients) == recorded["trainable"]
-    for key, value in recorded["grad_norms"].items():
-        bound = 2e-3 if key.startswith("backbone") else 1e-4
-        assert parameters[ours[key]].grad.norm().item() == pytest.approx(value, rel=bound), key
-    norm = torch.stack([g.norm() for g in gradients]).norm().item()
-    assert norm == pytest.approx(recorded["grad_norm_total"], rel=2e-3)
+    oracle.check_gradients(module, name)
 
 
 @pytest.mark.parity

@@ -60,9 +60,9 @@ def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> 
     ends = np.asarray(columns.keypoint_ends)
     lengths = np.diff(ends, prepend=0)
     starts, lengths = (ends - lengths)[rows], lengths[rows]
-    for row in np.flatnonzero((lengths != 0) & (lengths != num_values))[:1].tolist():
+    for wrong in np.flatnonzero((lengths != 0) & (lengths != num_values))[:1].tolist():
         raise DataError(
-            f"{path}: annotation {file.ids[row]} of {file.file_names[file.image_index[row]]} has {lengths[row]} "
+            f"{path}: annotation {file.ids[wrong]} of {file.file_names[file.image_index[wrong]]} has {lengths[wrong]} "
             f"numbers for its keypoints, not {num_values}: three for each of {len(expected.names)}. Mend it."
         )
     keypoints = np.zeros((len(rows), len(expected.names), 3))

@@ -3,7 +3,6 @@
 T IoU thresholds, R recall points, K classes, A ranges of area, M limits of detections an image, N detections.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from splitnest.data.categories import from_ids
 from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_file import CocoFile, read_coco
 from splitnest.errors import DataError
-from splitnest.files import replacing
+from splitnest.files import write_json
 from splitnest.results.interop import mask_to_rle, xyxy_to_xywh
 
 IouType = Literal["bbox", "segm"]
@@ -132,13 +131,7 @@ class CocoEvaluator:
 
     def write(self, path: str | Path) -> None:
         """Write the detections as a COCO results file, which can be handed in to the evaluation server."""
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as file:
-                file.write(json.dumps(self.results()).encode())
-        except OSError as error:
-            raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error
+        write_json(path, self.results())
 
     def compute(self) -> dict[str, float]:
         """Return the twelve COCO metrics of each type, from 0 to 1; -1 where the file has no object of the kind.

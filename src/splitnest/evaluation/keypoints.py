@@ -1,6 +1,5 @@
 """COCO average precision of keypoints, equal to pycocotools."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.person_crop import Region
 from splitnest.errors import DataError
 from splitnest.evaluation.oks import suppress
-from splitnest.files import replacing
+from splitnest.files import write_json
 from splitnest.recipe.schema import PoseInput
 from splitnest.results import Poses
 
@@ -74,13 +73,7 @@ class KeypointEvaluator:
 
     def write(self, path: str | Path) -> None:
         """Write the people as a COCO keypoint results file, which can be handed in to the evaluation server."""
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as file:
-                file.write(json.dumps(self.results()).encode())
-        except OSError as error:
-            raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error
+        write_json(path, self.results())
 
     def _area(self, box: NDArray[np.float32]) -> float:
         return float(np.prod(Region.of_box(box, self._facts.padding).of_shape(self._facts).size))

@@ -1,7 +1,6 @@
 """What a panoptic model finds in a whole data set: its quality, and COCO's file of results."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from splitnest.data.panoptic_labels import PanopticDataset
 from splitnest.errors import DataError
 from splitnest.evaluation.coco import CocoEvaluator
 from splitnest.evaluation.panoptic import PanopticEvaluator
-from splitnest.files import replacing
+from splitnest.files import replacing, write_json
 from splitnest.results import PanopticSegmentation
 
 
@@ -91,7 +90,6 @@ class PanopticModelEvaluator:
             for row, png in zip(self._rows, self._pngs, strict=True):
                 with replacing(folder / row["file_name"]) as file:
                     file.write(png)
-            with replacing(path) as file:
-                file.write(json.dumps({"annotations": self._rows}).encode())
         except OSError as error:
             raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error
+        write_json(path, {"annotations": self._rows})
