@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from upstream import RESNEST
 
 from splitnest import recipes
 from splitnest.errors import UsageError
@@ -202,25 +203,6 @@ def test_listing_needs_neither_pydantic_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
-
-
-RESNEST = {
-    "radix": 2,
-    "cardinality": 1,
-    "base_width": 64,
-    "planes": 64,
-    "stem": "3x3",
-    "stem_width": 32,
-    "avg_down": True,
-    "avd": True,
-    "avd_first": False,
-    "avd_in_dilated": False,
-    "stride_in_1x1": False,
-    "output_stride": 32,
-    "dcn_stages": (),
-    "norm": "bn",
-    "frozen_stages": 0,
-}
 
 
 @pytest.mark.parametrize(
