@@ -244,7 +244,7 @@ def load(
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
 
     Raises:
-        UsageError: No such model, a wrong recipe or override, or a model that this version cannot build yet.
+        UsageError: No such model, or a wrong recipe or override.
         WeightsError: The weights cannot be had, read, or do not fit.
     """
     recipe, own_weights = resolve(name_or_path, overrides)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
 
 MAX_NAMED = 3
 """Values without a meaning that a message names; the rest are counted."""
@@ -52,13 +52,12 @@ class LabelCode:
 
     def _cite(self, strange: NDArray[np.integer], total: int) -> str:
         values, counts = np.unique(strange, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:MAX_NAMED].tolist()
-        named = ", ".join(f"{self._name(int(values[i]))} in {counts[i]} of {total} pixels" for i in order)
-        more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
+        order = np.argsort(-counts, kind="stable").tolist()
+        named = first_few([f"{self._name(int(values[i]))} in {counts[i]} of {total} pixels" for i in order], MAX_NAMED)
         if self.colored:
-            return f"{named}{more}, which data.palette lacks. Mend the file, or data.palette."
+            return f"{named}, which data.palette lacks. Mend the file, or data.palette."
         return (
-            f"{named}{more}, but the values of classes, and of pixels without a label, are "
+            f"{named}, but the values of classes, and of pixels without a label, are "
             f"{_ranges(self._values.tolist())}. Mend the file, or data.classes and data.ignore_label."
         )
 

@@ -52,7 +52,8 @@ def load(
         modules = [f"{line.module} ({line.tensors})" for line in group((key, 0, "") for key in translation.unknown)]
         raise WeightsError(
             f"{checkpoint.path} is of a model that is not known here: read as {translation.layout} layout, "
-            f"{len(translation.unknown)} of its {len(checkpoint.state)} tensors have no place: {_some(modules)}."
+            f"{len(translation.unknown)} of its {len(checkpoint.state)} tensors have no place: "
+            f"{first_few(modules, _SHOWN)}."
         )
     return _load(module, checkpoint, translation, allow_class_change)
 
@@ -199,7 +200,7 @@ def _misfit(
     else:
         head = f"{checkpoint.path} is of another model ({in_file}) than the one to be filled ({in_model})"
     problems = [
-        f"{what}: {len(keys)} ({_some(keys)})"
+        f"{what}: {len(keys)} ({first_few(keys, _SHOWN)})"
         for what, keys in (
             ("missing", fit.missing),
             ("too many", fit.unexpected),
@@ -224,10 +225,6 @@ def _change(key: str, source: Tensor, slot: Tensor) -> str:
         old, new = num_classes(key, source.shape), num_classes(key, slot.shape)
         return f"{old} {layer.what} in the file, {new} in the model"
     return f"{key} {list(source.shape)} in the file, {list(slot.shape)} in the model"
-
-
-def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
 
 
 def _check_meta(module: nn.Module, slots: Mapping[str, Tensor], renewed: Mapping[str, str]) -> None:
