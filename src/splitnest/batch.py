@@ -61,6 +61,8 @@ class Batch:
         people: Whom each image was cut out around, of a pose estimator.
         keypoints: ``[N, K, 3]``, x and y in pixels of the image, and 1 where it is labelled, otherwise 0; for ``loss``
             of a pose estimator.
+        labels: The class of each image, for ``loss`` of a classifier: int64 ``[N]``; or of images that are mixed their
+            shares ``[N, num_classes]``.
     """
 
     images: Tensor
@@ -71,9 +73,10 @@ class Batch:
     semantic: Tensor | None = None
     people: tuple[Person, ...] | None = None
     keypoints: Tensor | None = None
+    labels: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("original_sizes", "instances", "names", "semantic", "people", "keypoints"):
+        for name in ("original_sizes", "instances", "names", "semantic", "people", "keypoints", "labels"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.sizes):
                 raise ValueError(f"{len(self.sizes)} images do not go with {len(given)} {name}")
@@ -82,9 +85,9 @@ class Batch:
         """Return the batch with its images and ground truth on ``device``, as ``dtype``."""
         instances = self.instances and tuple(of_image.to(device, dtype) for of_image in self.instances)
         semantic, keypoints = (None if t is None else t.to(device) for t in (self.semantic, self.keypoints))
-        return replace(
-            self, images=self.images.to(device, dtype), instances=instances, semantic=semantic, keypoints=keypoints
-        )
+        labels = None if self.labels is None else self.labels.to(device, dtype if self.labels.ndim == 2 else None)
+        images = self.images.to(device, dtype)
+        return replace(self, images=images, instances=instances, semantic=semantic, keypoints=keypoints, labels=labels)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -99,6 +102,7 @@ def collate(
     semantic: Sequence[Tensor] | None = None,
     people: Sequence[Person] | None = None,
     keypoints: Sequence[Tensor] | None = None,
+    labels: Tensor | None = None,
 ) -> Batch:
     """Pad normalised images with zeros to their common size, rounded up to multiples of ``divisor``.
 
@@ -111,6 +115,7 @@ def collate(
         semantic: uint8 ``[H, W]`` each, the class or stuff of each pixel.
         people: Whom each image was cut out around.
         keypoints: ``[K, 3]`` each, as of ``Batch``.
+        labels: As of ``Batch``.
 
     Raises:
         ValueError: There are no images, or a list has another length.
@@ -132,4 +137,5 @@ def collate(
         None if semantic is None else torch.stack([padded(stuff, UNLABELLED) for stuff in semantic]),
         None if people is None else tuple(people),
         None if keypoints is None else torch.stack(list(keypoints)),
+        labels,
     )

@@ -39,10 +39,7 @@ def build_model(recipe: Recipe) -> Model:
     """
     match recipe:
         case ClassificationRecipe():
-            from splitnest.classification.classifier import Classifier
-
-            backbone = build_backbone(recipe.model.backbone, out=("c5",))
-            return Classifier(backbone, backbone.channels["c5"], build_categories(recipe))
+            return _build_classifier(recipe)
         case DetectionRecipe():
             return _build_detector(recipe)
         case SemanticRecipe():
@@ -71,9 +68,28 @@ def _build_classes(recipe: Recipe) -> Categories:
     return found if palette is None else categories.with_colors(found, palette)
 
 
-def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
-    """Return a backbone that gives the maps ``out``."""
-    stem, channels = make_stem(facts.stem, facts.stem_width, facts.norm)
+def _build_classifier(recipe: ClassificationRecipe) -> Model:
+    from splitnest.classification.classifier import Classifier
+
+    train = recipe.train
+    backbone = build_backbone(recipe.model.backbone, ("c5",), drop_block=0.0 if train is None else train.drop_block)
+    classifier = Classifier(backbone, backbone.channels["c5"], build_categories(recipe))
+    if train is not None:
+        classifier.dropout.p, classifier.label_smoothing = train.dropout, train.label_smoothing
+        if train.zero_init:
+            backbone.begin_as_shortcuts()
+    return classifier
+
+
+def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES, *, drop_block: float = 0.0) -> ResNet:
+    """Return a backbone that gives the maps ``out``.
+
+    Args:
+        facts: Of the recipe.
+        out: Which of c2 to c5.
+        drop_block: Share of the maps of c4 and c5 that is dropped at the end of a training (section 4.2 of the paper).
+    """
+    stem, channels = make_stem(facts.stem, facts.stem_width, facts.norm, stride=min(facts.stem_stride, 2))
     dilated = facts.output_stride == 8
     strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
     stages = []
@@ -98,13 +114,15 @@ def build_backbone(facts: BackboneFacts, out: Sequence[str] = STAGES) -> ResNet:
                     stride_in_1x1=facts.stride_in_1x1,
                     deformable=index + 2 in facts.dcn_stages,
                     norm=facts.norm,
+                    drop_block=drop_block if index >= 2 else 0.0,
                 )
             )
             channels = planes * EXPANSION
         stages.append(stage)
     widths = [facts.planes * 2**index * EXPANSION for index in range(len(STAGES))]
-    totals = (4, 8, 8, 8) if dilated else (4, 8, 16, 32)
-    return ResNet(stem, stages, widths, totals, frozen_stages=facts.frozen_stages, out=out)
+    totals = [facts.stem_stride * total for total in ((1, 2, 2, 2) if dilated else (1, 2, 4, 8))]
+    pools = facts.stem_stride == 4
+    return ResNet(stem, stages, widths, totals, frozen_stages=facts.frozen_stages, out=out, pools=pools)
 
 
 def _build_segmentor(recipe: SemanticRecipe) -> Model:

@@ -135,7 +135,10 @@ def eval_(
     weights: Weights = "auto",
     results: Annotated[
         Path | None,
-        typer.Option(help="File for all results, in COCO's result format; of a segmentor a folder for its label maps."),
+        typer.Option(
+            help="File for all results, in COCO's result format; of a segmentor a folder for its label maps, of a "
+            "classifier one for its guesses, the confusion matrix and the worst mistakes."
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
@@ -154,7 +157,7 @@ def eval_(
     found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
     print_evaluation(predictor.recipe, found, tta)
     if results is None and not found.metrics:
-        ending = "" if predictor.recipe.task == "semantic" else ".json"
+        ending = "" if predictor.recipe.task in ("semantic", "classification") else ".json"
         results = Path(f"{predictor.recipe.name}_results{ending}")
     if results is not None:
         found.evaluator.write(results)

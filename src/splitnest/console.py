@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from splitnest.evaluator import Evaluation
 
 
+MAX_CLASSES, LOWEST = 200, 25
+"""Classes up to which each has a line of its own; of more this many with the lowest metric have."""
+
+
 def print_info(recipe: Recipe) -> None:
     """Print the facts of a model: size, cost, input, published numbers, weights, conventions."""
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -71,8 +75,13 @@ def print_evaluation(recipe: Recipe, found: "Evaluation", tta: bool = False) -> 
     if not found.per_class:
         return
     kinds = dict.fromkeys(kind for values in found.per_class.values() for kind in values)
-    classes = Table("class", *kinds, title="per class")
-    for name, values in found.per_class.items():
+    rows, title = list(found.per_class.items()), "per class"
+    if len(rows) > MAX_CLASSES:
+        first = next(iter(kinds))
+        rows = sorted((row for row in rows if row[1].get(first, -1) >= 0), key=lambda row: row[1][first])[:LOWEST]
+        title = f"per class, the {len(rows)} of {len(found.per_class)} with the lowest {first}"
+    classes = Table("class", *kinds, title=title)
+    for name, values in rows:
         classes.add_row(name, *(_percent(values[kind]) if kind in values else "" for kind in kinds))
     console.print(classes)
 
@@ -92,8 +101,6 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
     if split not in (None, "train", "val"):
         raise UsageError(f"There is no split {split!r}; the splits are train and val.")
     recipe, _ = resolve(recipe_or_name, values)
-    if isinstance(recipe, ClassificationRecipe):
-        raise UsageError(f"{recipe.name}: this version checks the data of all models but those for {recipe.task}.")
     findings = []
     splits: tuple[Split, ...] = ("train", "val")
     for name in splits:
@@ -101,6 +108,8 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
             continue  # a training without evaluation
         if split in (None, name):
             match recipe:
+                case ClassificationRecipe():
+                    findings.append(_check_images(recipe, name))
                 case DetectionRecipe():
                     findings.append(_check_detection(recipe, name))
                 case SemanticRecipe():
@@ -109,6 +118,15 @@ def print_data_check(recipe_or_name: str, values: Mapping[str, Any], split: str 
                     findings.append(_check_people(recipe, name))
     for found in findings:
         found.raise_faults()
+
+
+def _check_images(recipe: ClassificationRecipe, split: "Split") -> "Findings":
+    from splitnest.data.image_check import check_images, print_image_report
+    from splitnest.data.image_folders import open_image_labels
+
+    report = check_images(open_image_labels(recipe.data, split, build_categories(recipe)))
+    print_image_report(report, split)
+    return report
 
 
 def _check_detection(recipe: DetectionRecipe, split: "Split") -> "Findings":

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from splitnest.build import build_categories
 from splitnest.errors import DataError, UsageError
-from splitnest.evaluation.model import Evaluator, MeasuredRecipe, open_validation, predict_all
+from splitnest.evaluation.model import Evaluator, open_validation, predict_all
 from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
 from splitnest.recipe import Keypoints, Recipe
@@ -49,7 +49,7 @@ def evaluate(
         workers: Processes that read images; 0 reads in this one.
 
     Raises:
-        UsageError: No ``data.root``, or a task that this version cannot evaluate, or not with ``tta``.
+        UsageError: No ``data.root``, or a model that has no test-time augmentation with ``tta``.
         DataError: The data set cannot be read, does not have the model's classes, or has no annotations.
     """
     found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
@@ -74,8 +74,6 @@ def run(
             "The overrides change the network, which is built already. Give those of model.*, classes, windows and the "
             "flip test to load."
         )
-    if not isinstance(recipe, MeasuredRecipe):
-        raise UsageError(f"{recipe.name}: this version evaluates all models but those for {recipe.task}.")
     views = augmented(predictor.module, recipe) if tta else None
     dataset = open_validation(recipe, build_categories(recipe))
     _report(dataset.problems)

@@ -19,6 +19,7 @@ from splitnest.data.person_boxes import NOBODY
 from splitnest.data.person_crop import prepare_people
 from splitnest.data.semantic_labels import check_maps
 from splitnest.data.transforms import normalise, prepare
+from splitnest.device import pick_device
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
@@ -185,6 +186,7 @@ class Predictor:
         instances: Sequence[Instances] | None = None,
         semantic: Sequence[np.ndarray] | None = None,
         keypoints: Sequence[np.ndarray] | None = None,
+        labels: Sequence[int] | None = None,
     ) -> Batch:
         """Return pixels as they are, and ground truth, as the network takes them: for ``module.loss``, for example.
 
@@ -194,21 +196,25 @@ class Predictor:
             semantic: The class of every pixel, uint8 ``[H, W]``, 255 where it is not known; of a panoptic model 0 for
                 things, from 1 for each kind of stuff.
             keypoints: Of the person in each image ``[K, 3]``: x and y in its pixels, and 0 where it is not labelled.
+            labels: The class of each image, from 0; images of a classifier are all of one size.
 
         Raises:
             DataError: A map of classes has another size than its image, or a value that is no class.
         """
         facts, dtype = self.recipe.input, self._dtype_of_images
         tensors = [normalise(image, facts, dtype) for image in images]
-        labels, points = None, None
+        maps, points = None, None
         if semantic is not None:
             num_classes = self.recipe.data.num_stuff + 1 if self.recipe.task == "panoptic" else self.recipe.num_classes
             check_maps(images, semantic, num_classes)
-            labels = [torch.from_numpy(one.copy()) for one in semantic]
+            maps = [torch.from_numpy(one.copy()) for one in semantic]
         if keypoints is not None:
             labelled = ([[x, y, seen > 0] for x, y, seen in of_person] for of_person in keypoints)
             points = [torch.tensor(of_person, dtype=torch.float32) for of_person in labelled]
-        batch = collate(tensors, divisor=self._divisor, instances=instances, semantic=labels, keypoints=points)
+        classes = None if labels is None else torch.tensor(labels)
+        batch = collate(
+            tensors, divisor=self._divisor, instances=instances, semantic=maps, keypoints=points, labels=classes
+        )
         return batch.to(self.device, self.dtype)
 
     @property
@@ -301,20 +307,6 @@ def _weights_path(recipe: Recipe, own: Path | None) -> Path:
     if recipe.weights is None:
         raise WeightsError(f"{recipe.name} has no published weights. Give a file, or None to initialise it anew.")
     return fetch.fetch(recipe.weights)
-
-
-def pick_device(device: str | torch.device) -> torch.device:
-    """Return the device of that name; ``"auto"`` is CUDA where there is one, else the CPU.
-
-    Raises:
-        UsageError: There is no such device, or torch cannot use it.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built for the CPU alone
-        raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
 
 
 def _read(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[Photograph]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from splitnest import recipes
+from splitnest.data.image_folders import complete_classes
 from splitnest.data.people import complete_keypoints
 from splitnest.errors import UsageError, WeightsError
-from splitnest.recipe import PoseRecipe, Recipe, overrides
+from splitnest.recipe import ClassificationRecipe, PoseRecipe, Recipe, overrides
 from splitnest.weights import read
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
@@ -42,11 +43,14 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
 
 
 def completed(recipe: Recipe) -> Recipe:
-    """Return a recipe that says what its keypoints are, of a pose estimator; print what had to be assumed.
+    """Return a recipe that says what its classes or keypoints are; print what had to be assumed.
 
     Raises:
-        DataError: The annotation file that they are taken from cannot be used.
+        UsageError: Classes are those of folders, and it is not said where these are.
+        DataError: The folders or the annotation file that they are taken from cannot be used.
     """
+    if isinstance(recipe, ClassificationRecipe):
+        return complete_classes(recipe)
     if not isinstance(recipe, PoseRecipe):
         return recipe
     whole, notes = complete_keypoints(recipe)

@@ -11,11 +11,10 @@ import torch
 
 from splitnest.build import build_model
 from splitnest.data.training_set import required_training
+from splitnest.device import pick_device
 from splitnest.errors import UsageError
-from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
-from splitnest.predictor import pick_device
-from splitnest.recipe import SemanticRecipe, Training
+from splitnest.recipe import Recipe, SemanticRecipe, Training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.resolve import completed, read_recipe
 from splitnest.training import checkpoint
@@ -78,7 +77,8 @@ def train(
         folder = RunFolder(path, recipe, state.step)
         print(f"{path}: going on after step {state.step} of {schedule.total}")
     else:
-        origin = start_weights(model, facts.start)
+        own = recipe.data.classes if isinstance(recipe.data.classes, tuple) else None
+        origin = start_weights(model, facts.start, own)
         state = start_state(model, facts, schedule)
         folder = RunFolder(new_folder(recipe, path), recipe)
         for name, text in (
@@ -115,7 +115,7 @@ def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None)
 
 def _resolve(
     recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
-) -> tuple[MeasuredRecipe, Path | None]:
+) -> tuple[Recipe, Path | None]:
     """Return the recipe, and the folder of the run where it is known."""
     given = Path(recipe_or_name)
     folder = given.parent if given.name == "last.pt" else given
@@ -123,15 +123,12 @@ def _resolve(
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
     recipe, own_weights = read_recipe(recipe_or_name)
     values = dict(overrides or {})
-    if own_weights is not None and isinstance(recipe, MeasuredRecipe) and recipe.train is not None:
+    if own_weights is not None and recipe.train is not None:
         values = {"train.start": str(own_weights), **values}
-    recipe = completed(recipe_overrides.apply(recipe, values))
-    if not isinstance(recipe, MeasuredRecipe):
-        raise UsageError(f"{recipe.name}: this version trains all models but those for {recipe.task}.")
-    return recipe, out
+    return completed(recipe_overrides.apply(recipe, values)), out
 
 
-def _new_model(recipe: MeasuredRecipe, seed: int, device: torch.device) -> Model:
+def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
     """Seed all random numbers, and return a model with random weights."""
     random.seed(seed)
     np.random.seed(seed)
@@ -142,7 +139,7 @@ def _new_model(recipe: MeasuredRecipe, seed: int, device: torch.device) -> Model
     return model
 
 
-def _check_batch(recipe: MeasuredRecipe, facts: Training) -> None:
+def _check_batch(recipe: Recipe, facts: Training) -> None:
     """Batch normalisation of maps of 1x1 sees one number a channel and image: of one image it makes nothing."""
     if facts.batch_size > facts.accumulate:
         return
@@ -159,7 +156,7 @@ def _check_batch(recipe: MeasuredRecipe, facts: Training) -> None:
             )
 
 
-def _check_start(recipe: MeasuredRecipe, facts: Training) -> None:
+def _check_start(recipe: Recipe, facts: Training) -> None:
     """Stages that do not train need weights."""
     frozen = recipe.model.backbone.frozen_stages
     if frozen and facts.start is None:
@@ -169,7 +166,7 @@ def _check_start(recipe: MeasuredRecipe, facts: Training) -> None:
         )
 
 
-def _check_same(recipe: MeasuredRecipe, folder: Path) -> None:
+def _check_same(recipe: Recipe, folder: Path) -> None:
     """A resumed training must be the one that was begun."""
     begun, now = (dict(_leaves(r.model_dump())) for r in (recipe_overrides.load_yaml(folder / RECIPE_FILE), recipe))
     for key in begun.keys() | now.keys():

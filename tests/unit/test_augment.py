@@ -14,7 +14,7 @@ from splitnest.data import polygons
 from splitnest.data.augment import _adjust_contrast, _window, augment
 from splitnest.data.labelled import Labelled
 from splitnest.data.resize import fit_size, resize_opencv, resize_pillow
-from splitnest.recipe.schema import DetectionInput
+from splitnest.recipe.inputs import DetectionInput
 from splitnest.recipe.training import DetectionTraining
 
 FACTS = DetectionInput(mean=(0, 0, 0), std=(1, 1, 1))

@@ -67,7 +67,7 @@ def naive_split_attention(layer: SplitAttention, maps: torch.Tensor) -> torch.Te
 
 @pytest.mark.parametrize("radix", [1, 2, 4])
 @pytest.mark.parametrize("cardinality", [1, 2, 4])
-@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 2)])
 def test_split_attention_equals_the_paper(radix: int, cardinality: int, stride: int, dilation: int) -> None:
     channels = 16
     conv = make_conv(channels, channels * radix, 3, stride=stride, dilation=dilation, groups=radix * cardinality)

@@ -17,7 +17,7 @@ from splitnest.data.loader import evaluation_loader, people_loader
 from splitnest.data.people import open_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
-from splitnest.recipe.schema import DetectionInput
+from splitnest.recipe.inputs import DetectionInput
 
 FACTS = DetectionInput(mean=(1, 2, 3), std=(4, 5, 6), short_side=16, long_side=24)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from splitnest import recipes
-from splitnest.recipe import SemanticRecipe, Training
+from splitnest.recipe import ClassificationRecipe, SemanticRecipe, Training
 from splitnest.training.optim import make_optimizer, make_scheduler, parameter_groups
 from splitnest.training.schedule import MAX_ROW_STEPS, MAX_ROWS, Schedule
 
@@ -53,10 +53,30 @@ def test_detectron2_1x() -> None:
 def test_cosine() -> None:
     schedule = Schedule(facts(unit="iteration", length=100, schedule="cosine", warmup_steps=10, warmup_factor=0.1), 7)
     for step in (0, 5, 9):
-        warm = 0.1 + 0.9 * step / 10
-        assert schedule.factor(step) == pytest.approx(warm * (1 + math.cos(math.pi * step / 100)) / 2)
-    assert schedule.factor(50) == pytest.approx(0.5)
+        assert schedule.factor(step) == pytest.approx(0.1 + 0.9 * step / 10)
+    for step in (10, 55, 77, 99):
+        assert schedule.factor(step) == pytest.approx((1 + math.cos(math.pi * (step - 10) / 90)) / 2)
+    assert schedule.factor(55) == pytest.approx(0.5)
     assert schedule.factor(100) == 0
+
+
+def test_a_cosine_that_ends_before_its_warm_up_rises_to_the_end() -> None:
+    schedule = Schedule(facts(unit="iteration", length=4, schedule="cosine", warmup_steps=10), 7)
+    assert [round(schedule.factor(step), 3) for step in range(4)] == [0.001, 0.101, 0.201, 0.301]
+
+
+def test_classification_270_epochs() -> None:
+    """``LR_Scheduler`` of PyTorch-Encoding, in the words of its own formula: warm-up from 0, then a cosine."""
+    recipe = recipes.get("resnest50_imagenet.official")
+    assert isinstance(recipe, ClassificationRecipe)
+    assert recipe.train is not None
+    steps = 1_281_167 // 8192
+    schedule = Schedule(recipe.train, steps)
+    assert schedule.total == 270 * steps
+    warm, total = 5 * steps, 265 * steps
+    for step in (0, 1, warm - 1, warm, warm + 1, warm + total // 3, warm + total - 1):
+        expected = 3.2 * step / warm if step < warm else 0.5 * 3.2 * (1 + math.cos(math.pi * (step - warm) / total))
+        assert schedule.rate(step) == pytest.approx(expected, abs=1e-12)
 
 
 def test_mmsegmentation_80k() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import splitnest
+from splitnest.device import pick_device
 from splitnest.errors import UsageError
-from splitnest.predictor import pick_device
 from splitnest.resolve import resolve
 
 

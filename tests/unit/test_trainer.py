@@ -201,7 +201,7 @@ def test_a_start_that_cannot_be(
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("resnest50", {}, "trains all models but those for classification"),
+        ("resnest50", {}, "data.root is not set"),
         ("tiny", {"train.batch_size": 1}, "leaves one image to each forward pass"),
         ("tiny", {"train.batch_size": 9}, "Set train.batch_size to 8 or less"),
         ("tiny", {"train.start": "resnest50_imagenet.nobody"}, "is no file, and no model either"),

@@ -10,7 +10,7 @@ import torch
 
 from splitnest.data.images import read_image
 from splitnest.data.transforms import crop_centre, normalise, prepare, resize_whole
-from splitnest.recipe.schema import ClassificationInput, DetectionInput, Input
+from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input
 
 DATA = Path(__file__).parents[1] / "data"
 RECORDINGS: dict[str, Any] = json.loads((DATA / "pipelines.json").read_text())

@@ -18,6 +18,7 @@ RESNEST = {
     "planes": 64,
     "stem": "3x3",
     "stem_width": 32,
+    "stem_stride": 4,
     "avg_down": True,
     "avd": True,
     "avd_first": False,

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import torch
 from torch import Tensor, nn
 
 from splitnest.layers.conv import ConvNormAct, DeformableConv2d, make_conv, make_norm
+from splitnest.layers.drop_block import DropBlock
 from splitnest.layers.split_attention import SplitAttention
 
 STAGES = ("c2", "c3", "c4", "c5")
@@ -47,6 +49,7 @@ class Bottleneck(nn.Module):
         stride_in_1x1: A stride that is left to the convolutions is in the first.
         deformable: The 3x3 convolution is a modulated deformable one.
         norm: Name of the normalisation.
+        drop_block: Share of each of its three maps that is dropped at the end of a training.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Bottleneck(nn.Module):
         stride_in_1x1: bool = False,
         deformable: bool = False,
         norm: str = "bn",
+        drop_block: float = 0.0,
     ) -> None:
         super().__init__()
         out_channels = planes * EXPANSION
@@ -86,17 +90,18 @@ class Bottleneck(nn.Module):
         self.avd_after = nn.AvgPool2d(3, stride, padding=1) if avd == "after" else None
         self.conv3 = ConvNormAct(width, out_channels, 1, norm=norm, act=False)
         self.shortcut = Shortcut(in_channels, out_channels, stride, avg_down, norm) if projects else None
+        self.drop_block = DropBlock(drop_block) if drop_block else nn.Identity()
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``[N, in_channels, H, W]`` to ``[N, 4 * planes, ceil(H / stride), ceil(W / stride)]``."""
-        residual = self.conv1(maps)
+        residual = self.drop_block(self.conv1(maps))
         if self.avd_before is not None:
             residual = self.avd_before(residual)
-        residual = self.conv2(residual)
+        residual = self.drop_block(self.conv2(residual))
         if self.avd_after is not None:
             residual = self.avd_after(residual)
-        residual = self.conv3(residual)
+        residual = self.drop_block(self.conv3(residual))
         residual += maps if self.shortcut is None else self.shortcut(maps)
         return self.act(residual)
 
@@ -105,12 +110,13 @@ class ResNet(nn.Module):
     """The backbone of every model: a stem, max pooling, and the stages c2 to c5.
 
     Args:
-        stem: Maps images to a quarter of the channels of c2, or as many as its first block takes, with stride 2.
+        stem: Maps images to a quarter of the channels of c2, or as many as its first block takes.
         stages: The stages c2 to c5, sequences of ``Bottleneck``.
         channels: Channels after each stage.
         strides: Input pixels of a cell after each stage.
         frozen_stages: 0 trains everything, 1 freezes the stem, 2 the stem and c2, up to 5.
         out: Names of the stages whose maps ``forward`` returns.
+        pools: Max pooling with stride 2 comes between the stem and c2.
 
     Attributes:
         channels: Channels of each returned map, by name.
@@ -129,6 +135,7 @@ class ResNet(nn.Module):
         *,
         frozen_stages: int = 0,
         out: Sequence[str] = STAGES,
+        pools: bool = True,
     ) -> None:
         super().__init__()
         if unknown := sorted(set(out) - set(STAGES)) or (["nothing"] if not out else []):
@@ -136,7 +143,7 @@ class ResNet(nn.Module):
         self.out = tuple(out)
         self.frozen_stages = frozen_stages
         self.stem = stem
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pools else nn.Identity()
         for name, stage in zip(STAGES, stages, strict=True):
             self.add_module(name, stage)
         self.channels = {name: value for name, value in zip(STAGES, channels, strict=True) if name in self.out}
@@ -148,6 +155,17 @@ class ResNet(nn.Module):
     def frozen_parts(self) -> list[nn.Module]:
         """The modules that do not train."""
         return [self.stem, *(self.get_submodule(name) for name in STAGES)][: self.frozen_stages]
+
+    @torch.no_grad()
+    def begin_as_shortcuts(self) -> None:
+        """Set the weight of the last normalisation of each bottleneck to 0: what is added to its shortcut is then 0.
+
+        Normalisation that does not train keeps its weight.
+        """
+        for block in self.modules():
+            weight = getattr(block.conv3.norm, "weight", None) if isinstance(block, Bottleneck) else None
+            if isinstance(weight, nn.Parameter) and weight.requires_grad:
+                nn.init.zeros_(weight)
 
     def train(self, mode: bool = True) -> "ResNet":
         """Set the training mode; the statistics of frozen stages stay as they are."""
@@ -169,12 +187,12 @@ class ResNet(nn.Module):
         return features
 
 
-def make_stem(kind: str, width: int, norm: str) -> tuple[nn.Sequential, int]:
-    """Return the stem, stride 2, and its output channels: 64 of the 7x7, ``2 * width`` of the three 3x3."""
+def make_stem(kind: str, width: int, norm: str, stride: int = 2) -> tuple[nn.Sequential, int]:
+    """Return the stem and its output channels: 64 of the 7x7, ``2 * width`` of the three 3x3."""
     if kind == "7x7":
-        return nn.Sequential(ConvNormAct(3, 64, 7, stride=2, norm=norm)), 64
+        return nn.Sequential(ConvNormAct(3, 64, 7, stride=stride, norm=norm)), 64
     return nn.Sequential(
-        ConvNormAct(3, width, 3, stride=2, norm=norm),
+        ConvNormAct(3, width, 3, stride=stride, norm=norm),
         ConvNormAct(width, width, 3, norm=norm),
         ConvNormAct(width, 2 * width, 3, norm=norm),
     ), 2 * width

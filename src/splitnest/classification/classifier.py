@@ -2,9 +2,11 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from splitnest.batch import Batch
 from splitnest.data.categories import Categories
+from splitnest.layers.precision import at_least_float32
 from splitnest.model import Model
 from splitnest.results import Classification, Result
 
@@ -16,18 +18,30 @@ class Classifier(Model):
         backbone: Returns a dictionary of one map.
         channels: Channels of that map.
         categories: What the classes mean.
+
+    Attributes:
+        dropout: Of the pooled features, in training; its share is 0 unless it is set.
+        label_smoothing: Share of the target that is spread over all classes, of the loss.
     """
 
     def __init__(self, backbone: nn.Module, channels: int, categories: Categories) -> None:
         super().__init__()
         self.backbone = backbone
+        self.dropout = nn.Dropout(0.0)
+        self.label_smoothing = 0.0
         self.fc = nn.Linear(channels, len(categories))
         self.categories = categories
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, num_classes]`` of normalised images ``[N, 3, H, W]``."""
         (maps,) = self.backbone(images).values()
-        return self.fc(maps.mean((2, 3)))
+        return self.fc(self.dropout(maps.mean((2, 3))))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``loss_class``, the cross entropy with the labels of the batch, of which an image may have shares."""
+        assert batch.labels is not None
+        logits = at_least_float32(self(batch.images))
+        return {"loss_class": F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)}
 
     def predict(self, batch: Batch) -> list[Result]:
         """Return the class probabilities of each image, which must all have one size.

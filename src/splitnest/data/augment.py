@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from splitnest.data.labelled import Labelled
 from splitnest.data.resize import fit_size
-from splitnest.recipe.schema import DetectionInput
+from splitnest.recipe.inputs import DetectionInput
 from splitnest.recipe.training import DetectionTraining
 
 

@@ -14,13 +14,13 @@ from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.person_crop import PreparedPeople, nobody, prepare_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
-from splitnest.recipe.schema import DetectionInput, PoseInput, SemanticInput
+from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 
 T = TypeVar("T")
 
 
 class Photographs(Protocol):
-    """What a model is evaluated on: ``CocoDetection`` or ``SemanticDataset``."""
+    """What a model is evaluated on: ``CocoDetection``, ``SemanticDataset`` or ``LabelledImages``."""
 
     def __len__(self) -> int:
         """Return the number of photographs."""
@@ -68,8 +68,12 @@ class EvaluationLoader(Generic[T]):
             yield items
 
 
+WholeInput = ClassificationInput | DetectionInput | SemanticInput
+"""Of networks that look at one image a photograph."""
+
+
 def evaluation_loader(
-    dataset: Photographs, facts: DetectionInput | SemanticInput | None, batch_size: int = 1, workers: int = 0
+    dataset: Photographs, facts: WholeInput | None, batch_size: int = 1, workers: int = 0
 ) -> EvaluationLoader[PreparedImage]:
     """Return what yields the photographs of ``dataset`` in its order, in lists of ``batch_size``, the last one shorter.
 
@@ -98,7 +102,7 @@ def people_loader(
 @dataclass(frozen=True)
 class _PrepareImage:
     dataset: Photographs
-    facts: DetectionInput | SemanticInput | None
+    facts: WholeInput | None
 
     def __call__(self, index: int) -> PreparedImage:
         image = self.dataset.read(index)

@@ -17,7 +17,7 @@ S_co = TypeVar("S_co", covariant=True)
 
 
 class AugmentedPhotographs(Protocol[S_co]):
-    """What a model is trained on: ``TrainingSet``, ``SemanticTrainingSet`` or ``PoseTrainingSet``."""
+    """What a model is trained on: a training set of any task."""
 
     def __getitem__(self, key: tuple[int, int]) -> S_co:
         """Return the sample of an epoch and a photograph."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from splitnest.data.person_boxes import PersonBoxes
 from splitnest.data.transforms import normalise
 from splitnest.data.warp import affine_matrix, warp_opencv
-from splitnest.recipe.schema import PoseInput
+from splitnest.recipe.inputs import PoseInput
 
 
 @dataclass(frozen=True)

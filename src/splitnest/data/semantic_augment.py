@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from splitnest.data.panoptic_labels import UNLABELLED
 from splitnest.data.photometric import distort
 from splitnest.data.resize import fit_size, nearest_pixels, resize_opencv
-from splitnest.recipe.schema import SemanticInput
+from splitnest.recipe.inputs import SemanticInput
 from splitnest.recipe.training import SemanticTraining
 
 MAX_TRIES = 10

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splitnest.data.resize import fit_size, resize_opencv, resize_pillow
-from splitnest.recipe.schema import ClassificationInput, DetectionInput, Input, SemanticInput
+from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, SemanticInput
 
 OFFICIAL_MARGIN = 32
 """The official crop is ``size / (size + 32)`` of the short side (``ECenterCrop`` of the ResNeSt repository)."""

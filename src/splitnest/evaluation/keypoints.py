@@ -11,7 +11,7 @@ from splitnest.data.person_crop import Region
 from splitnest.errors import DataError
 from splitnest.evaluation.oks import suppress
 from splitnest.files import write_json
-from splitnest.recipe.schema import PoseInput
+from splitnest.recipe.inputs import PoseInput
 from splitnest.results import Poses
 
 METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")

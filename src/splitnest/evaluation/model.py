@@ -13,11 +13,14 @@ from splitnest.batch import collate
 from splitnest.data.categories import Categories
 from splitnest.data.coco import CocoDetection
 from splitnest.data.dataset import open_dataset
+from splitnest.data.image_folders import open_image_labels
+from splitnest.data.image_labels import LabelledImages
 from splitnest.data.loader import PreparedImage, evaluation_loader, people_loader
 from splitnest.data.people import open_people
 from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.semantic import open_semantic
 from splitnest.data.semantic_labels import SemanticDataset
+from splitnest.evaluation.classification import ClassificationEvaluator
 from splitnest.evaluation.coco import CocoEvaluator
 from splitnest.evaluation.keypoints import KeypointEvaluator
 from splitnest.evaluation.panoptic_model import PanopticModelEvaluator
@@ -25,11 +28,11 @@ from splitnest.evaluation.semantic import SemanticEvaluator
 from splitnest.model import Model
 from splitnest.people import estimate
 from splitnest.progress import track
-from splitnest.recipe import DetectionRecipe, PoseRecipe, SemanticRecipe
+from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
 from splitnest.results import Result
 
-MeasuredRecipe = DetectionRecipe | SemanticRecipe | PoseRecipe
-"""Of the models that can be evaluated."""
+Measured = CocoDetection | SemanticDataset | LabelledImages
+"""What models are evaluated on."""
 
 Augmented = Callable[[NDArray[np.uint8]], Result]
 """Gives the result of a photograph, uint8 RGB ``[H, W, 3]``."""
@@ -51,7 +54,7 @@ class Evaluator(Protocol):
         """Write the results in the form that the evaluation server of the data set takes."""
 
 
-def open_validation(recipe: MeasuredRecipe, categories: Categories) -> CocoDetection | SemanticDataset:
+def open_validation(recipe: Recipe, categories: Categories) -> Measured:
     """Open the validation data of a recipe.
 
     Args:
@@ -67,14 +70,14 @@ def open_validation(recipe: MeasuredRecipe, categories: Categories) -> CocoDetec
             return open_semantic(recipe.data, "val", categories)
         case PoseRecipe():
             return open_people(recipe, "val", categories)
+        case ClassificationRecipe():
+            return open_image_labels(recipe.data, "val", categories)
         case DetectionRecipe():
             return open_dataset(recipe.data, "val", categories)
 
 
-def make_evaluator(
-    recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset, *, keeps_maps: bool = True
-) -> Evaluator:
-    """Return an empty evaluator of what a model of ``recipe`` finds: boxes, masks, segments, labels, keypoints.
+def make_evaluator(recipe: Recipe, dataset: Measured, *, keeps_maps: bool = True) -> Evaluator:
+    """Return an empty evaluator of what a model of ``recipe`` finds: classes, boxes, masks, segments, keypoints.
 
     Args:
         recipe: Of the model.
@@ -87,6 +90,8 @@ def make_evaluator(
     if isinstance(dataset, SemanticDataset):
         ids = None if recipe.data.format == "folders" else dataset.categories.ids
         return SemanticEvaluator(dataset, ids, keeps_maps=keeps_maps)
+    if isinstance(dataset, LabelledImages):
+        return ClassificationEvaluator(dataset)
     if isinstance(recipe, PoseRecipe):
         assert isinstance(dataset, PeopleDataset)
         return KeypointEvaluator(dataset, recipe.input)
@@ -102,8 +107,8 @@ def make_evaluator(
 @torch.inference_mode()
 def predict_all(
     model: Model,
-    recipe: MeasuredRecipe,
-    dataset: CocoDetection | SemanticDataset,
+    recipe: Recipe,
+    dataset: Measured,
     batch_size: int = 1,
     workers: int = 0,
     tta: Augmented | None = None,
@@ -141,7 +146,7 @@ def predict_all(
 
 def _results(
     model: Model,
-    recipe: DetectionRecipe | SemanticRecipe,
+    recipe: ClassificationRecipe | DetectionRecipe | SemanticRecipe,
     samples: Sequence[PreparedImage],
     tta: Augmented | None,
 ) -> Iterator[Result]:
@@ -149,7 +154,7 @@ def _results(
         yield from (tta(sample.image.numpy()) for sample in samples)
         return
     like = next(model.parameters())
-    one_size = isinstance(recipe, SemanticRecipe)  # whatever it makes of an image would change with padding
+    one_size = not isinstance(recipe, DetectionRecipe)  # whatever they make of an image would change with padding
     divisor = recipe.input.divisor if isinstance(recipe, DetectionRecipe) else 1
     for _, run in groupby(samples, key=lambda sample: sample.image.shape if one_size else None):
         group = list(run)

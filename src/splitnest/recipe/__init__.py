@@ -3,30 +3,33 @@
 from splitnest.recipe.backbone import DEPTHS, BackboneFacts, NormName
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.data import CLASS_TABLES, Data
+from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
 from splitnest.recipe.keypoints import Keypoints
 from splitnest.recipe.schema import (
     RECIPE,
     TASKS,
-    ClassificationInput,
     ClassificationRecipe,
     ClassifierFacts,
-    DetectionInput,
     DetectionRecipe,
     DetectorFacts,
-    Input,
     Layout,
     PoseFacts,
-    PoseInput,
     PoseRecipe,
     Recipe,
     RecipeBase,
     SegmentorFacts,
-    SemanticInput,
     SemanticRecipe,
     Task,
     Weights,
 )
-from splitnest.recipe.training import DetectionTraining, HardPixels, PoseTraining, SemanticTraining, Training
+from splitnest.recipe.training import (
+    ClassificationTraining,
+    DetectionTraining,
+    HardPixels,
+    PoseTraining,
+    SemanticTraining,
+    Training,
+)
 
 __all__ = [
     "CLASS_TABLES",
@@ -38,6 +41,7 @@ __all__ = [
     "BackboneFacts",
     "ClassificationInput",
     "ClassificationRecipe",
+    "ClassificationTraining",
     "ClassifierFacts",
     "Conventions",
     "Data",

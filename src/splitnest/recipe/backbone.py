@@ -31,12 +31,14 @@ class BackboneFacts(Strict):
         planes: Bottleneck width of c2 at base width 64; each later stage doubles it, its output is 4 times that.
         stem: One 7x7 convolution, or three 3x3 ones.
         stem_width: Channels of the first two 3x3 convolutions; the third has twice as many. Unused by the 7x7 stem.
+        stem_stride: Input pixels of a cell of c2. 2 leaves out the max pooling and 1 the stride of the stem, too, for
+            images of few pixels.
         avg_down: The shortcut pools, then projects with stride 1.
         avd: Average pooling in place of the stride of the 3x3 convolution.
         avd_first: That pooling comes before the split attention (the ``fast`` variants), not after it.
         avd_in_dilated: The first block of a dilated stage has that pooling too, with stride 1 (official, timm).
         stride_in_1x1: The stride is in the first 1x1 convolution (as MSRA trained ResNet).
-        output_stride: 32, or 8 with dilations 2 and 4 in c4 and c5.
+        output_stride: 32, or 8 with dilations 2 and 4 in c4 and c5; less where the stem has a smaller stride than 4.
         dcn_stages: Stages with modulated deformable convolutions.
         norm: Normalisation; ``sync_bn`` is plain BN until there are several CUDA processes.
         frozen_stages: Stages that do not train: 0 none, 1 the stem, 2 the stem and c2, and so on.
@@ -49,6 +51,7 @@ class BackboneFacts(Strict):
     planes: int = Field(64, ge=8, le=256)
     stem: Literal["7x7", "3x3"] = "3x3"
     stem_width: int = Field(32, ge=4, le=128)
+    stem_stride: Literal[1, 2, 4] = 4
     avg_down: bool = True
     avd: bool = True
     avd_first: bool = False
@@ -63,6 +66,11 @@ class BackboneFacts(Strict):
     def blocks(self) -> tuple[int, int, int, int]:
         """Blocks of the stages c2 to c5."""
         return DEPTHS[self.depth]
+
+    @property
+    def stride(self) -> int:
+        """Input pixels of a cell of c5."""
+        return self.output_stride * self.stem_stride // 4
 
     @model_validator(mode="after")
     def _shape_is_possible(self) -> Self:

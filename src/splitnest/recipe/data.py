@@ -1,5 +1,6 @@
 """Where the data of a recipe is, and what its classes are."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -9,6 +10,15 @@ from splitnest.recipe.strict import Strict
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
 """Named class tables and their sizes; the names themselves are in ``splitnest.data.categories``."""
+
+
+OF_FOLDERS = "folders"
+"""Stands for the names of the folders of a classifier's photographs, in their order, until they are known."""
+
+
+def plain_class(name: str) -> str:
+    """Return a class name without what spellings differ in: case, and blanks, underscores and hyphens."""
+    return re.sub(r"[\s_-]+", " ", name).strip().lower()
 
 
 class SceneData(Strict):
@@ -33,13 +43,14 @@ class Data(Strict):
     Attributes:
         root: Folder that the other paths are relative to; None until the user gives it.
         classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order; of a
-            panoptic model those of things.
+            panoptic model those of things; of a classifier also ``folders``, the names of the folders, sorted.
         stuff: Of a panoptic model, its classes without instances: ``coco_stuff``, or their names in order.
         format: Form of the boxes and masks of a detector. ``coco``: a JSON file. ``voc``: the annotations are a list of
             names such as ``ImageSets/Main/test.txt``, the XML files are in ``Annotations``. ``yolo``: the annotations
             are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
             see ``scenes``; no paths. Of a segmentor: ``cityscapes``, ``ade20k``, or ``folders`` of photographs and of
-            label maps of the same names.
+            label maps of the same names. Of a classifier ``folders``, one for each class;
+            or photographs in one folder, and as annotations a list of their names and classes.
         label_maps: Of ``folders``, what the label maps hold: class indices, or the colours of ``palette``.
         palette: Of a segmentor, the colour of each class index, red, green and blue, that results are drawn in; None
             for those of the named table, or distinct ones.
@@ -59,7 +70,9 @@ class Data(Strict):
     """
 
     root: str | None = None
-    classes: Literal["imagenet", "coco", "cityscapes", "ade20k"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    classes: (
+        Literal["imagenet", "coco", "cityscapes", "ade20k", "folders"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    )
     stuff: Literal["coco_stuff"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     format: Literal["coco", "voc", "yolo", "scenes", "cityscapes", "ade20k", "folders"] = "coco"
     label_maps: Literal["indices", "colors"] = "indices"
@@ -109,8 +122,8 @@ class Data(Strict):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
-        return CLASS_TABLES[self.classes] if isinstance(self.classes, str) else len(self.classes)
+        """Number of classes; 0 of folders that were not looked at."""
+        return CLASS_TABLES.get(self.classes, 0) if isinstance(self.classes, str) else len(self.classes)
 
     @property
     def num_stuff(self) -> int:

@@ -1,20 +1,19 @@
 """A recipe: every fact that makes one published model, of any task. Closed, and validated when made."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, TypeAdapter, model_validator
 
 from splitnest.recipe.backbone import BackboneFacts, NormName
 from splitnest.recipe.conventions import NAMED, Conventions
-from splitnest.recipe.data import Data
+from splitnest.recipe.data import OF_FOLDERS, Data
+from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.strict import Strict
-from splitnest.recipe.training import DetectionTraining, PoseTraining, SemanticTraining
+from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
 Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "caffe2", "splitnest"]
-Triple = tuple[float, float, float]
-PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 
 def _named_conventions(value: Any) -> Any:
@@ -23,109 +22,6 @@ def _named_conventions(value: Any) -> Any:
             raise ValueError(f"there are no conventions {value!r}; there are {' and '.join(NAMED)}")
         return NAMED[value]
     return value
-
-
-class Input(Strict):
-    """What a network was trained to see.
-
-    Attributes:
-        mean, std: Statistics in the order of the channels that the network takes, in the unit of ``pixel_range``.
-        float32_statistics: They are rounded to float32 even where pixels are float64: gradients of deep backbones show
-            it in the third digit.
-        channels: Order of the channels that the network takes.
-        pixel_range: Largest pixel value: 255, or 1 where pixels are divided by 255 first.
-    """
-
-    mean: Triple
-    std: PositiveTriple
-    float32_statistics: ClassVar[bool] = False
-    channels: Literal["RGB", "BGR"] = "RGB"
-    pixel_range: Literal[1, 255] = 255
-
-
-class ClassificationInput(Input):
-    """A square centre crop.
-
-    Attributes:
-        size: Side of the network's input in pixels.
-        crop: ``official`` crops ``short * size / (size + 32)`` pixels and resizes; ``timm`` resizes the short side to
-            ``floor(size / crop_fraction)`` and crops.
-        crop_fraction: timm's crop percentage.
-        interpolation: Pillow's filter.
-    """
-
-    size: PositiveInt
-    crop: Literal["official", "timm"] = "official"
-    crop_fraction: float = Field(0.875, gt=0, le=1)
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-
-
-class DetectionInput(Input):
-    """The whole photograph, resized so that neither limit is passed, padded at the right and below.
-
-    Attributes:
-        short_side, long_side: Limits in pixels.
-        resize: Whose bilinear filter: OpenCV's (no antialias) or Pillow's.
-        divisor: Height and width are padded with zeros to a multiple of it, after normalisation.
-    """
-
-    short_side: PositiveInt = 800
-    long_side: PositiveInt = 1333
-    resize: Literal["opencv", "pillow"] = "opencv"
-    divisor: PositiveInt = 32
-
-
-class SemanticInput(Input):
-    """The whole photograph, resized with OpenCV's bilinear filter so that neither limit is passed; not padded.
-
-    Attributes:
-        short_side, long_side: Limits in pixels.
-        window: Height and width of the parts that a larger image is seen in, one after the other; None for the whole
-            at once.
-        stride: Pixels from one such part to the next, down and right; None for their size. Where they overlap, they
-            are averaged.
-    """
-
-    float32_statistics: ClassVar[bool] = True  # the recordings of mmsegmentation, whose preprocessor holds them so
-    short_side: PositiveInt
-    long_side: PositiveInt = 2048
-    window: tuple[PositiveInt, PositiveInt] | None = None
-    stride: tuple[PositiveInt, PositiveInt] | None = None
-
-    @model_validator(mode="after")
-    def _windows_leave_no_gaps(self) -> Self:
-        if self.stride is None:
-            return self
-        if self.window is None:
-            raise ValueError("stride is from one window to the next: give window, too")
-        if any(step > side for step, side in zip(self.stride, self.window, strict=True)):
-            raise ValueError(
-                f"stride {self.stride} is larger than window {self.window}: pixels between would be left out"
-            )
-        return self
-
-    @property
-    def resize(self) -> Literal["opencv"]:
-        """Whose bilinear filter."""
-        return "opencv"
-
-
-class PoseInput(Input):
-    """An affine crop around each person.
-
-    Attributes:
-        height, width: Size of the network's input in pixels.
-        padding: Factor by which a person's box is widened.
-        flip_test: Average the heatmaps of a crop and of its mirror image, as for the published numbers.
-        shift_heatmap: Move those of the mirror image by a cell first, as for the published numbers.
-    """
-
-    float32_statistics: ClassVar[bool] = True  # the recordings of mmpose, whose preprocessor holds them so
-    height: int = Field(ge=32, multiple_of=32)
-    width: int = Field(ge=32, multiple_of=32)
-    padding: float = Field(1.25, ge=1)
-    flip_test: bool = True
-    shift_heatmap: bool = True
 
 
 class ClassifierFacts(Strict):
@@ -232,10 +128,10 @@ class PoseFacts(Strict):
 
     @model_validator(mode="after")
     def _cells_are_pixels_or_more(self) -> Self:
-        if 2 ** len(self.deconv_channels) > self.backbone.output_stride:
+        if 2 ** len(self.deconv_channels) > self.backbone.stride:
             raise ValueError(
                 f"deconv_channels has {len(self.deconv_channels)} layers, each of which doubles the size of a map that "
-                f"is a {self.backbone.output_stride}th of the input: heatmaps would be larger than that"
+                f"is a {self.backbone.stride}th of the input: heatmaps would be larger than that"
             )
         return self
 
@@ -276,6 +172,12 @@ class RecipeBase(Strict):
         """Number of classes that the model tells apart."""
         return self.data.num_classes
 
+    @model_validator(mode="after")
+    def _folders_are_of_classes(self) -> Self:
+        if self.data.classes == OF_FOLDERS and not isinstance(self, ClassificationRecipe):
+            raise ValueError("data.classes folders is for classification: list the names of the classes")
+        return self
+
 
 class ClassificationRecipe(RecipeBase):
     """Image classification."""
@@ -283,6 +185,13 @@ class ClassificationRecipe(RecipeBase):
     task: Literal["classification"] = "classification"
     model: ClassifierFacts
     input: ClassificationInput
+    train: ClassificationTraining | None = None
+
+    @model_validator(mode="after")
+    def _data_has_one_class_an_image(self) -> Self:
+        if self.data.stuff is not None:
+            raise ValueError("task classification has no data.stuff: all its classes are in data.classes")
+        return self
 
 
 class DetectionRecipe(RecipeBase):

@@ -1,6 +1,6 @@
 """How a model is trained: optimizer, schedule, augmentation."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -18,13 +18,16 @@ class Training(Strict):
         optimizer: SGD with momentum, Adam or AdamW.
         learning_rate: After the warm-up.
         momentum: Of SGD.
+        nesterov: Its step looks ahead (Nesterov's accelerated gradient).
         weight_decay: L2 penalty (SGD, Adam), or decoupled (AdamW).
         decay_norms: Normalisation layers decay too.
-        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 at the end;
-            ``poly`` falls to ``min_rate`` as ``(1 - done)`` to the ``power``.
+        decay_biases: So do the biases of other layers.
+        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 from the end
+            of the warm-up on; ``poly`` falls to ``min_rate`` as ``(1 - done)`` to the ``power``.
         milestones, gamma: Of ``multi_step``.
         power, min_rate: Of ``poly``.
         warmup_steps, warmup_factor: The rate rises linearly from ``warmup_factor`` times itself over the first steps.
+        warmup_epochs: The same in epochs, in place of ``warmup_steps``.
         clip_norm: Largest norm of all gradients together; None does not clip.
         precision: Type of the forward pass; gradients and weights stay float32.
         ema_decay: Decay of a moving average of the weights, which is then what is evaluated and used; None for none.
@@ -44,15 +47,18 @@ class Training(Strict):
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: PositiveFloat
     momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
+    decay_biases: bool = True
     schedule: Literal["multi_step", "cosine", "poly"] = "multi_step"
     milestones: tuple[PositiveInt, ...] = ()
     gamma: float = Field(0.1, gt=0, le=1)
     power: PositiveFloat = 0.9
     min_rate: float = Field(0.0, ge=0)
     warmup_steps: int = Field(0, ge=0)
-    warmup_factor: float = Field(0.001, gt=0, le=1)
+    warmup_epochs: int = Field(0, ge=0)
+    warmup_factor: float = Field(0.001, ge=0, le=1)
     clip_norm: PositiveFloat | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float | None = Field(None, gt=0, lt=1)
@@ -69,6 +75,10 @@ class Training(Strict):
             raise ValueError(f"batch_size {self.batch_size} does not divide into {self.accumulate} accumulated parts")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {self.milestones} do not rise")
+        if self.warmup_steps and self.warmup_epochs:
+            raise ValueError("warmup_steps and warmup_epochs say the same: set one of them to 0")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError("nesterov is a step of optimizer sgd with a momentum: set it to false")
         return self
 
 
@@ -119,6 +129,46 @@ class CropTraining(Training):
     def group_by_aspect(self) -> bool:
         """Whether the images of a batch are all wider than high, or all not: it makes no difference."""
         return False
+
+
+class ClassificationTraining(CropTraining):
+    """Training of a classifier.
+
+    Attributes:
+        size: Side of the crop in pixels; None for that of ``input``.
+        area: Smallest and largest share of the photograph that a crop is cut from.
+        flip: Probability of a mirror image.
+        policy: Random operations on the photograph before the crop: AutoAugment's learnt pairs of them (Cubuk et al.
+            2018), or ``policy_operations`` of RandAugment (Cubuk et al. 2019) at ``policy_magnitude`` of 30.
+        policy_operations, policy_magnitude: Of ``rand_augment``.
+        color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
+        lighting: Standard deviation of random shifts along the principal colours of ImageNet (Krizhevsky et al. 2012).
+        mixup: Images of a batch are mixed in pairs, by a share from Beta(mixup, mixup) (Zhang et al. 2017); 0 for none.
+        label_smoothing: Share of the target that is spread over all classes.
+        drop_block: Share of c4 and c5 that is dropped in blocks of 3x3 at the end of the training; it rises from 0.
+        dropout: Share of the pooled features that is dropped.
+        zero_init: The last normalisation of each bottleneck starts at 0, so that the bottleneck begins as its shortcut.
+    """
+
+    size: PositiveInt | None = None
+    area: tuple[PositiveFloat, Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
+    flip: float = Field(0.5, ge=0, le=1)
+    policy: Literal["auto_augment", "rand_augment"] | None = None
+    policy_operations: PositiveInt = 2
+    policy_magnitude: int = Field(12, ge=0, le=30)
+    color_jitter: float = Field(0.4, ge=0, le=1)
+    lighting: float = Field(0.1, ge=0)
+    mixup: float = Field(0.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    drop_block: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    zero_init: bool = False
+
+    @model_validator(mode="after")
+    def _area_rises(self) -> Self:
+        if self.area[0] > self.area[1]:
+            raise ValueError(f"area {self.area} falls: give the smaller share first")
+        return self
 
 
 class SemanticTraining(CropTraining):

@@ -1,29 +1,46 @@
 """What a model is trained and evaluated on, as the loop wants it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from splitnest.batch import Batch, collate
 from splitnest.build import build_categories
-from splitnest.data.coco import CocoDetection
+from splitnest.data.classification_augment import mix, seeded
+from splitnest.data.classification_training import ClassificationSample, ClassificationTrainingSet
 from splitnest.data.dataset import open_dataset
+from splitnest.data.image_folders import open_image_labels
+from splitnest.data.image_labels import LabelledImages
 from splitnest.data.order import AugmentedPhotographs, BatchOrder, training_loader
 from splitnest.data.people import open_people
 from splitnest.data.pose_training import PoseSample, PoseTrainingSet
 from splitnest.data.semantic import open_semantic
-from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.data.semantic_training import SemanticSample, SemanticTrainingSet
 from splitnest.data.training_set import TrainingSample, TrainingSet, required_training
 from splitnest.errors import DataError
-from splitnest.evaluation.model import MeasuredRecipe, make_evaluator, predict_all
+from splitnest.evaluation.classification import ClassificationEvaluator
+from splitnest.evaluation.model import Measured, make_evaluator, predict_all
 from splitnest.evaluation.model import open_validation as open_split
 from splitnest.model import Model
-from splitnest.recipe import DetectionRecipe, DetectionTraining, PoseRecipe, SemanticRecipe
+from splitnest.recipe import (
+    ClassificationRecipe,
+    ClassificationTraining,
+    DetectionRecipe,
+    DetectionTraining,
+    PoseRecipe,
+    Recipe,
+    SemanticRecipe,
+)
 from splitnest.recipe.training import CropTraining
 from splitnest.training.page import predictions_page
 from splitnest.training.run import RunFolder
+
+AnySample = ClassificationSample | TrainingSample | SemanticSample | PoseSample
+
+MIXUP = 1
+"""Tells the random numbers of mixing from those of augmentation, whose keys are shorter."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,7 @@ class TrainingBatches:
         divisor: Of the height and width of a batch, in pixels.
     """
 
-    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet
+    training_set: ClassificationTrainingSet | TrainingSet | SemanticTrainingSet | PoseTrainingSet
     train: DetectionTraining | CropTraining
     divisor: int = 1
 
@@ -54,15 +71,27 @@ class TrainingBatches:
     def steps(self, start: int) -> Iterator[list[Batch]]:
         """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated."""
         size = self.train.batch_size // self.train.accumulate
-        photographs: AugmentedPhotographs[TrainingSample | SemanticSample | PoseSample] = self.training_set
-        for _, samples in training_loader(photographs, self.train, start):
-            parts = [samples[first : first + size] for first in range(0, len(samples), size)]
-            yield [self._batch(part) for part in parts]
+        photographs: AugmentedPhotographs[AnySample] = self.training_set
+        for step, (_, samples) in enumerate(training_loader(photographs, self.train, start), start=start):
+            parts = [self._batch(samples[first : first + size]) for first in range(0, len(samples), size)]
+            yield [self._mixed(part, step, number) for number, part in enumerate(parts)]
 
-    def _batch(self, samples: list[TrainingSample | SemanticSample | PoseSample]) -> Batch:
+    def _mixed(self, batch: Batch, step: int, part: int) -> Batch:
+        """Return a batch of a classifier with its images mixed; any other as it is."""
+        if not isinstance(self.train, ClassificationTraining) or not self.train.mixup:
+            return batch
+        assert isinstance(self.training_set, ClassificationTrainingSet)
+        assert batch.labels is not None
+        with seeded(self.train.seed, step, part, MIXUP):
+            num_classes = len(self.training_set.dataset.categories)
+            images, labels = mix(batch.images, batch.labels, num_classes, self.train.mixup)
+        return replace(batch, images=images, labels=labels)
+
+    def _batch(self, samples: list[AnySample]) -> Batch:
+        labels = [sample.label for sample in samples if isinstance(sample, ClassificationSample)]
         instances = [sample.instances for sample in samples if isinstance(sample, TrainingSample)]
         keypoints = [sample.keypoints for sample in samples if isinstance(sample, PoseSample)]
-        maps = [sample.semantic for sample in samples if not isinstance(sample, PoseSample)]
+        maps = [sample.semantic for sample in samples if isinstance(sample, TrainingSample | SemanticSample)]
         semantic = [labels for labels in maps if labels is not None]
         return collate(
             [sample.image for sample in samples],
@@ -72,6 +101,7 @@ class TrainingBatches:
             [sample.name for sample in samples],
             semantic or None,
             keypoints=keypoints or None,
+            labels=torch.tensor(labels) if labels else None,
         )
 
 
@@ -79,8 +109,8 @@ class TrainingBatches:
 class Validation:
     """Evaluates a model on its validation data, and draws a page of it into the run's folder."""
 
-    recipe: MeasuredRecipe
-    dataset: CocoDetection | SemanticDataset
+    recipe: Recipe
+    dataset: Measured
     workers: int
     folder: RunFolder
 
@@ -88,16 +118,21 @@ class Validation:
         """Return the metrics of a model in evaluation mode, from 0 to 1."""
         assert isinstance(model, Model)
         batch_size = 1
-        if isinstance(self.recipe, PoseRecipe) and self.recipe.train is not None:
+        if isinstance(self.recipe, PoseRecipe | ClassificationRecipe) and self.recipe.train is not None:
             batch_size = self.recipe.train.batch_size // self.recipe.train.accumulate  # as training: all of one size
-        metrics = predict_all(model, self.recipe, self.dataset, batch_size, self.workers, keeps_maps=False).compute()
-        page = predictions_page(model, self.recipe, self.dataset)
-        if page is not None:
-            self.folder.picture("predictions.jpg", page)
-        return metrics
+        evaluator = predict_all(model, self.recipe, self.dataset, batch_size, self.workers, keeps_maps=False)
+        if isinstance(evaluator, ClassificationEvaluator):
+            pictures = evaluator.pictures()
+        else:
+            assert not isinstance(self.dataset, LabelledImages)
+            page = predictions_page(model, self.recipe, self.dataset)
+            pictures = {} if page is None else {"predictions.jpg": page}
+        for name, pixels in pictures.items():
+            self.folder.picture(name, pixels)
+        return evaluator.compute()
 
 
-def open_training(recipe: MeasuredRecipe) -> TrainingBatches:
+def open_training(recipe: Recipe) -> TrainingBatches:
     """Open the training data of a recipe.
 
     Raises:
@@ -106,6 +141,9 @@ def open_training(recipe: MeasuredRecipe) -> TrainingBatches:
     """
     categories = build_categories(recipe)
     match recipe:
+        case ClassificationRecipe():
+            labelled = ClassificationTrainingSet(open_image_labels(recipe.data, "train", categories), recipe)
+            return TrainingBatches(labelled, required_training(recipe))
         case DetectionRecipe():
             detected = TrainingSet(open_dataset(recipe.data, "train", categories), recipe)
             return TrainingBatches(detected, required_training(recipe), recipe.input.divisor)
@@ -117,7 +155,7 @@ def open_training(recipe: MeasuredRecipe) -> TrainingBatches:
             return TrainingBatches(posed, required_training(recipe))
 
 
-def open_validation(recipe: MeasuredRecipe) -> CocoDetection | SemanticDataset | None:
+def open_validation(recipe: Recipe) -> Measured | None:
     """Open the validation data of a recipe; None if it names none.
 
     Raises:

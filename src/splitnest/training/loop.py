@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from splitnest.batch import Batch
 from splitnest.errors import DataError, SplitnestError
+from splitnest.layers.drop_block import set_progress
 from splitnest.recipe import Training
 from splitnest.training.display import Display
 from splitnest.training.meter import Measured, Meter
@@ -82,6 +83,7 @@ def fit(
             started, rate = time.perf_counter(), schedule.rate(state.step)
             parts = next(batches)
             waited = time.perf_counter() - started
+            set_progress(state.model, state.step / schedule.total)
             try:
                 losses, norm = train_step(network, state, schedule.facts, parts)
             except NotFinite as error:

@@ -13,9 +13,17 @@ from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.detection.roi_loss import POSITIVE_SHARE
 from splitnest.detection.semantic_head import semantic_loss
-from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
-from splitnest.recipe import DetectionRecipe, DetectionTraining, PoseRecipe, SemanticTraining, Training
+from splitnest.recipe import (
+    ClassificationRecipe,
+    ClassificationTraining,
+    DetectionRecipe,
+    DetectionTraining,
+    PoseRecipe,
+    Recipe,
+    SemanticTraining,
+    Training,
+)
 from splitnest.segmentation.segmentor import Segmentor
 
 
@@ -39,7 +47,7 @@ class Memory(NamedTuple):
         return f"about {sum(self) / 2**20:.0f} MB ({parts})"
 
 
-def estimate(recipe: MeasuredRecipe, train: Training) -> Memory:
+def estimate(recipe: Recipe, train: Training) -> Memory:
     """Estimate the memory of a training step at the largest input: the crop, or the largest short by the long side.
 
     The network runs on the meta device, which computes shapes alone, and the tensors that autograd keeps are counted,
@@ -63,7 +71,7 @@ def estimate(recipe: MeasuredRecipe, train: Training) -> Memory:
     )
 
 
-def _activations(module: Model, images: Tensor, recipe: MeasuredRecipe) -> int:
+def _activations(module: Model, images: Tensor, recipe: Recipe) -> int:
     kept = _Kept(module)
     with torch.autograd.graph.saved_tensors_hooks(kept.add, lambda tensor: tensor):
         if isinstance(recipe, DetectionRecipe):
@@ -115,11 +123,14 @@ class _Kept:
         return tensor
 
 
-def _largest_size(recipe: MeasuredRecipe, train: Training) -> tuple[int, int]:
+def _largest_size(recipe: Recipe, train: Training) -> tuple[int, int]:
     if isinstance(train, SemanticTraining):
         return train.crop
     if isinstance(recipe, PoseRecipe):
         return recipe.input.height, recipe.input.width
+    if isinstance(recipe, ClassificationRecipe):
+        assert isinstance(train, ClassificationTraining)
+        return (train.size or recipe.input.size,) * 2
     assert isinstance(recipe, DetectionRecipe)
     assert isinstance(train, DetectionTraining)
     sides = min(max(train.short_sides), train.long_side), train.long_side

@@ -10,13 +10,13 @@ from splitnest.recipe import Training
 from splitnest.training.schedule import Schedule
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
-"""Layers whose parameters do not decay in detectron2 (``WEIGHT_DECAY_NORM`` 0); biases of other layers do."""
+"""Layers whose parameters do not decay in detectron2 (``WEIGHT_DECAY_NORM`` 0) and in classification."""
 
 
 def make_optimizer(module: nn.Module, facts: Training) -> torch.optim.Optimizer:
     """Return the optimizer of the parameters that train.
 
-    The betas and the eps of Adam and AdamW are torch's, 0.9, 0.999 and 1e-8; SGD has no Nesterov step.
+    The betas and the eps of Adam and AdamW are torch's, 0.9, 0.999 and 1e-8.
     """
     groups = parameter_groups(module, facts)
     match facts.optimizer:
@@ -25,15 +25,19 @@ def make_optimizer(module: nn.Module, facts: Training) -> torch.optim.Optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, lr=facts.learning_rate)
         case "sgd":
-            return torch.optim.SGD(groups, lr=facts.learning_rate, momentum=facts.momentum)
+            return torch.optim.SGD(groups, lr=facts.learning_rate, momentum=facts.momentum, nesterov=facts.nesterov)
 
 
 def parameter_groups(module: nn.Module, facts: Training) -> list[dict[str, object]]:
     """Return the parameters that train, in the order of the module: those that decay, and those that do not if any."""
-    of_norms = {id(p) for layer in module.modules() if isinstance(layer, NORMS) for p in layer.parameters()}
+    exempt = set()
+    for layer in module.modules():
+        is_norm = isinstance(layer, NORMS)
+        for name, parameter in layer.named_parameters(recurse=False):
+            if not (facts.decay_norms if is_norm else facts.decay_biases or name != "bias"):
+                exempt.add(id(parameter))
     trained = [p for p in module.parameters() if p.requires_grad]
-    decaying = [p for p in trained if facts.decay_norms or id(p) not in of_norms]
-    kept = [p for p in trained if not facts.decay_norms and id(p) in of_norms]
+    decaying, kept = ([p for p in trained if (id(p) in exempt) == free] for free in (False, True))
     groups: list[dict[str, object]] = [{"params": decaying, "weight_decay": facts.weight_decay}]
     return [*groups, {"params": kept, "weight_decay": 0.0}] if kept else groups
 

@@ -9,9 +9,9 @@ from splitnest.data.coco_file import Segmentation, sound
 from splitnest.data.panoptic_labels import PanopticDataset
 from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.semantic_labels import SemanticDataset
-from splitnest.evaluation.model import MeasuredRecipe
 from splitnest.model import Model
 from splitnest.predictor import Predictor
+from splitnest.recipe import Recipe
 from splitnest.results import Detections, PanopticSegmentation, Poses, SemanticSegmentation
 from splitnest.results.interop import polygons_to_mask, rle_to_mask, xyxy_to_xywh
 from splitnest.visualize import contact_sheet
@@ -32,9 +32,7 @@ class Shown(NamedTuple):
     truth: Detections | PanopticSegmentation | SemanticSegmentation | Poses
 
 
-def predictions_page(
-    model: Model, recipe: MeasuredRecipe, dataset: CocoDetection | SemanticDataset
-) -> np.ndarray | None:
+def predictions_page(model: Model, recipe: Recipe, dataset: CocoDetection | SemanticDataset) -> np.ndarray | None:
     """Draw photographs of ``dataset``, each with its ground truth and beside it with what the model finds.
 
     Args:

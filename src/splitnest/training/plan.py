@@ -2,23 +2,23 @@
 
 import textwrap
 
+from splitnest.data.classification_training import ClassificationTrainingSet
 from splitnest.data.coco import CocoDetection
 from splitnest.data.pose_training import PoseTrainingSet
-from splitnest.data.semantic_labels import SemanticDataset
 from splitnest.data.semantic_training import SemanticTrainingSet
 from splitnest.data.training_set import TrainingSet
 from splitnest.errors import DataError, first_few
-from splitnest.evaluation.model import MeasuredRecipe
-from splitnest.recipe import overrides
+from splitnest.evaluation.model import Measured
+from splitnest.recipe import Recipe, overrides
 from splitnest.training.memory import estimate
 from splitnest.training.schedule import Schedule
 
 
 def describe(
-    recipe: MeasuredRecipe,
+    recipe: Recipe,
     schedule: Schedule,
-    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet,
-    validation: CocoDetection | SemanticDataset | None,
+    training_set: ClassificationTrainingSet | TrainingSet | SemanticTrainingSet | PoseTrainingSet,
+    validation: Measured | None,
 ) -> str:
     """Return the recipe, the data, the schedule and the memory of a training.
 
@@ -36,8 +36,8 @@ def describe(
 
 
 def describe_data(
-    training_set: TrainingSet | SemanticTrainingSet | PoseTrainingSet,
-    validation: CocoDetection | SemanticDataset | None,
+    training_set: ClassificationTrainingSet | TrainingSet | SemanticTrainingSet | PoseTrainingSet,
+    validation: Measured | None,
 ) -> str:
     """Return what is trained and evaluated on. Photographs are looked for, but not read.
 
@@ -67,7 +67,7 @@ def describe_data(
 def describe_schedule(schedule: Schedule) -> str:
     """Return steps, epochs, and the learning rate where it changes."""
     facts, total = schedule.facts, schedule.total
-    key_steps = sorted({0, facts.warmup_steps, *schedule.milestones, total // 2, total - 1})
+    key_steps = sorted({0, schedule.warmup_steps, *schedule.milestones, total // 2, total - 1})
     rates = ", ".join(f"{schedule.rate(step):.4g} at step {step}" for step in key_steps if step < total)
     due = [done for done in range(1, total + 1) if schedule.evaluates(done)]
     first = f"first after step {due[0]}, " if len(due) > 1 else ""
@@ -78,8 +78,8 @@ def describe_schedule(schedule: Schedule) -> str:
         f"{facts.optimizer}, learning rate {rates}",
         f"evaluations: {len(due)}, {first}last after step {total}",
     ]
-    if facts.warmup_steps >= total:
-        lines.append(f"note: the training ends before its warm-up of {facts.warmup_steps} steps does")
+    if schedule.warmup_steps >= total:
+        lines.append(f"note: the training ends before its warm-up of {schedule.warmup_steps} steps does")
     if late := [step for step in schedule.milestones if step >= total]:
         lines.append(f"note: the training ends before the milestones at {', '.join(map(str, late))} steps")
     return "\n".join(lines)

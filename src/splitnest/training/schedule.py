@@ -64,17 +64,23 @@ class Schedule:
         """
         return self._warmup(step) * self._decay(step)
 
+    @cached_property
+    def warmup_steps(self) -> int:
+        """Steps of the warm-up."""
+        return self.facts.warmup_steps or self.facts.warmup_epochs * self.steps_per_epoch
+
     def _warmup(self, step: int) -> float:
-        if step >= self.facts.warmup_steps:
+        if step >= self.warmup_steps:
             return 1.0
-        done = step / self.facts.warmup_steps
+        done = step / self.warmup_steps
         return self.facts.warmup_factor * (1 - done) + done
 
     def _decay(self, step: int) -> float:
         facts, done = self.facts, min(step / self.total, 1.0)
         match facts.schedule:
-            case "cosine":
-                return 0.5 * (1 + math.cos(math.pi * done))
+            case "cosine":  # of what is left after the warm-up: MXNet CosineScheduler, PyTorch-Encoding LR_Scheduler
+                left = max(self.total - self.warmup_steps, 1)
+                return 0.5 * (1 + math.cos(math.pi * min(max(step - self.warmup_steps, 0) / left, 1.0)))
             case "poly":  # mmcv PolyLrUpdaterHook
                 least = facts.min_rate / facts.learning_rate
                 return (1 - least) * (1 - done) ** facts.power + least

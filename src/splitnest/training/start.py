@@ -1,5 +1,6 @@
 """The weights that a training starts from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from splitnest import recipes
@@ -9,7 +10,7 @@ from splitnest.recipe import Weights
 from splitnest.weights import fetch, load
 
 
-def start_weights(model: Model, source: str | None) -> str:
+def start_weights(model: Model, source: str | None, classes: Sequence[str] | None = None) -> str:
     """Fill a freshly initialised model from a checkpoint, and return in words what became of each tensor.
 
     All of the file is taken where it is of the same network; layers that are made for other classes keep their initial
@@ -20,6 +21,7 @@ def start_weights(model: Model, source: str | None) -> str:
         model: On a real device.
         source: A checkpoint of any layout, its address, or the name of a published model, whose file is fetched if need
             be; None leaves the model as it is.
+        classes: Names of the model's classes; None for those of a named table.
 
     Raises:
         UsageError: There is no such file and no such model, or the model has no published file.
@@ -29,7 +31,7 @@ def start_weights(model: Model, source: str | None) -> str:
         return f"start: random weights, {sum(p.numel() for p in model.parameters()):,} parameters\n"
     path = _path(source)
     try:
-        return f"start: the whole model\n{load.load(model, path, allow_class_change=True)}\n"
+        return f"start: the whole model\n{load.load(model, path, allow_class_change=True, classes=classes)}\n"
     except WeightsError as error:
         whole = error
     try:

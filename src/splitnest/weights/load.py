@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.errors import WeightsError, first_few
+from splitnest.recipe.data import plain_class
 from splitnest.weights.describe import describe, num_classes, sized_layer
 from splitnest.weights.layout import Translation, translate
 from splitnest.weights.read import Checkpoint, read
@@ -38,15 +39,22 @@ def load(
     Args:
         module: A whole network. When the load fails it is left as it was.
         path: The file.
-        allow_class_change: Layers whose shape differs only in the number of classes keep their initial values.
+        allow_class_change: Layers whose shape differs only in the number of classes keep their initial values, and so
+            do layers of as many classes where the file is known to be of others.
         classes: What they are called; where the file knows, too, the names and their order must agree.
 
     Raises:
         WeightsError: The file cannot be read, or is of another model.
     """
     checkpoint = read(path)
-    if classes is not None:
-        _check_classes(checkpoint, classes)
+    others = classes is not None and _are_others(checkpoint, classes)
+    if others and not allow_class_change:
+        assert classes is not None
+        assert checkpoint.classes is not None
+        raise WeightsError(
+            f"{checkpoint.path} is of the classes {first_few(checkpoint.classes)}, not {first_few(classes)}. Give "
+            f"data.classes these names in this order."
+        )
     translation = translate(checkpoint.state.keys())
     if translation.unknown:
         modules = [f"{line.module} ({line.tensors})" for line in group((key, 0, "") for key in translation.unknown)]
@@ -55,7 +63,7 @@ def load(
             f"{len(translation.unknown)} of its {len(checkpoint.state)} tensors have no place: "
             f"{first_few(modules, _SHOWN)}."
         )
-    return _load(module, checkpoint, translation, allow_class_change)
+    return _load(module, checkpoint, translation, allow_class_change, other_classes=others)
 
 
 def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = False) -> Report:
@@ -99,9 +107,15 @@ def _load(
     translation: Translation,
     may_restart: bool,
     prefix: str = "",
+    *,
+    other_classes: bool = False,
 ) -> Report:
     slots, sources = module.state_dict(), translation.sources
     fit = _fit(slots, checkpoint.state, sources, restartable=_trained(module) if may_restart and prefix else set())
+    if other_classes:
+        of_classes = [key for key in fit.filled if (layer := sized_layer(key)) is not None and layer.what == "classes"]
+        fit.filled = [key for key in fit.filled if key not in of_classes]
+        fit.restarted += of_classes
     changed = {
         key: _change(key, checkpoint.state[sources[key]], slots[key]) if key in sources else "not in the file"
         for key in fit.restarted
@@ -163,19 +177,12 @@ def _fit(
     return fit
 
 
-def _check_classes(checkpoint: Checkpoint, classes: Sequence[str]) -> None:
-    """Another number of classes shows in the shapes; other names, or another order, would go unnoticed."""
+def _are_others(checkpoint: Checkpoint, classes: Sequence[str]) -> bool:
+    """Whether a file is of as many classes with other names, or in another order: shapes would not show it."""
     known = checkpoint.classes
-    if known is None or len(known) != len(classes) or list(map(_plain, known)) == list(map(_plain, classes)):
-        return
-    raise WeightsError(
-        f"{checkpoint.path} is of the classes {first_few(known)}, not {first_few(classes)}. Give data.classes these "
-        f"names in this order."
-    )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().lower()
+    if known is None or len(known) != len(classes):
+        return False
+    return list(map(plain_class, known)) != list(map(plain_class, classes))
 
 
 def _trained(module: nn.Module) -> set[str]:
@@ -223,6 +230,8 @@ def _change(key: str, source: Tensor, slot: Tensor) -> str:
     layer = sized_layer(key)
     if layer is not None and source.shape[1:] == slot.shape[1:]:
         old, new = num_classes(key, source.shape), num_classes(key, slot.shape)
+        if old == new:
+            return f"{old} other {layer.what} in the file"
         return f"{old} {layer.what} in the file, {new} in the model"
     return f"{key} {list(source.shape)} in the file, {list(slot.shape)} in the model"
 

@@ -1,0 +1,19 @@
+"""Where networks run."""
+
+import torch
+
+from splitnest.errors import UsageError
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """Return the device of that name; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UsageError: There is no such device, or torch cannot use it.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built for the CPU alone
+        raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
