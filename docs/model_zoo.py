@@ -40,7 +40,8 @@ splitnest predict NAME photographs/ --out predictions    # downloads the weights
   was published. When a server is gone, the message says where to put a copy of the file.
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
-  training batch. *pinned*: not recorded itself; names and shapes of our tensors are held to a table, against change.
+  training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
+  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are held to a table.
 
 `make docs` writes this page, from the recipes and from the recordings that the tests compare.
 """
@@ -93,7 +94,7 @@ def settings(name: str) -> dict[str, str]:
     recipe, aliases = recipes.get(name), PUBLISHED[name].aliases
     match recipe.task:
         case "classification":
-            return {"input": f"{recipe.input.size}"}
+            return {"schedule": f"{recipe.train.length} epochs", "input": f"{recipe.input.size}"}
         case "semantic":
             crop, schedule = re.search(r"_(\d+x\d+)_(\d+k)_", aliases[0]).groups()
             return {"schedule": schedule, "crop": crop}
@@ -118,14 +119,15 @@ def verified(name: str) -> str:
     """Return which parts of a model the tests hold to the original, told by the files that they read."""
     folder = RECORDINGS / name.rpartition(".")[2]
     recording = folder / f"{name}.json"
+    beside = ["timm"] if recipes.get(name).task == "classification" else []
     if not recording.exists():
-        return "pinned" if name in PINNED else "-"
+        return ", ".join(["pinned", *beside]) if name in PINNED else "-"
     parts = ["keys"]
     if (folder / f"{name}.npz").exists() or "logits" in json.loads(recording.read_text()):
         parts.append("outputs")
     if (folder / f"{name}.train.json").exists():
         parts.append("losses")
-    return ", ".join(parts)
+    return ", ".join(parts + beside)
 
 
 def table(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import image_tree
 import pytest
 
 from splitnest.demo import RECIPE
@@ -39,3 +40,14 @@ def test_drawn_scenes_can_be_trained(path: Path) -> None:
 def test_the_cascade_that_is_compared_is_the_demo_with_a_cascade() -> None:
     demo, cascade = (dict(leaves(load_yaml(path).model_dump())) for path in (RECIPE, FOLDER / "scenes_cascade.yaml"))
     assert {key for key in demo if demo[key] != cascade[key]} == {"name", "model.cascade", "model.roi_low_quality"}
+
+
+def test_fine_tuning_starts_from_the_published_model(tmp_path: Path) -> None:
+    for split, count in (("train", 40), ("val", 1)):
+        for name in ("rose", "tulip"):
+            for number in range(count):
+                image_tree.write(tmp_path / split / name / f"{number}.png")
+    text = plan(FOLDER / "fine_tune.yaml", {"data.root": str(tmp_path)})
+    assert "classes: [rose, tulip]" in text
+    assert "start\n  resnest50_imagenet.official" in text
+    assert "80 of 80 photographs" in text

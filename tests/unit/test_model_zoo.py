@@ -68,11 +68,13 @@ def test_what_is_called_verified_has_a_test() -> None:
     """The page is told by files; a file that no test of its kind reads would make it lie."""
     collect = ("-m", "pytest", "--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "tests/parity")
     tests = run(*collect).stdout
-    for name in RECORDED:
+    for name in recipes.names():
         needed = {"outputs": "test_row", "losses": "test_losses"}
         kinds = [test for part, test in needed.items() if part in row_of(name)]
-        if CHECKPOINTS[name].with_suffix(".e2e.npz").exists():
+        if name in CHECKPOINTS and CHECKPOINTS[name].with_suffix(".e2e.npz").exists():
             kinds.append("test_end_to_end")
+        if "timm" in row_of(name).rpartition(")")[2]:
+            kinds.append("test_every_row_at_its_own_size")
         for kind in kinds:
             assert re.search(rf"::{kind}\w*\[{re.escape(name)}\]", tests), f"no {kind}[{name}] in tests/parity"
 

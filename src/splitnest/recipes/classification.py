@@ -4,8 +4,8 @@ Sources: zhanghang1989/ResNeSt ``resnest/torch/models/resnest.py`` and ``ablatio
 timm 1.0 ``timm/models/resnest.py``. In a name like ``4s2x40d`` the radix is 4, the cardinality 2, the base width 40.
 
 How they were trained: ``scripts/gluon/README.md`` and ``train.py`` of the official repository, with the networks of
-``resnest/gluon``, from whose weights those for PyTorch were made; batch sizes and crops of section 4.2 of the paper.
-The rate is 0.1 for 256 images.
+``resnest/gluon``, from whose weights those for PyTorch were made; batch sizes and crops of section 4.2 of the paper,
+epochs and batch sizes also in the model index of timm's documentation. The rate is 0.1 for 256 images.
 """
 
 from typing import Any
