@@ -63,6 +63,7 @@ class Batch:
             of a pose estimator.
         labels: The class of each image, for ``loss`` of a classifier: int64 ``[N]``; or of images that are mixed their
             shares ``[N, num_classes]``.
+        seeds: Of what a loss draws at random of each image, so that it does not depend on the rest of the batch.
     """
 
     images: Tensor
@@ -74,9 +75,10 @@ class Batch:
     people: tuple[Person, ...] | None = None
     keypoints: Tensor | None = None
     labels: Tensor | None = None
+    seeds: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("original_sizes", "instances", "names", "semantic", "people", "keypoints", "labels"):
+        for name in ("original_sizes", "instances", "names", "semantic", "people", "keypoints", "labels", "seeds"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.sizes):
                 raise ValueError(f"{len(self.sizes)} images do not go with {len(given)} {name}")
@@ -103,6 +105,8 @@ def collate(
     people: Sequence[Person] | None = None,
     keypoints: Sequence[Tensor] | None = None,
     labels: Tensor | None = None,
+    seeds: Sequence[int] | None = None,
+    least_size: tuple[int, int] = (0, 0),
 ) -> Batch:
     """Pad normalised images with zeros to their common size, rounded up to multiples of ``divisor``.
 
@@ -115,7 +119,8 @@ def collate(
         semantic: uint8 ``[H, W]`` each, the class or stuff of each pixel.
         people: Whom each image was cut out around.
         keypoints: ``[K, 3]`` each, as of ``Batch``.
-        labels: As of ``Batch``.
+        labels, seeds: As of ``Batch``.
+        least_size: Height and width that the batch has at least, in pixels, before they are rounded up.
 
     Raises:
         ValueError: There are no images, or a list has another length.
@@ -123,7 +128,7 @@ def collate(
     if not images:
         raise ValueError("a batch needs at least one image")
     sizes = tuple((image.shape[1], image.shape[2]) for image in images)
-    height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
+    height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, least_size, strict=True))
 
     def padded(tensor: Tensor, value: int) -> Tensor:
         return F.pad(tensor, (0, width - tensor.shape[-1], 0, height - tensor.shape[-2]), value=value)
@@ -138,4 +143,5 @@ def collate(
         None if people is None else tuple(people),
         None if keypoints is None else torch.stack(list(keypoints)),
         labels,
+        None if seeds is None else tuple(seeds),
     )

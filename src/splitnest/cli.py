@@ -1,5 +1,6 @@
 """The command line. Each verb calls one public function; errors are plain sentences with an exit code."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,9 @@ def main() -> None:
     except SplitnestError as error:
         if _state["debug"]:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        number = os.environ.get("RANK", "0")
+        if number == "0" or not isinstance(error, UsageError):  # what is wrong for all is said once
+            print(f"error: {error}" if number == "0" else f"error in process {number}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: `splitnest list | head`
@@ -149,12 +152,16 @@ def eval_(
     from splitnest.console import print_evaluation
     from splitnest.evaluator import run
     from splitnest.predictor import load
+    from splitnest.processes import is_first, together
     from splitnest.recipe.overrides import parse
 
-    predictor = load(model, _weights(weights), device, parse(values or []))
-    if predictor.recipe.task == "panoptic" and results is not None and results.suffix != ".json":
-        raise UsageError(f"--results {results}: panoptic results are a file that ends in .json and a folder beside it.")
-    found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
+    with together():
+        predictor = load(model, _weights(weights), device, parse(values or []))
+        if predictor.recipe.task == "panoptic" and results is not None and results.suffix != ".json":
+            raise UsageError(f"--results {results}: panoptic results are a .json file and a folder beside it.")
+        found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
+        if not is_first():
+            return
     print_evaluation(predictor.recipe, found, tta)
     if results is None and not found.metrics:
         ending = "" if predictor.recipe.task in ("semantic", "classification") else ".json"
@@ -184,6 +191,9 @@ def train(
         Path | None, typer.Option(help="Folder of the run; one in runs/, named after recipe and time, if left out.")
     ] = None,
     device: Device = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine, one a GPU; without GPUs on the CPU.")
+    ] = 1,
 ) -> None:
     """Train a model by its recipe; the folder of the run gets checkpoints, metrics, curves and predictions."""
     from splitnest import trainer
@@ -192,7 +202,14 @@ def train(
     if dry_run:
         print(trainer.plan(recipe, parse(values or [])))
         return
+    if devices > 1:
+        from splitnest.launch import launch
+
+        launch(devices, sys.argv[1:])
+        return
     run = trainer.train(recipe, parse(values or []), resume, out=out, device=device)
+    if os.environ.get("RANK", "0") != "0":
+        return
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
         name, value = next(iter(run.metrics.items()))

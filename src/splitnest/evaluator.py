@@ -10,6 +10,7 @@ from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.model import Evaluator, open_validation, predict_all
 from splitnest.inference.tta import augmented
 from splitnest.predictor import Predictor, load
+from splitnest.processes import from_first, is_first, together
 from splitnest.recipe import Keypoints, Recipe
 from splitnest.recipe import overrides as recipe_overrides
 
@@ -41,6 +42,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation data, from 0 to 1.
 
+    Where ``torchrun`` started several processes, each looks at its own photographs and all return the same metrics.
+
     Args:
         model: What ``load`` returned, or what it takes.
         overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the data set.
@@ -52,7 +55,8 @@ def evaluate(
         UsageError: No ``data.root``, or a model that has no test-time augmentation with ``tta``.
         DataError: The data set cannot be read, does not have the model's classes, or has no annotations.
     """
-    found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
+    with together():
+        found = run(model, overrides, tta, batch_size=batch_size, workers=workers)
     if not found.metrics:
         raise DataError("The data has no annotations, as that of a test set: no metric can be had from it.")
     return found.metrics
@@ -66,7 +70,10 @@ def run(
     batch_size: int = 1,
     workers: int = 0,
 ) -> Evaluation:
-    """Evaluate as ``evaluate`` does and return everything that was found, also for data without annotations."""
+    """Evaluate as ``evaluate`` does and return everything that was found, also for data without annotations.
+
+    Of several processes the first one's evaluator holds all of it.
+    """
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
     if _built_from(recipe) != _built_from(predictor.recipe):
@@ -80,7 +87,7 @@ def run(
     evaluator = predict_all(predictor.module, recipe, dataset, batch_size, workers, views)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
-    return Evaluation(evaluator.compute(), evaluator.per_class(), evaluator)
+    return Evaluation(*from_first(lambda: (evaluator.compute(), evaluator.per_class())), evaluator)
 
 
 def _built_from(recipe: Recipe) -> tuple[Any, ...]:
@@ -92,6 +99,8 @@ def _built_from(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def _report(problems: Sequence[str]) -> None:
+    if not is_first():
+        return
     for problem in problems[:MAX_PROBLEMS]:
         print(f"note: {problem}", file=sys.stderr)
     if len(problems) > MAX_PROBLEMS:

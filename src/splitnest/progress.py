@@ -10,7 +10,7 @@ LINE_EVERY_SECONDS = 10.0
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -> Iterator[Item]:
-    """Yield ``items`` and show on standard error how far the work is.
+    """Yield ``items`` and show on standard error how far the work is; of several processes the first one shows it.
 
     Args:
         items: What is worked on.
@@ -18,7 +18,11 @@ def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -
         label: What is being done.
         unit: What an item is called.
     """
-    if sys.stderr.isatty():
+    from splitnest.processes import is_first
+
+    if not is_first():
+        yield from items
+    elif sys.stderr.isatty():
         yield from _bar(items, total, label, unit)
     else:
         yield from _lines(items, total, label, unit)

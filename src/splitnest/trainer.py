@@ -1,8 +1,8 @@
 """From a recipe to a trained model."""
 
-import os
 import random
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from splitnest.data.training_set import required_training
 from splitnest.device import pick_device
 from splitnest.errors import UsageError
 from splitnest.model import Model
+from splitnest.processes import from_first, rank, say, together, world_size
 from splitnest.recipe import Recipe, SemanticRecipe, Training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.resolve import completed, read_recipe
 from splitnest.training import checkpoint
 from splitnest.training.data import Validation, open_training, open_validation
-from splitnest.training.distributed import num_processes, synchronise_norms
+from splitnest.training.distributed import synchronise_norms
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_schedule
 from splitnest.training.run import Run, RunFolder, environment, find_folder, new_folder
@@ -60,9 +61,18 @@ def train(
         DataError: The data cannot be used, or a loss is not finite.
         WeightsError: The weights to start from do not fit, or a checkpoint cannot be read or written.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("This version trains in one process: start it without torchrun.")
-    recipe, path = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
+    with together():
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+
+
+def _train(
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None,
+    resume: bool,
+    out: Path | None,
+    device: str | torch.device,
+) -> Run:
+    recipe, path = _resolve(recipe_or_name, overrides, resume, out)
     facts = required_training(recipe)
     _check_batch(recipe, facts)
     _check_start(recipe, facts)
@@ -70,25 +80,25 @@ def train(
     schedule = Schedule(facts, data.steps_per_epoch)
     model = _new_model(recipe, facts.seed, pick_device(device))
     if resume:
-        path = find_folder(recipe, path)
+        path = from_first(partial(find_folder, recipe, path))
         _check_same(recipe, path)
         state = start_state(model, facts, schedule)
         checkpoint.restore(state, path / "last.pt")
         folder = RunFolder(path, recipe, state.step)
-        print(f"{path}: going on after step {state.step} of {schedule.total}")
+        say(f"{path}: going on after step {state.step} of {schedule.total}")
     else:
         own = recipe.data.classes if isinstance(recipe.data.classes, tuple) else None
         origin = start_weights(model, facts.start, own)
         state = start_state(model, facts, schedule)
-        folder = RunFolder(new_folder(recipe, path), recipe)
+        folder = RunFolder(from_first(partial(new_folder, recipe, path)), recipe)
         for name, text in (
             (RECIPE_FILE, recipe_overrides.dump_yaml(recipe)),
             ("environment.txt", environment()),
             ("start.txt", origin),
         ):
             folder.text(name, text)
-        print(f"{origin}{describe_schedule(schedule)}")
-        print(f"run folder: {folder.path}; after a stop go on with: splitnest train {folder.path} --resume")
+        say(f"{origin}{describe_schedule(schedule)}")
+        say(f"run folder: {folder.path}; after a stop go on with: splitnest train {folder.path} --resume")
     evaluate = None
     if validation is not None:
         evaluate = Validation(recipe, validation, facts.workers, folder)
@@ -129,19 +139,30 @@ def _resolve(
 
 
 def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
-    """Seed all random numbers, and return a model with random weights."""
+    """Seed all random numbers, and return a model with random weights, the same in all processes.
+
+    What processes draw from then on, for dropout for example, differs.
+    """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     model = build_model(recipe).to(device)
     if recipe.model.backbone.norm == "sync_bn":
-        synchronise_norms(model, device, num_processes())
+        synchronise_norms(model, device, world_size())
+    if rank():
+        torch.manual_seed(seed + rank())
     return model
 
 
 def _check_batch(recipe: Recipe, facts: Training) -> None:
     """Batch normalisation of maps of 1x1 sees one number a channel and image: of one image it makes nothing."""
-    if facts.batch_size > facts.accumulate:
+    least = facts.batch_size // facts.accumulate // world_size()
+    if not least:
+        raise UsageError(
+            f"train.batch_size {facts.batch_size} in {facts.accumulate} parts leaves less than one image to each of "
+            f"{world_size()} processes. Set it to at least {facts.accumulate * world_size()}."
+        )
+    if least > 1:
         return
     backbone, layers = recipe.model.backbone, {}
     if backbone.radix > 0 and backbone.frozen_stages < 5:
@@ -152,7 +173,8 @@ def _check_batch(recipe: Recipe, facts: Training) -> None:
         if norm in ("bn", "sync_bn"):
             raise UsageError(
                 f"train.batch_size leaves one image to each forward pass, of which the batch normalisation {where} has "
-                f"no variance. Set train.batch_size to at least twice train.accumulate, or {key}=gn or frozen_bn."
+                f"no variance. Set train.batch_size to at least twice train.accumulate for each process, or {key}=gn "
+                f"or frozen_bn."
             )
 
 

@@ -8,6 +8,7 @@ from splitnest.batch import Batch
 from splitnest.data.categories import Categories
 from splitnest.layers.precision import at_least_float32
 from splitnest.model import Model
+from splitnest.processes import mean_count
 from splitnest.results import Classification, Result
 
 
@@ -41,7 +42,8 @@ class Classifier(Model):
         """Return ``loss_class``, the cross entropy with the labels of the batch, of which an image may have shares."""
         assert batch.labels is not None
         logits = at_least_float32(self(batch.images))
-        return {"loss_class": F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)}
+        total = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.label_smoothing)
+        return {"loss_class": total / mean_count(len(logits), logits)}
 
     def predict(self, batch: Batch) -> list[Result]:
         """Return the class probabilities of each image, which must all have one size.

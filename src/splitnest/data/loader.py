@@ -14,6 +14,7 @@ from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.person_crop import PreparedPeople, nobody, prepare_people
 from splitnest.data.transforms import prepare
 from splitnest.errors import DataError
+from splitnest.processes import rank, world_size
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ def evaluation_loader(
 ) -> EvaluationLoader[PreparedImage]:
     """Return what yields the photographs of ``dataset`` in its order, in lists of ``batch_size``, the last one shorter.
 
+    Of several processes each gets other photographs: the first of each ``world_size``, the second, and so on.
+
     Iterating raises a DataError where a photograph cannot be read, with the same message from a worker process.
 
     Args:
@@ -126,8 +129,8 @@ class _PreparePeople:
 def _loader(make: Callable[[int], T], count: int, batch_size: int, workers: int) -> EvaluationLoader[T]:
     # make is sent to worker processes, so it is no function inside another one.
     # collate_fn=list: the images differ in size; to pad them into one tensor is the affair of splitnest.batch.
-    items = _Items(make, count)
-    return EvaluationLoader(DataLoader(items, batch_size=batch_size, num_workers=workers, collate_fn=list))
+    items, own = _Items(make, count), range(rank(), count, world_size())
+    return EvaluationLoader(DataLoader(items, batch_size, sampler=own, num_workers=workers, collate_fn=list))
 
 
 class _Items(Dataset[T | DataError]):

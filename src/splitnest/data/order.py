@@ -1,7 +1,7 @@
 """The order in which a model is shown its photographs: a function of seed and step."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -10,10 +10,28 @@ from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
 from splitnest.errors import DataError, UsageError
+from splitnest.processes import rank, world_size
 from splitnest.recipe.training import CropTraining, DetectionTraining
 
 S = TypeVar("S")
+T = TypeVar("T")
 S_co = TypeVar("S_co", covariant=True)
+
+
+def own_parts(batch: Sequence[T], parts: int, rank: int, world_size: int) -> list[Sequence[T]]:
+    """Return what one of several processes has of each part that a batch is split into, one after the other.
+
+    The parts are equal; where a part does not divide by the number of processes, the first ones have one more.
+
+    Args:
+        batch: Of all processes.
+        parts: That are accumulated.
+        rank: Of the process.
+        world_size: Number of processes.
+    """
+    size = len(batch) // parts
+    first, end = (-(-size * number // world_size) for number in (rank, rank + 1))
+    return [batch[size * part + first : size * part + end] for part in range(parts)]
 
 
 class AugmentedPhotographs(Protocol[S_co]):
@@ -91,6 +109,8 @@ def training_loader(
 ) -> Iterator[tuple[int, list[S]]]:
     """Return an endless iterator over epoch and photographs of each step, the same for any number of workers.
 
+    One of several processes gets its own photographs of each step.
+
     It raises a DataError where a photograph cannot be read, with the same message from a worker process.
 
     Args:
@@ -104,7 +124,7 @@ def training_loader(
     order = BatchOrder(training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
     loader = DataLoader(
         _PlainErrors(training_set),
-        batch_sampler=_Keys(order, start_step),
+        batch_sampler=_Keys(order, start_step, train.accumulate),
         num_workers=train.workers,
         collate_fn=list,  # the images differ in size; to pad them into one tensor is the affair of splitnest.batch
         worker_init_fn=_leave_interrupts_to_the_parent,
@@ -128,12 +148,13 @@ def _leave_interrupts_to_the_parent(_: int) -> None:
 class _Keys:
     """Yields what a training set is asked for, batch by batch, without end; so workers start once and stay."""
 
-    def __init__(self, order: BatchOrder, start_step: int) -> None:
-        self.order, self.start_step = order, start_step
+    def __init__(self, order: BatchOrder, start_step: int, parts: int) -> None:
+        self.order, self.start_step, self.parts = order, start_step, parts
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for epoch, batch in self.order.from_step(self.start_step):
-            yield [(epoch, index) for index in batch.tolist()]
+            own = own_parts(batch.tolist(), self.parts, rank(), world_size())
+            yield [(epoch, index) for part in own for index in part]
 
 
 class _PlainErrors(Dataset[S | DataError], Generic[S]):

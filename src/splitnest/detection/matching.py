@@ -52,21 +52,23 @@ class Sample(NamedTuple):
     negatives: Tensor
 
 
-def sample(matched: Tensor, num: int, positive_share: float) -> Sample:
+def sample(matched: Tensor, num: int, positive_share: float, seed: int | None = None) -> Sample:
     """Choose at random among the regions that are not ignored.
 
     Args:
         matched: What ``Matcher`` gave, ``[R]``.
         num: How many; negatives fill up what positives leave.
         positive_share: Largest share of positives.
+        seed: What is chosen follows from it; None takes torch's random numbers.
     """
+    generator = None if seed is None else torch.Generator(matched.device).manual_seed(seed)
     positives = (matched >= 0).nonzero()[:, 0]
     negatives = (matched == NEGATIVE).nonzero()[:, 0]
-    positives = _choose(positives, int(num * positive_share))
-    return Sample(positives, _choose(negatives, num - len(positives)))
+    positives = _choose(positives, int(num * positive_share), generator)
+    return Sample(positives, _choose(negatives, num - len(positives), generator))
 
 
-def _choose(indices: Tensor, num: int) -> Tensor:
+def _choose(indices: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
     if len(indices) <= num:
         return indices
-    return indices[torch.randperm(len(indices), device=indices.device)[:num]]
+    return indices[torch.randperm(len(indices), device=indices.device, generator=generator)[:num]]

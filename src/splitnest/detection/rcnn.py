@@ -93,7 +93,8 @@ class RCNN(Model):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss_rpn_cls``, ``loss_rpn_box`` and the losses of ``roi_heads``.
 
-        Their sum is what is minimised. Which anchors and regions are sampled is drawn from torch's random numbers.
+        Their sum is what is minimised. Which anchors and regions are sampled follows from ``batch.seeds``; without
+        them it is drawn from torch's random numbers.
 
         Raises:
             ValueError: The batch has no ground truth, or a model with masks gets objects without.
@@ -105,10 +106,11 @@ class RCNN(Model):
         if batch.instances is None:
             raise ValueError("a batch needs instances, its ground truth, for a loss")
         predictions = self.rpn(levels)
-        losses = self.criterion.rpn(predictions, batch.sizes, batch.instances)
+        seeds = batch.seeds or [None] * len(batch)
+        losses = self.criterion.rpn(predictions, batch.sizes, batch.instances, seeds)
         counts = {"num_per_level": self.criterion.num_per_level, "num_proposals": self.criterion.num_proposals}
         proposals = [p.boxes for p in self.rpn.propose(predictions, batch.sizes, **counts)]
-        return losses | self.roi_heads.loss(levels, proposals, batch.sizes, batch.instances)
+        return losses | self.roi_heads.loss(levels, proposals, batch.sizes, batch.instances, seeds)
 
     def raw_detections(self, levels: Mapping[str, Tensor], images: Tensor) -> RawDetections:
         """Detect in the images whose pyramid is ``levels``."""

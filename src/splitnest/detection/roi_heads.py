@@ -14,6 +14,7 @@ from splitnest.detection import box_head, mask_head
 from splitnest.detection.boxes import DeltaCoder
 from splitnest.detection.roi_align import RoIPooler
 from splitnest.detection.roi_loss import Regions, RegionSampler, box_losses, mask_loss, mask_targets, nothing
+from splitnest.processes import mean_count
 
 MASK_SIZE = 2 * mask_head.POOLED
 """Cells of a side of a mask."""
@@ -82,6 +83,7 @@ class RoIHeads(nn.Module):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
         instances: Sequence[Instances],
+        seeds: Sequence[int | None],
     ) -> dict[str, Tensor]:
         """Return ``loss_cls``, ``loss_box`` and, with masks, ``loss_mask``.
 
@@ -90,8 +92,9 @@ class RoIHeads(nn.Module):
             proposals: ``[P, 4]`` of each image.
             sizes: (height, width) of each image without padding.
             instances: Objects of each image.
+            seeds: Of what is sampled of each image; None takes torch's random numbers.
         """
-        regions = [self.samplers[0](p, o) for p, o in zip(proposals, instances, strict=True)]
+        regions = [self.samplers[0](*of_image) for of_image in zip(proposals, instances, seeds, strict=True)]
         pooled = self.pooler(levels, [r.boxes for r in regions], box_head.POOLED)
         losses, _ = self.box_loss(0, pooled, regions, instances)
         if self.mask_heads:
@@ -102,18 +105,19 @@ class RoIHeads(nn.Module):
         self, stage: int, pooled: Tensor, regions: Sequence[Regions], instances: Sequence[Instances]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the losses of one box head on ``pooled`` ``[S, C, 7, 7]`` and its deltas ``[S, K or 1 * 4]``."""
-        head = self.box_heads[stage]
+        head, divisor = self.box_heads[stage], mean_count(len(pooled), pooled)
         if not len(pooled):
             return {"loss_cls": nothing(head), "loss_box": nothing(head)}, pooled.new_zeros(0, 4)
         logits, deltas = head(pooled)
-        return box_losses(logits, deltas, regions, instances, self.box_coders[stage], self.box_beta), deltas
+        return box_losses(logits, deltas, regions, instances, self.box_coders[stage], self.box_beta, divisor), deltas
 
     def mask_loss(
         self, stage: int, levels: Levels, regions: Sequence[Regions], instances: Sequence[Instances]
     ) -> dict[str, Tensor]:
         """Return the loss of one mask head on the positive ones among the regions of a box head."""
-        head = self.mask_heads[stage]
-        if not any(len(r.objects) for r in regions):
+        head, number = self.mask_heads[stage], sum(len(r.objects) for r in regions)
+        divisor = mean_count(number, levels["p2"])
+        if not number:
             return {"loss_mask": nothing(head)}
         positives = [r.boxes[: len(r.objects)] for r in regions]
         labels: list[Tensor] = []
@@ -125,7 +129,7 @@ class RoIHeads(nn.Module):
             masks.extend(objects.masks[index] for index in of_image.objects.tolist())
         logits = head(self.pooler(levels, positives, mask_head.POOLED), torch.cat(labels))
         targets = mask_targets(masks, torch.cat(positives), MASK_SIZE, self.mask_min_side)
-        return mask_loss(logits, targets.to(logits.dtype))
+        return mask_loss(logits, targets.to(logits.dtype), divisor)
 
 
 def scored(boxes: Tensor, probabilities: Tensor, proposals: Sequence[Tensor]) -> list[Scored]:

@@ -50,8 +50,11 @@ class RegionSampler:
         self.matcher, self.num_samples, self.ground_truth = matcher, num_samples, ground_truth
 
     @torch.no_grad()
-    def __call__(self, proposals: Tensor, objects: Instances) -> Regions:
-        """Return the sampled regions among ``proposals`` ``[P, 4]`` and the boxes of ``objects``."""
+    def __call__(self, proposals: Tensor, objects: Instances, seed: int | None = None) -> Regions:
+        """Return the sampled regions among ``proposals`` ``[P, 4]`` and the boxes of ``objects``.
+
+        What is sampled follows from ``seed``, or is drawn from torch's random numbers.
+        """
         from torchvision.ops import box_iou
 
         truth = objects.boxes.to(proposals.dtype)
@@ -62,9 +65,9 @@ class RegionSampler:
             boxes = torch.cat((truth, boxes))
             matched = torch.cat((torch.arange(own, device=matched.device), matched))
         if self.num_samples is None:
-            positives, negatives = sample(matched, len(matched), positive_share=1)
+            positives, negatives = sample(matched, len(matched), 1.0, seed)
         else:
-            positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE)
+            positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE, seed)
         chosen = torch.cat((positives, negatives))
         return Regions(boxes[chosen], matched[positives], chosen >= own)
 
@@ -76,6 +79,7 @@ def box_losses(
     instances: Sequence[Instances],
     coder: DeltaCoder,
     beta: float = 0.0,
+    divisor: Tensor | float = 1.0,
 ) -> dict[str, Tensor]:
     """Return ``loss_cls``, cross entropy over S regions, and ``loss_box``, L1 of the positives' deltas over S.
 
@@ -86,6 +90,7 @@ def box_losses(
         instances: Objects of each image.
         coder: Encodes the objects.
         beta: Error under which the L1 loss is smooth.
+        divisor: Of both sums: S, or its mean over several processes.
     """
     num_classes = logits.shape[1] - 1
     labels, rows, targets, start = [], [], [], 0
@@ -100,7 +105,6 @@ def box_losses(
     label, positives = torch.cat(labels), torch.cat(rows)
     by_class = deltas.unflatten(1, (-1, 4))  # [S, K or 1, 4]
     columns = label[positives] if by_class.shape[1] > 1 else torch.zeros_like(positives)
-    divisor = max(len(label), 1)
     loss_box = F.smooth_l1_loss(by_class[positives, columns], torch.cat(targets), reduction="sum", beta=beta)
     return {"loss_cls": F.cross_entropy(logits, label, reduction="sum") / divisor, "loss_box": loss_box / divisor}
 
@@ -132,9 +136,14 @@ def mask_targets(masks: Sequence[InstanceMask], boxes: Tensor, size: int, min_si
     return targets
 
 
-def mask_loss(logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Return ``loss_mask``, the mean binary cross entropy of ``logits`` and ``targets``, both ``[S+, size, size]``."""
-    return {"loss_mask": F.binary_cross_entropy_with_logits(logits, targets)}
+def mask_loss(logits: Tensor, targets: Tensor, divisor: Tensor | float) -> dict[str, Tensor]:
+    """Return ``loss_mask``, the binary cross entropy of ``logits`` and ``targets``, both ``[S+, size, size]``.
+
+    It is averaged over the cells of a region; their sum is divided by ``divisor``: S+, or its mean over several
+    processes.
+    """
+    total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    return {"loss_mask": total / (divisor * targets.shape[1] * targets.shape[2])}
 
 
 def nothing(head: nn.Module) -> Tensor:

@@ -13,6 +13,7 @@ from splitnest.batch import Instances
 from splitnest.detection.boxes import DeltaCoder
 from splitnest.detection.matching import IGNORED, Matcher, sample
 from splitnest.detection.rpn import LevelPredictions
+from splitnest.processes import mean_count
 
 POSITIVE_SHARE = 0.5
 """Largest share of positives among the sampled anchors (both code bases)."""
@@ -49,7 +50,11 @@ class RPNLoss:
         self.num_samples, self.over, self.beta = num_samples, over, beta
 
     def __call__(
-        self, predictions: Sequence[LevelPredictions], sizes: Sequence[tuple[int, int]], instances: Sequence[Instances]
+        self,
+        predictions: Sequence[LevelPredictions],
+        sizes: Sequence[tuple[int, int]],
+        instances: Sequence[Instances],
+        seeds: Sequence[int | None],
     ) -> dict[str, Tensor]:
         """Return ``loss_rpn_cls`` and ``loss_rpn_box``.
 
@@ -57,21 +62,22 @@ class RPNLoss:
             predictions: Of each level, for N images.
             sizes: (height, width) of each image without padding.
             instances: Objects of each image.
+            seeds: Of what is sampled of each image; None takes torch's random numbers.
         """
         logits = torch.cat([level.logits for level in predictions], dim=1)  # [N, A]
         deltas = torch.cat([level.deltas for level in predictions], dim=1)  # [N, A, 4]
         anchors = torch.cat([level.anchors for level in predictions])  # [A, 4]
         loss_cls, loss_box, sampled = logits.new_zeros(()), logits.new_zeros(()), 0
-        for image, (size, objects) in enumerate(zip(sizes, instances, strict=True)):
+        for image, (size, objects, seed) in enumerate(zip(sizes, instances, seeds, strict=True)):
             matched = self._match(anchors, size, objects)
-            positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE)
+            positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE, seed)
             sampled += max(len(positives), 1) + max(len(negatives), 1)
             chosen = torch.cat((positives, negatives))
             truth = (torch.arange(len(chosen), device=chosen.device) < len(positives)).to(logits.dtype)
             loss_cls = loss_cls + F.binary_cross_entropy_with_logits(logits[image, chosen], truth, reduction="sum")
             targets = self.coder.encode(objects.boxes[matched[positives]], anchors[positives])
             loss_box = loss_box + F.smooth_l1_loss(deltas[image, positives], targets, reduction="sum", beta=self.beta)
-        divisor = sampled if self.over == "sampled" else self.num_samples * len(sizes)
+        divisor = mean_count(sampled if self.over == "sampled" else self.num_samples * len(sizes), logits)
         return {"loss_rpn_cls": loss_cls / divisor, "loss_rpn_box": loss_box / divisor}
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from splitnest.data.panoptic_labels import UNLABELLED
 from splitnest.detection.roi_align import ROI_LEVELS, ROI_STRIDES
 from splitnest.layers.conv import ConvNormAct
 from splitnest.layers.precision import at_least_float32
+from splitnest.processes import mean_count
 
 STRIDE = ROI_STRIDES[0]
 """Input pixels of a cell in which the levels are added."""
@@ -53,4 +54,4 @@ def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
         labels: ``[N, H, W]``, classes or ``UNLABELLED``.
     """
     total = F.cross_entropy(logits, labels.long(), ignore_index=UNLABELLED, reduction="sum")
-    return total / (labels != UNLABELLED).sum().clamp(min=1)
+    return total / mean_count((labels != UNLABELLED).sum(), logits)

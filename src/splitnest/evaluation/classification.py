@@ -53,6 +53,17 @@ class ClassificationEvaluator:
         if self._dataset.has_annotations:
             self._of_truth[image_id] = found.probabilities[self._dataset.labels[image_id]]
 
+    def state(self) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return which photographs were seen, and of them guesses, their probabilities, those of the true classes."""
+        seen = self._seen()
+        return seen, self._guesses[seen], self._probabilities[seen], self._of_truth[seen]
+
+    def merge(
+        self, state: tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+    ) -> None:
+        """Add other photographs."""
+        seen, self._guesses[seen], self._probabilities[seen], self._of_truth[seen] = state[0], *state[1:]
+
     def compute(self) -> dict[str, float]:
         """Return ``top1`` and, of more than five classes, ``top5``, from 0 to 1; -1 where there is nothing to measure.
 

@@ -109,6 +109,16 @@ class CocoEvaluator:
         )
         self._curves.clear()
 
+    def state(self) -> dict[int, "_ImageResult"]:
+        """Return the detections of each image, masks as RLE."""
+        return self._images
+
+    def merge(self, state: dict[int, "_ImageResult"]) -> None:
+        """Add the detections of other images."""
+        both = self._images | state
+        self._images = {id_: both[id_] for id_ in self._sizes if id_ in both}  # in the order of the file
+        self._curves.clear()
+
     def results(self, iou_type: IouType | None = None) -> list[dict[str, Any]]:
         """List the detections in the form of a COCO results file.
 

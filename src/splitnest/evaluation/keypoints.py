@@ -51,6 +51,15 @@ class KeypointEvaluator:
         category_id = self._dataset.categories[0].id
         self._rows[image_id] = [{**row, "category_id": category_id} for row in rows]
 
+    def state(self) -> dict[int, list[dict[str, Any]]]:
+        """Return the people of each image."""
+        return self._rows
+
+    def merge(self, state: dict[int, list[dict[str, Any]]]) -> None:
+        """Add the people of other images."""
+        both = self._rows | state
+        self._rows = {id_: both[id_] for id_ in self._dataset.image_ids if id_ in both}
+
     def results(self) -> list[dict[str, Any]]:
         """List the people in the form of a COCO keypoint results file."""
         return [row for rows in self._rows.values() for row in rows]

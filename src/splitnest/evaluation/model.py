@@ -27,6 +27,7 @@ from splitnest.evaluation.panoptic_model import PanopticModelEvaluator
 from splitnest.evaluation.semantic import SemanticEvaluator
 from splitnest.model import Model
 from splitnest.people import estimate
+from splitnest.processes import gathered
 from splitnest.progress import track
 from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
 from splitnest.results import Result
@@ -49,6 +50,12 @@ class Evaluator(Protocol):
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Return metrics of each class by its name."""
+
+    def state(self) -> Any:
+        """Return what was collected, compact and to be pickled, for ``merge`` of another one of the same data."""
+
+    def merge(self, state: Any) -> None:
+        """Add what another evaluator collected of other images."""
 
     def write(self, path: str | Path) -> None:
         """Write the results in the form that the evaluation server of the data set takes."""
@@ -117,6 +124,8 @@ def predict_all(
 ) -> Evaluator:
     """Run ``model`` on every photograph of ``dataset`` and return an evaluator that holds all results.
 
+    Each of several processes runs it on its own photographs, and the evaluator of the first one holds all of them.
+
     Args:
         model: In evaluation mode.
         recipe: Of the model.
@@ -133,14 +142,20 @@ def predict_all(
     if isinstance(recipe, PoseRecipe):
         assert isinstance(dataset, PeopleDataset)
         photographs = people_loader(dataset, recipe.input, workers)
-        people = chain.from_iterable(track(photographs, len(dataset), "evaluating", unit="images"))
+        people = chain.from_iterable(track(photographs, len(photographs), "evaluating", unit="images"))
         for image_id, poses in estimate(model, people, batch_size, dataset.categories):
             evaluator.update(image_id, poses)
-        return evaluator
+        return _merged(evaluator)
     loader = evaluation_loader(dataset, recipe.input if tta is None else None, batch_size, workers)
     for samples in track(loader, len(loader), "evaluating", unit="batches"):
         for sample, result in zip(samples, _results(model, recipe, samples, tta), strict=True):
             evaluator.update(sample.image_id, result)
+    return _merged(evaluator)
+
+
+def _merged(evaluator: Evaluator) -> Evaluator:
+    for state in gathered(evaluator.state())[1:]:
+        evaluator.merge(state)
     return evaluator
 
 

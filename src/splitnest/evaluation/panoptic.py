@@ -3,6 +3,8 @@
 T segments of the ground truth, F segments that were found, K classes.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ MATCH_IOU = 0.5
 
 
 class PanopticEvaluator:
-    """Collects, image by image, how well segments match; of an image only sums and counts by class are kept.
+    """Collects, image by image, how well segments match; of an image only IoUs and counts by class are kept.
 
     The rules for void and crowds are those of panopticapi ``evaluation.py``. Pixels that are void in the ground truth
     do not count in an IoU. A crowd region matches nothing and is never missed. What matches nothing and lies with more
@@ -28,8 +30,8 @@ class PanopticEvaluator:
 
     def __init__(self, categories: Categories) -> None:
         self.categories = categories
-        self._iou_sums = np.zeros(len(categories))
-        self._matched, self._missed, self._wrong = (np.zeros(len(categories), np.int64) for _ in range(3))
+        self._ious: list[list[float]] = [[] for _ in categories]  # of matches; summed exactly, whatever their order
+        self._missed, self._wrong = (np.zeros(len(categories), np.int64) for _ in range(2))
 
     def update(self, truth: PanopticLabels, found: PanopticSegmentation) -> None:
         """Add one image.
@@ -53,9 +55,8 @@ class PanopticEvaluator:
         can_match = same_class & ~truth.iscrowd[:, None] & (shared > 0)
         ious = np.divide(shared, unions, out=np.zeros(shared.shape), where=can_match)
         true, positive = np.nonzero(ious > MATCH_IOU)
-        matched_labels = found_labels[positive]
-        np.add.at(self._iou_sums, matched_labels, ious[true, positive])
-        self._matched += np.bincount(matched_labels, minlength=num_classes)
+        for label, iou in zip(found_labels[positive].tolist(), ious[true, positive].tolist(), strict=True):
+            self._ious[label].append(iou)
 
         is_missed = ~truth.iscrowd
         is_missed[true] = False
@@ -67,6 +68,18 @@ class PanopticEvaluator:
         is_wrong = 2 * ignored <= found_areas
         is_wrong[positive] = False
         self._wrong += np.bincount(found_labels[is_wrong], minlength=num_classes)
+
+    def state(self) -> tuple[list[list[float]], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the IoU of each match by class, and how many segments of each class were missed and wrong."""
+        return self._ious, self._missed, self._wrong
+
+    def merge(self, state: tuple[list[list[float]], NDArray[np.int64], NDArray[np.int64]]) -> None:
+        """Add other images."""
+        ious, missed, wrong = state
+        for own, others in zip(self._ious, ious, strict=True):
+            own += others
+        self._missed += missed
+        self._wrong += wrong
 
     def compute(self) -> dict[str, float]:
         """Return ``pq``, ``sq`` and ``rq``, the same of things (``pq_things``, ...) and of stuff, from 0 to 1.
@@ -93,9 +106,10 @@ class PanopticEvaluator:
 
     def _qualities(self) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
         """Return PQ, SQ and RQ of each class, [K], and which classes occur."""
-        halves = self._matched + 0.5 * (self._missed + self._wrong)
-        sq = self._iou_sums / np.maximum(self._matched, 1)
-        pq, rq = (counts / np.maximum(halves, 0.5) for counts in (self._iou_sums, self._matched))
+        matched, iou_sums = np.array([(len(ious), math.fsum(ious)) for ious in self._ious]).reshape(-1, 2).T
+        halves = matched + 0.5 * (self._missed + self._wrong)
+        sq = iou_sums / np.maximum(matched, 1)
+        pq, rq = (counts / np.maximum(halves, 0.5) for counts in (iou_sums, matched))
         return {"pq": pq, "sq": sq, "rq": rq}, halves > 0
 
 

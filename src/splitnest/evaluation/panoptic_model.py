@@ -56,6 +56,19 @@ class PanopticModelEvaluator:
         self._rows.append(row)
         self._pngs.append(png.getvalue())
 
+    def state(self) -> tuple[Any, Any, list[dict[str, Any]], list[bytes]]:
+        """Return the states of both metrics, and the rows and PNGs of the results."""
+        return self._quality.state(), self._instances.state(), self._rows, self._pngs
+
+    def merge(self, state: tuple[Any, Any, list[dict[str, Any]], list[bytes]]) -> None:
+        """Add other images."""
+        quality, instances, rows, pngs = state
+        self._quality.merge(quality)
+        self._instances.merge(instances)
+        both = zip([*self._rows, *rows], [*self._pngs, *pngs], strict=True)
+        ordered = sorted(both, key=lambda result: self._index_of[result[0]["image_id"]])
+        self._rows, self._pngs = [row for row, _ in ordered], [png for _, png in ordered]
+
     def compute(self) -> dict[str, float]:
         """Return the metrics of ``PanopticEvaluator``, then those of ``CocoEvaluator``, from 0 to 1.
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,16 @@ class SemanticEvaluator:
         if self._dataset.has_annotations:
             self._pixels.update(self._dataset.labels(image_id), found.labels)
         self._pngs[image_id] = _png(self._numbered(found.labels)) if self._keeps_maps else b""
+
+    def state(self) -> tuple[Any, dict[int, bytes]]:
+        """Return the confusion matrix and the label maps as PNG files."""
+        return self._pixels, self._pngs
+
+    def merge(self, state: tuple[Any, dict[int, bytes]]) -> None:
+        """Add other photographs."""
+        pixels, pngs = state
+        self._pixels.merge(pixels)
+        self._pngs |= pngs
 
     def compute(self) -> dict[str, float]:
         """Return ``miou``, ``macc`` and ``pixel_accuracy`` from 0 to 1, -1 where there is nothing to measure.

@@ -14,6 +14,7 @@ from splitnest.data.person_crop import Person, Region
 from splitnest.layers.precision import at_least_float32
 from splitnest.model import Model
 from splitnest.pose.heatmaps import decode, encode, mirror
+from splitnest.processes import mean_count
 from splitnest.results import Poses, Result
 
 
@@ -64,7 +65,7 @@ class PoseEstimator(Model):
         heatmaps = at_least_float32(self(batch.images))
         targets, weights = encode(batch.keypoints, (heatmaps.shape[2], heatmaps.shape[3]), self.stride, self.sigma)
         errors = (heatmaps - targets.to(heatmaps.dtype)) ** 2 * weights[..., None, None].to(heatmaps.dtype)
-        return {"loss_heatmap": errors.mean()}
+        return {"loss_heatmap": errors.sum() / mean_count(errors.numel(), errors)}
 
     def heatmaps(self, images: Tensor) -> Tensor:
         """Return the heatmaps ``[N, K, h, w]`` that ``predict`` takes the keypoints from."""

@@ -17,6 +17,8 @@ class Training(Strict):
         length: Of the training.
         optimizer: SGD with momentum, Adam or AdamW.
         learning_rate: After the warm-up.
+        rate_batch_size: Images of a step that ``learning_rate`` is for: with another ``batch_size`` it is scaled in
+            proportion (Goyal et al. 2017). None takes it as it is.
         momentum: Of SGD.
         nesterov: Its step looks ahead (Nesterov's accelerated gradient).
         weight_decay: L2 penalty (SGD, Adam), or decoupled (AdamW).
@@ -46,6 +48,7 @@ class Training(Strict):
     length: PositiveInt
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: PositiveFloat
+    rate_batch_size: PositiveInt | None = None
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(1e-4, ge=0)
@@ -68,6 +71,11 @@ class Training(Strict):
     start: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
     workers: int = Field(2, ge=0)
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after the warm-up, for the images of a step."""
+        return self.learning_rate * self.batch_size / (self.rate_batch_size or self.batch_size)
 
     @model_validator(mode="after")
     def _parts_divide(self) -> Self:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splitnest.data.panoptic_labels import UNLABELLED
+from splitnest.processes import mean_count
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,6 @@ def pixel_loss(logits: Tensor, labels: Tensor, hard_pixels: HardPixelRule | None
     logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
     if hard_pixels is not None:
         labels = labels.masked_fill(~hard_pixels(logits, labels), UNLABELLED)
-    return F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="sum") / labels.numel()
+    return F.cross_entropy(logits, labels, ignore_index=UNLABELLED, reduction="sum") / mean_count(
+        labels.numel(), logits
+    )

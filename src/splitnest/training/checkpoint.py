@@ -15,6 +15,7 @@ import torch
 import splitnest
 from splitnest.errors import WeightsError
 from splitnest.files import replacing
+from splitnest.processes import gathered, is_first, rank
 from splitnest.recipe import Recipe, overrides
 from splitnest.training.state import TrainingState
 from splitnest.weights.read import FORMAT
@@ -22,6 +23,8 @@ from splitnest.weights.read import FORMAT
 
 def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = True) -> None:
     """Write a checkpoint. It appears under its name when it is whole and on the disk; until then the one before stays.
+
+    Collective: the first process writes, with the random numbers of all.
 
     Args:
         state: The training.
@@ -32,6 +35,9 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = 
     Raises:
         WeightsError: The file cannot be written.
     """
+    states = gathered(random_states()) if resumable else []
+    if not is_first():
+        return
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": splitnest.__version__,
@@ -47,7 +53,7 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = 
             "optimizer": state.optimizer.state_dict(),
             "scheduler": state.scheduler.state_dict(),
             "scaler": state.scaler.state_dict(),
-            "random": random_states(),
+            "random": states,
         }
     _write(content, path)
 
@@ -73,7 +79,10 @@ def restore(state: TrainingState, path: Path) -> None:
     state.scheduler.load_state_dict(training["scheduler"])
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]
-    set_random_states(training["random"])
+    if rank() < len(training["random"]):
+        set_random_states(training["random"][rank()])
+    else:  # more processes than there were
+        torch.manual_seed(torch.initial_seed() + rank())
 
 
 def random_states() -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,7 +15,7 @@ from splitnest.data.classification_training import ClassificationSample, Classif
 from splitnest.data.dataset import open_dataset
 from splitnest.data.image_folders import open_image_labels
 from splitnest.data.image_labels import LabelledImages
-from splitnest.data.order import AugmentedPhotographs, BatchOrder, training_loader
+from splitnest.data.order import AugmentedPhotographs, BatchOrder, own_parts, training_loader
 from splitnest.data.people import open_people
 from splitnest.data.pose_training import PoseSample, PoseTrainingSet
 from splitnest.data.semantic import open_semantic
@@ -21,9 +23,10 @@ from splitnest.data.semantic_training import SemanticSample, SemanticTrainingSet
 from splitnest.data.training_set import TrainingSample, TrainingSet, required_training
 from splitnest.errors import DataError
 from splitnest.evaluation.classification import ClassificationEvaluator
-from splitnest.evaluation.model import Measured, make_evaluator, predict_all
+from splitnest.evaluation.model import Evaluator, Measured, make_evaluator, predict_all
 from splitnest.evaluation.model import open_validation as open_split
 from splitnest.model import Model
+from splitnest.processes import from_first, largest, rank, world_size
 from splitnest.recipe import (
     ClassificationRecipe,
     ClassificationTraining,
@@ -39,8 +42,8 @@ from splitnest.training.run import RunFolder
 
 AnySample = ClassificationSample | TrainingSample | SemanticSample | PoseSample
 
-MIXUP = 1
-"""Tells the random numbers of mixing from those of augmentation, whose keys are shorter."""
+MIXUP, LOSS = 1, 2
+"""Tell the random numbers of mixing and of losses from those of augmentation, whose keys are shorter."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +67,33 @@ class TrainingBatches:
         Raises:
             UsageError: There are fewer photographs than a batch has.
         """
+        return self._order.steps_per_epoch
+
+    @property
+    def _order(self) -> BatchOrder:
         train = self.train
-        order = BatchOrder(self.training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
-        return order.steps_per_epoch
+        return BatchOrder(self.training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
 
     def steps(self, start: int) -> Iterator[list[Batch]]:
-        """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated."""
-        size = self.train.batch_size // self.train.accumulate
+        """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated.
+
+        One of several processes gets its own photographs of each part, padded to the size of the whole part.
+        """
         photographs: AugmentedPhotographs[AnySample] = self.training_set
-        for step, (_, samples) in enumerate(training_loader(photographs, self.train, start), start=start):
-            parts = [self._batch(samples[first : first + size]) for first in range(0, len(samples), size)]
-            yield [self._mixed(part, step, number) for number, part in enumerate(parts)]
+        order, loader = self._order.from_step(start), training_loader(photographs, self.train, start)
+        for step, ((epoch, indices), (_, samples)) in enumerate(zip(order, loader, strict=True), start=start):
+            parts = []
+            left = iter(samples)
+            for number, own in enumerate(own_parts(indices.tolist(), self.train.accumulate, rank(), world_size())):
+                seeds = [self._seed(epoch, index) for index in own]
+                part = self._batch([next(left) for _ in own], seeds)
+                parts.append(self._mixed(part, step, number))
+            yield parts
+
+    def _seed(self, epoch: int, index: int) -> int:
+        """Return the seed of what a loss draws at random of a photograph."""
+        words = np.random.SeedSequence(self.train.seed, spawn_key=(epoch, index, LOSS)).generate_state(2, np.uint32)
+        return int(words[0]) << 31 | int(words[1]) >> 1  # torch takes 63 bits from anyone
 
     def _mixed(self, batch: Batch, step: int, part: int) -> Batch:
         """Return a batch of a classifier with its images mixed; any other as it is."""
@@ -87,14 +106,19 @@ class TrainingBatches:
             images, labels = mix(batch.images, batch.labels, num_classes, self.train.mixup)
         return replace(batch, images=images, labels=labels)
 
-    def _batch(self, samples: list[AnySample]) -> Batch:
+    def _batch(self, samples: list[AnySample], seeds: list[int]) -> Batch:
         labels = [sample.label for sample in samples if isinstance(sample, ClassificationSample)]
         instances = [sample.instances for sample in samples if isinstance(sample, TrainingSample)]
         keypoints = [sample.keypoints for sample in samples if isinstance(sample, PoseSample)]
         maps = [sample.semantic for sample in samples if isinstance(sample, TrainingSample | SemanticSample)]
         semantic = [labels for labels in maps if labels is not None]
+        images = [sample.image for sample in samples]
+        least_size = (0, 0)
+        if isinstance(self.training_set, TrainingSet):  # of all others the images have one size
+            height, width = largest(*(max(image.shape[axis] for image in images) for axis in (1, 2)))
+            least_size = height, width
         return collate(
-            [sample.image for sample in samples],
+            images,
             [sample.original_size for sample in samples],
             self.divisor,
             instances or None,
@@ -102,6 +126,8 @@ class TrainingBatches:
             semantic or None,
             keypoints=keypoints or None,
             labels=torch.tensor(labels) if labels else None,
+            seeds=seeds,
+            least_size=least_size,
         )
 
 
@@ -115,12 +141,16 @@ class Validation:
     folder: RunFolder
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return the metrics of a model in evaluation mode, from 0 to 1."""
+        """Return the metrics of a model in evaluation mode, from 0 to 1; collective."""
         assert isinstance(model, Model)
         batch_size = 1
         if isinstance(self.recipe, PoseRecipe | ClassificationRecipe) and self.recipe.train is not None:
             batch_size = self.recipe.train.batch_size // self.recipe.train.accumulate  # as training: all of one size
         evaluator = predict_all(model, self.recipe, self.dataset, batch_size, self.workers, keeps_maps=False)
+        return from_first(partial(self._conclude, model, evaluator))
+
+    def _conclude(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
+        """Draw pictures and return the metrics."""
         if isinstance(evaluator, ClassificationEvaluator):
             pictures = evaluator.pictures()
         else:

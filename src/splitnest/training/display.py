@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from splitnest.processes import is_first
 from splitnest.progress import LINE_EVERY_SECONDS, memory_mb
 from splitnest.training.meter import Measured
 from splitnest.training.metrics import headline
@@ -21,7 +22,7 @@ SMOOTHING = 0.9
 
 
 class Display:
-    """Shows on standard error how far a training is; a context manager.
+    """Shows on standard error how far a training is, once for all processes; a context manager.
 
     Args:
         total: Steps of the whole training.
@@ -34,7 +35,7 @@ class Display:
         self._times: dict[str, float] = {}
         self._rate = 0.0
         self._printed = -LINE_EVERY_SECONDS
-        self._live = _live(self) if sys.stderr.isatty() else None
+        self._live = _live(self) if is_first() and sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -55,13 +56,13 @@ class Display:
         times = {"seconds": measured.seconds, "waited": measured.waited, "images": float(measured.images)}
         self._times = _mixed(self._times, times)
         now = time.perf_counter()
-        if self._live is None and (done == self._total or now - self._printed >= LINE_EVERY_SECONDS):
+        if is_first() and self._live is None and (done == self._total or now - self._printed >= LINE_EVERY_SECONDS):
             self._printed = now
             print(f"step {done}/{self._total}, {self._loss_line()}, {self._time_line()}", file=sys.stderr, flush=True)
 
     def metrics(self, done: int, metrics: Mapping[str, float]) -> None:
         """Write a line of what an evaluation found; to be called while the live lines are paused."""
-        if metrics:
+        if metrics and is_first():
             found = ", ".join(f"{name} {value:.3f}" for name, value in headline(metrics).items())
             print(f"step {done}/{self._total}: {found}", file=sys.stderr, flush=True)
 

@@ -14,8 +14,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from splitnest.batch import Batch
 from splitnest.errors import DataError, SplitnestError
 from splitnest.layers.drop_block import set_progress
+from splitnest.processes import gathered, mean_of
 from splitnest.recipe import Training
 from splitnest.training.display import Display
+from splitnest.training.distributed import not_yet_shared, shared
 from splitnest.training.meter import Measured, Meter
 from splitnest.training.run import RunFolder
 from splitnest.training.schedule import Schedule
@@ -75,7 +77,7 @@ def fit(
         WeightsError: A checkpoint cannot be written.
         UsageError: Another file of the run cannot be written.
     """
-    network = Losses(state.model).train()
+    network = shared(Losses(state.model), state.device).train()
     meter = Meter()
     with Display(schedule.total, state.step) as display:
         batches = iter(data.steps(state.step))
@@ -89,7 +91,7 @@ def fit(
             except NotFinite as error:
                 raise DataError(_explain(error, state.step, rate, parts, folder)) from error
             seconds = time.perf_counter() - started
-            measured = Measured(losses, norm, rate, sum(len(part) for part in parts), seconds, waited)
+            measured = Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
             meter.add(measured)
             display.update(state.step, measured)
             if schedule.logs(state.step):
@@ -106,18 +108,23 @@ def fit(
 
 
 def train_step(
-    network: nn.Module, state: TrainingState, facts: Training, parts: Sequence[Batch]
+    network: nn.Module,
+    state: TrainingState,
+    facts: Training,
+    parts: Sequence[Batch],
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[dict[str, float], float]:
     """Take one step: the gradients of ``parts``, one after the other, averaged; then the optimizer.
 
     Args:
-        network: ``Losses`` of ``state.model``.
+        network: ``Losses`` of ``state.model``, shared by all processes.
         state: Advanced by a step.
         facts: Of the recipe.
         parts: Of the batch.
+        dtype: Of the weights.
 
     Returns:
-        The losses, and the norm of the gradient before it is clipped.
+        The losses, those of all processes together, and the norm of the gradient before it is clipped.
 
     Raises:
         NotFinite: See there.
@@ -125,14 +132,15 @@ def train_step(
     device = state.device
     means: dict[str, float] = {}
     state.optimizer.zero_grad(set_to_none=True)
-    for part in parts:
-        with torch.autocast(device.type, AUTOCAST[facts.precision], enabled=facts.precision != "fp32"):
-            losses = network(part.to(device, torch.float32))
-        scalars = torch.stack([loss.float() for loss in losses.values()])
-        values = dict(zip(losses, scalars.tolist(), strict=True))
-        if not all(map(math.isfinite, values.values())):
-            raise NotFinite(_listed(values))
-        state.scaler.scale(scalars.sum() / len(parts)).backward()
+    for number, part in enumerate(parts, start=1):
+        with not_yet_shared(network, is_last=number == len(parts)):
+            with torch.autocast(device.type, AUTOCAST[facts.precision], enabled=facts.precision != "fp32"):
+                losses = network(part.to(device, dtype))
+            scalars = torch.stack([loss.to(dtype) for loss in losses.values()])
+            values = dict(zip(losses, mean_of(scalars).tolist(), strict=True))
+            if not all(map(math.isfinite, values.values())):
+                raise NotFinite(_listed(values))
+            state.scaler.scale(scalars.sum() / len(parts)).backward()
         means = {name: means.get(name, 0.0) + value / len(parts) for name, value in values.items()}
     norm = _clip(state, facts.clip_norm)
     if not math.isfinite(norm) and not state.scaler.is_enabled():  # the scaler skips the step, and scales less
@@ -193,7 +201,8 @@ def _listed(values: Mapping[str, float]) -> str:
 
 def _explain(error: NotFinite, step: int, rate: float, parts: Sequence[Batch], folder: RunFolder) -> str:
     """Say what was not finite, in which images, and what there is to go on from."""
-    images = ", ".join(name for part in parts for name in part.names or ["(no name)"] * len(part))
+    own = [name for part in parts for name in part.names or ["(no name)"] * len(part)]
+    images = ", ".join(name for names in gathered(own) for name in names)
     good = f"The last good checkpoint is {folder.last}." if folder.last.exists() else "There is no checkpoint yet."
     return (
         f"Training stopped at step {step}, where not everything is finite: {error}; learning rate {rate:.4g}; images "

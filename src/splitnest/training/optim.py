@@ -21,11 +21,11 @@ def make_optimizer(module: nn.Module, facts: Training) -> torch.optim.Optimizer:
     groups = parameter_groups(module, facts)
     match facts.optimizer:
         case "adam":
-            return torch.optim.Adam(groups, lr=facts.learning_rate)
+            return torch.optim.Adam(groups, lr=facts.peak_rate)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=facts.learning_rate)
+            return torch.optim.AdamW(groups, lr=facts.peak_rate)
         case "sgd":
-            return torch.optim.SGD(groups, lr=facts.learning_rate, momentum=facts.momentum, nesterov=facts.nesterov)
+            return torch.optim.SGD(groups, lr=facts.peak_rate, momentum=facts.momentum, nesterov=facts.nesterov)
 
 
 def parameter_groups(module: nn.Module, facts: Training) -> list[dict[str, object]]:

@@ -19,6 +19,7 @@ from PIL import Image
 import splitnest
 from splitnest.errors import UsageError
 from splitnest.files import replacing
+from splitnest.processes import is_first
 from splitnest.recipe import Recipe
 from splitnest.training import checkpoint
 from splitnest.training.metrics import MetricsLog, Row, headline
@@ -50,7 +51,7 @@ class Run:
 
 
 class RunFolder:
-    """Writes the files of a run.
+    """Writes the files of a run; of several processes the first one does, for all of them.
 
     Args:
         path: The folder; it exists.
@@ -64,32 +65,41 @@ class RunFolder:
     def __init__(self, path: Path, recipe: Recipe, done: int = 0) -> None:
         self.path, self._recipe = path, recipe
         self.last, self.best = path / "last.pt", path / "best.pt"
-        with _writing(path):
-            self._log = MetricsLog(path, done)
+        if is_first():
+            with _writing(path):
+                self._log = MetricsLog(path, done)
 
     def log(self, row: Row) -> None:
         """Add a row to ``metrics.csv`` and ``metrics.jsonl``."""
+        if not is_first():
+            return
         with _writing(self.path):
             self._log.append(row)
 
     def save_last(self, state: TrainingState) -> None:
-        """Write ``last.pt``, from which the training can go on, and ``curves.png``."""
+        """Write ``last.pt``, from which the training can go on, and ``curves.png``; collective."""
         checkpoint.save(state, self._recipe, self.last)
+        if not is_first():
+            return
         with _writing(self.path):
             if panels := _panels(self._log.rows):
                 self.picture("curves.png", draw_curves(panels))
 
     def save_best(self, state: TrainingState) -> None:
-        """Write ``best.pt``, the evaluated model alone."""
+        """Write ``best.pt``, the evaluated model alone; collective."""
         checkpoint.save(state, self._recipe, self.best, resumable=False)
 
     def text(self, name: str, text: str) -> None:
         """Write a text file."""
+        if not is_first():
+            return
         with _writing(self.path), replacing(self.path / name) as file:
             file.write(text.encode())
 
     def picture(self, name: str, pixels: np.ndarray) -> None:
         """Write a picture, uint8 ``[H, W, 3]``; its format is told by the name."""
+        if not is_first():
+            return
         with _writing(self.path), replacing(self.path / name) as file:
             Image.fromarray(pixels).save(file, Image.registered_extensions()[Path(name).suffix], quality=90)
 

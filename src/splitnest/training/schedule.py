@@ -53,7 +53,7 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.facts.learning_rate * self.factor(step)
+        return self.facts.peak_rate * self.factor(step)
 
     def factor(self, step: int) -> float:
         """Return the learning rate of a step as a share of the recipe's.
@@ -82,7 +82,7 @@ class Schedule:
                 left = max(self.total - self.warmup_steps, 1)
                 return 0.5 * (1 + math.cos(math.pi * min(max(step - self.warmup_steps, 0) / left, 1.0)))
             case "poly":  # mmcv PolyLrUpdaterHook
-                least = facts.min_rate / facts.learning_rate
+                least = facts.min_rate / facts.peak_rate
                 return (1 - least) * (1 - done) ** facts.power + least
             case "multi_step":
                 return facts.gamma ** sum(step >= milestone for milestone in self.milestones)

@@ -6,14 +6,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from splitnest.processes import mean_where
+
 
 @torch.no_grad()
 def renew_statistics(network: nn.Module, batches: Iterable[Any]) -> None:
     """Replace the running statistics of batch normalisation by their mean over ``batches`` ("precise BN").
 
     Running statistics are an average over weights of the last steps, not of the weights as they are (Wu and Johnson
-    2021, "Rethinking 'Batch' in BatchNorm", section 3). Layers that are frozen, in evaluation mode while the network
-    trains, keep theirs. The network is left in training mode.
+    2021, "Rethinking 'Batch' in BatchNorm", section 3). Those of several processes are averaged. Layers that are
+    frozen, in evaluation mode while the network trains, keep theirs. The network is left in training mode.
 
     Args:
         network: Called with each batch.
@@ -34,6 +36,10 @@ def renew_statistics(network: nn.Module, batches: Iterable[Any]) -> None:
         layer.momentum = None  # torch then keeps the plain mean
     for batch in batches:
         network(batch)
+    for layer in layers:
+        for statistic in (layer.running_mean, layer.running_var):
+            if statistic is not None:
+                statistic.copy_(mean_where(statistic, layer in reached))
     for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
         layer.momentum = momentum
         hook.remove()

@@ -1,0 +1,64 @@
+"""Several processes from the shell: started by splitnest, and by torchrun."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from conftest import Run
+
+RECIPE = {
+    "base": "resnest50_imagenet.official",
+    "name": "small",
+    "weights": None,
+    "published": {},
+    "model": {"backbone": {"depth": 14, "planes": 8, "stem_width": 8, "stem_stride": 1}},
+    "input": {"size": 32, "crop": "timm", "crop_fraction": 1.0},
+    "data": {"classes": "folders"},
+    "train": {"batch_size": 4, "length": 2, "learning_rate": 0.05, "warmup_epochs": 1, "workers": 0,
+              "evaluate_every": 0, "mixup": 0, "policy": None, "drop_block": 0},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write photographs of two classes, and a recipe."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 3)):
+        for name, color in (("bright", 220), ("dark", 30)):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = color + rng.integers(-10, 11, (36, 40, 3))
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
+    recipe = {**RECIPE, "data": {"classes": "folders", "root": str(tmp_path)}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
+    return tmp_path
+
+
+def test_two_devices(run: Run, folder: Path) -> None:
+    done = run("train", "small.yaml", "--devices", "2", "--out", "run1")
+    assert done.stdout.count("run folder: run1") == 1
+    assert done.stdout.count("last checkpoint: run1/last.pt") == 1
+    rows = (folder / "run1" / "metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 4  # steps of four images, two in each process
+    assert "metrics.jsonl" in {path.name for path in (folder / "run1").iterdir()}
+
+
+def test_what_goes_wrong_is_said_once(run: Run, folder: Path) -> None:
+    done = run("train", "small.yaml", "train.batch_size=1", "--devices", "2", code=2)
+    assert done.stderr.count("leaves less than one image to each of 2 processes") == 1
+    (folder / "train" / "dark" / "1.png").write_bytes(b"no photograph")
+    done = run("train", "small.yaml", "--devices", "2", code=3)
+    assert "1.png cannot be read as an image" in done.stderr
+
+
+def test_torchrun(folder: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "splitnest", "eval", "small.yaml", "--weights", "none", "--results", "found"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("mean_class_top1") == 1
+    assert len((folder / "found" / "predictions.csv").read_text().splitlines()) == 1 + 6
