@@ -1,5 +1,7 @@
 """Several processes from the shell: started by splitnest, and by torchrun."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,24 @@ def test_torchrun(folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.count("mean_class_top1") == 1
     assert len((folder / "found" / "predictions.csv").read_text().splitlines()) == 1 + 6
+
+
+def test_a_dead_process_ends_the_others(folder: Path) -> None:
+    command = [sys.executable, "-m", "splitnest", "train", "small.yaml", "train.length=100000", "--devices", "2"]
+    launcher = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert launcher.stderr is not None
+    while "step 1/" not in launcher.stderr.readline():
+        assert launcher.poll() is None
+    os.kill(process_of(launcher.pid, rank=1), signal.SIGKILL)
+    _, errors = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert "error: Process 1 of 2 ended with exit code -9; see above." in errors
+    assert "Traceback" not in errors
+
+
+def process_of(launcher: int, rank: int) -> int:
+    """Return the process that was started with a rank."""
+    for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError("there is no such process")

@@ -120,7 +120,7 @@ def test_what_is_no_yaml_value(value: str) -> None:
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         (
             "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list, not 'voc'.",
+            "data.classes should be 'imagenet', 'coco', 'cityscapes', 'ade20k' or 'folders' or be a list, not 'voc'.",
         ),
     ],
 )
