@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from splitnest.batch import Batch
 from splitnest.errors import DataError, SplitnestError
 from splitnest.layers.drop_block import set_progress
-from splitnest.processes import gathered, mean_of
+from splitnest.processes import gathered, mean_of, world_size
 from splitnest.recipe import Training
 from splitnest.training.display import Display
 from splitnest.training.distributed import not_yet_shared, shared
@@ -177,11 +177,15 @@ def evaluate_best(
 
 @contextmanager
 def _saved_on_error(state: TrainingState, folder: RunFolder) -> Iterator[None]:
-    """Keep the steps since the last checkpoint when an evaluation fails, on an unreadable photograph for example."""
+    """Keep the steps since the last checkpoint when an evaluation fails, on an unreadable photograph for example.
+
+    Of several processes one alone may have failed, and saving takes all of them.
+    """
     try:
         yield
     except SplitnestError:
-        folder.save_last(state)
+        if world_size() == 1:
+            folder.save_last(state)
         raise
 
 
