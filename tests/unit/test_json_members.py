@@ -2,6 +2,8 @@
 
 import io
 import json
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,3 +73,18 @@ def test_text_that_is_not_utf_8() -> None:
     file = io.TextIOWrapper(io.BytesIO(b'{"a": "\xff"}'), encoding="utf-8")
     with pytest.raises(ValueError, match="utf-8"):
         read_members(file, {})
+
+
+def test_memory_is_that_of_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_members, "PIECE", 1 << 14)
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps({"rows": [{"id": number, "numbers": [0.5] * 40} for number in range(5000)]}))
+    with path.open(encoding="utf-8") as file:
+        tracemalloc.start()
+        try:
+            found = read_members(file, {"rows": lambda *_: None})
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert found == {"rows": [None] * 5000}
+    assert peak < path.stat().st_size / 4
