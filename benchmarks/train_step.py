@@ -62,7 +62,7 @@ CASES = {
         "classification", "ResNeSt-50, 224x224", "resnest50_imagenet.official", {"train.batch_size": 8}
     ),
     "detection-small": Case(
-        "detection", "Faster R-CNN, small ResNeSt-14, 300x450", EXAMPLES / "bccd.yaml", {"train.short_sides": [300]}
+        "detection", "Faster R-CNN, small ResNeSt-14, 294x440", EXAMPLES / "bccd.yaml", {"train.short_sides": [300]}
     ),
     "detection": Case(
         "detection", "Faster R-CNN ResNeSt-50, 320x480", "faster_rcnn_resnest50_fpn_1x_coco.mmdet", LANDSCAPE
