@@ -9,8 +9,8 @@ in a sample of it: points lognormal with mean 2.7 and deviation 0.73 of the loga
 crowds with uncompressed RLE. There are 4096 different outlines, which repeat. All records name one photograph of
 640x480 pixels, which is scaled to 128x96 for the network, so that memory is that of the index and not of large images;
 batches are those of the published recipe, 16 photographs. What a worker adds is the rise of the proportional memory
-(PSS) of all processes together, over that of the main process before the workers started, divided by their number.
-Linux only.
+(PSS) of all processes together, over that of the main process before the workers started, divided by their number;
+without the pages of library files, which other programs of the machine may share. Linux only.
 """
 
 import argparse
@@ -38,6 +38,9 @@ OUTLINES = 4096
 CROWDS = 0.012
 WARM_UP = 20
 """Batches after which memory is measured first: all workers have made some."""
+
+SHARE = ("smaps_rollup", "Pss_Anon", "Pss_Shmem")
+PRIVATE = ("smaps_rollup", "Private_Clean", "Private_Dirty")
 
 MAX_SECONDS, MAX_PEAK_MB, MAX_WORKER_MB = 25.0, 1500.0, 150.0
 
@@ -68,25 +71,26 @@ def measure(folder: Path, steps: int, workers: int) -> None:
     seconds, peak = time.perf_counter() - start, memory_mb("self", "status", "VmHWM")
     print(f"opened in {seconds:.1f} s: {verdict(seconds, MAX_SECONDS)} {MAX_SECONDS:.0f} s")
     print(f"peak {peak:.0f} MB ({before:.0f} MB before): {verdict(peak, MAX_PEAK_MB)} {MAX_PEAK_MB:.0f} MB")
-    alone = memory_mb("self", "smaps_rollup", "Pss")
-    print(f"then {alone:.0f} MB; {data.training_set.num_instances} objects of {len(data.training_set)} photographs")
+    alone = memory_mb("self", *SHARE)
+    objects = f"{data.training_set.num_instances} objects of {len(data.training_set)} photographs"
+    print(f"then {alone:.0f} MB without library files; {objects}")
     start, batches = time.perf_counter(), data.steps(0)
     for step in range(1, steps + 1):
         next(batches)
         if step in (WARM_UP, steps):
             processes = [str(child.pid) for child in multiprocessing.active_children()]
-            own = [memory_mb(process, "smaps_rollup", "Private") for process in processes]
-            together = sum(memory_mb(process, "smaps_rollup", "Pss") for process in ("self", *processes))
+            own = [memory_mb(process, *PRIVATE) for process in processes]
+            together = sum(memory_mb(process, *SHARE) for process in ("self", *processes))
             added = (together - alone) / workers
             shown = ", ".join(f"{size:.0f}" for size in own)
             print(f"after {step} batches: {added:.0f} MB added a worker; private memory of each {shown} MB")
     print(f"{verdict(added, MAX_WORKER_MB)} {MAX_WORKER_MB:.0f} MB a worker; {time.perf_counter() - start:.0f} s")
 
 
-def memory_mb(process: str, file: str, field: str) -> float:
-    """Return a number of ``/proc`` in megabytes: the sum of the fields whose names begin so, ``Pss_*`` left out."""
+def memory_mb(process: str, file: str, *fields: str) -> float:
+    """Return the sum of some numbers of ``/proc`` in megabytes."""
     rows = (line.split() for line in Path("/proc", process, file).read_text().splitlines()[1:])
-    return sum(int(row[1]) * 1024 for row in rows if row[0].startswith(field) and not row[0].startswith("Pss_")) / 1e6
+    return sum(int(row[1]) * 1024 for row in rows if row[0].rstrip(":") in fields) / 1e6
 
 
 def verdict(value: float, bound: float) -> str:
