@@ -13,15 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.coco_json import check_unique, convert, index_of, listed, read_annotations, read_images, whole
+from splitnest.data.coco_json import (
+    Image,
+    check_unique,
+    convert,
+    index_of,
+    listed,
+    read_annotations,
+    read_images,
+    whole,
+)
 from splitnest.errors import DataError
 
 Segmentation = list[NDArray[np.float64]] | dict[str, Any]
 """Polygons, each flat ``[x, y, x, y, ...]`` in pixels; or compressed RLE, ``{"size": [H, W], "counts": str}``."""
 
-
-KEYS = ("image_id", "bbox")
-"""What tells an annotation from the other objects of a file."""
 
 SHORTEST_POLYGON = 6
 """Numbers of a triangle."""
@@ -116,7 +122,7 @@ def read_coco(path: str | Path) -> CocoFile:
         DataError: The file is missing or not JSON of this form, a key is missing or of a wrong type, an id occurs
             twice, or an annotation is of an image or category that the file does not list.
     """
-    return coco_file(path, *read_annotations(path, KEYS, CocoColumns))
+    return coco_file(path, *read_annotations(path, CocoColumns))
 
 
 def coco_file(path: str | Path, content: dict[str, Any], columns: "CocoColumns") -> CocoFile:
@@ -142,7 +148,7 @@ def coco_file(path: str | Path, content: dict[str, Any], columns: "CocoColumns")
 
 def build_coco(
     origin: str | Path,
-    images: list[tuple[int, str, int, int]],
+    images: list[Image],
     categories: Iterable[tuple[int, str]],
     annotations: Iterable[dict[str, Any]],
 ) -> CocoFile:
@@ -162,7 +168,7 @@ def build_coco(
 
 def _build(
     path: str | Path,
-    images: list[tuple[int, str, int, int]],
+    images: list[Image],
     categories: list[tuple[int, str]],
     columns: "CocoColumns",
     has_annotations: bool,
@@ -205,9 +211,6 @@ class CocoColumns:
         self.boxes, self.areas, self.coordinates = array("d"), array("d"), array("d")
         self.polygon_ends, self.annotation_ends = array("q"), array("q")
         self.rle_counts, self.rle_ends, self.rle_sizes = array("B"), array("q"), array("q")
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
     def append(self, item: dict[str, Any]) -> None:
         """Take an annotation; KeyError, TypeError, ValueError and OverflowError say what is wrong with it."""

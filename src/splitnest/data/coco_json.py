@@ -1,14 +1,17 @@
-"""Reading the JSON of COCO's files: annotations are taken while it is parsed, and complaints name the row."""
+"""Reading the JSON of COCO's files: images and annotations are taken while it is read, and complaints name the row."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.json_members import read_members
 from splitnest.errors import DataError
+
+Image = tuple[int, str, int, int]
+"""Id, file name, height and width in pixels."""
 
 _T = TypeVar("_T")
 
@@ -16,58 +19,46 @@ _T = TypeVar("_T")
 class Columns(Protocol):
     """Where annotations are gathered."""
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-
     def append(self, item: dict[str, Any]) -> None:
-        """Take one, or none of it: KeyError, TypeError, ValueError and OverflowError say what is wrong with it."""
+        """Take one: KeyError, TypeError, ValueError and OverflowError say what is wrong with it."""
 
 
 _C = TypeVar("_C", bound=Columns)
 
 
-def read_annotations(path: str | Path, keys: tuple[str, str], make: Callable[[], _C]) -> tuple[dict[str, Any], _C]:
+def read_annotations(path: str | Path, make: Callable[[], _C]) -> tuple[dict[str, Any], _C]:
     """Parse a file and gather its ``annotations``, whose objects never exist all at once.
 
     Args:
         path: Of the file.
-        keys: What tells an annotation from the other objects of the file.
         make: Gives empty columns.
 
     Returns:
-        What else the file holds, and its annotations.
+        What else the file holds (under ``annotations`` a placeholder for each), and its annotations.
 
     Raises:
-        DataError: The file is missing or not JSON of this form, or an annotation is not sound.
+        DataError: The file is missing or not JSON of this form, or an image or an annotation is not sound.
     """
-    columns, (one, other) = make(), keys
-
-    def take(item: dict[str, Any]) -> Any:
-        if one not in item or other not in item:
-            return item
-        try:
-            columns.append(item)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return item
-        return len(columns) - 1
-
-    content = _parse(path, take)
-    if listed(path, content, "annotations", required=False) == list(range(len(columns))):
-        return content, columns
-    # Something besides the annotations looks like one, or not all of them are sound: take each by itself.
     columns = make()
-    for row, item in enumerate(listed(path, _parse(path), "annotations", required=False)):
+
+    def append(row: int, item: Any) -> None:
         convert(path, "annotations", row, item, columns.append)
+
+    def image(row: int, item: Any) -> Image:
+        return convert(path, "images", row, item, _image)
+
+    content = _parse(path, {"annotations": append, "images": image})
+    listed(path, content, "annotations", required=False)
     return content, columns
 
 
-def read_images(path: str | Path, content: dict[str, Any]) -> list[tuple[int, str, int, int]]:
-    """Return (id, file name, height, width) of each of ``images``.
+def read_images(path: str | Path, content: dict[str, Any]) -> list[Image]:
+    """Return the ``images`` of what ``read_annotations`` read.
 
     Raises:
-        DataError: One is not sound, or an id occurs twice.
+        DataError: There are none, or an id occurs twice.
     """
-    images = [convert(path, "images", row, item, _image) for row, item in enumerate(listed(path, content, "images"))]
+    images: list[Image] = listed(path, content, "images")
     check_unique(path, "image", np.array([image[0] for image in images], np.int64))
     return images
 
@@ -90,14 +81,17 @@ def convert(path: str | Path, key: str, row: int, item: Any, build: Callable[[di
     """Return ``build(item)``; its complaints become a DataError that names the row."""
     if not isinstance(item, dict):
         raise DataError(f"{path}: {key}[{row}] is no object.")
-    known = ", ".join(f"{name} {item[name]}" for name in ("id", "image_id", "file_name") if name in item)
-    where = f"{path}: {key}[{row}]" + (f" ({known})" if known else "")
     try:
         return build(item)
     except KeyError as error:
-        raise DataError(f"{where} has no {error}. Add it.") from error
+        raise DataError(f"{_where(path, key, row, item)} has no {error}. Add it.") from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: {error}. Mend it.") from error
+        raise DataError(f"{_where(path, key, row, item)}: {error}. Mend it.") from error
+
+
+def _where(path: str | Path, key: str, row: int, item: dict[str, Any]) -> str:
+    known = ", ".join(f"{name} {item[name]}" for name in ("id", "image_id", "file_name") if name in item)
+    return f"{path}: {key}[{row}]" + (f" ({known})" if known else "")
 
 
 def whole(item: dict[str, Any], key: str) -> int:
@@ -134,10 +128,10 @@ def index_of(values: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArr
     return index, np.append(known, -1)[index] == values
 
 
-def _parse(path: str | Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
+def _parse(path: str | Path, elements: Mapping[str, Callable[[int, Any], Any]]) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8-sig") as file:
-            content = json.load(file, object_hook=object_hook)
+            content = read_members(file, elements)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
     except (ValueError, RecursionError) as error:
@@ -147,5 +141,5 @@ def _parse(path: str | Path, object_hook: Callable[[dict[str, Any]], Any] | None
     return content
 
 
-def _image(item: dict[str, Any]) -> tuple[int, str, int, int]:
+def _image(item: dict[str, Any]) -> Image:
     return whole(item, "id"), str(item["file_name"]), whole(item, "height"), whole(item, "width")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splitnest.data import skeleton
 from splitnest.data.categories import Category
-from splitnest.data.coco_file import KEYS, CocoColumns, CocoFile, coco_file
+from splitnest.data.coco_file import CocoColumns, CocoFile, coco_file
 from splitnest.data.coco_json import listed, read_annotations, whole
 from splitnest.data.skeleton import Skeleton
 from splitnest.errors import DataError, first_few
@@ -47,7 +47,7 @@ def read_keypoints(path: str | Path, category: Category, expected: Skeleton) -> 
     Raises:
         DataError: As ``read_coco``; or the file's class has other keypoints, or an annotation another number of them.
     """
-    content, columns = read_annotations(path, KEYS, _KeypointColumns)
+    content, columns = read_annotations(path, _KeypointColumns)
     num_values, row = 3 * len(expected.names), _category_row(path, content, category.name)
     file, rows = _of_class(coco_file(path, content, columns), category.name)
     named = row.get("keypoints", list(expected.names))
@@ -78,7 +78,7 @@ def named_keypoints(path: str | Path, name: str, *, required: bool) -> Keypoints
     Raises:
         DataError: The file cannot be read, has no such class, or what it says is not sound.
     """
-    content, _ = read_annotations(path, KEYS, _Counted)
+    content, _ = read_annotations(path, _Nothing)
     row = _category_row(path, content, name)
     if not required and not row.get("keypoints"):
         return None
@@ -138,14 +138,8 @@ class _KeypointColumns(CocoColumns):
         self.num_keypoints.append(count)
 
 
-class _Counted:
+class _Nothing:
     """Annotations, forgotten as soon as they are met."""
 
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
     def append(self, item: dict[str, Any]) -> None:
-        self._count += 1
+        pass

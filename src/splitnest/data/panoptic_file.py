@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.categories import Categories, Category, distinct_color
-from splitnest.data.coco_json import check_unique, convert, index_of, listed, read_annotations, read_images, whole
+from splitnest.data.coco_json import (
+    Image,
+    check_unique,
+    convert,
+    index_of,
+    listed,
+    read_annotations,
+    read_images,
+    whole,
+)
 from splitnest.errors import DataError
 
 
@@ -63,7 +72,7 @@ def read_panoptic(path: str | Path) -> PanopticFile:
             twice, an annotation is of an image or a segment of a category that the file does not list, or an image has
             no annotation though others have.
     """
-    content, columns = read_annotations(path, ("image_id", "segments_info"), _Columns)
+    content, columns = read_annotations(path, _Columns)
     images = read_images(path, content)
     rows = [
         convert(path, "categories", row, item, _kind) for row, item in enumerate(listed(path, content, "categories"))
@@ -94,7 +103,7 @@ def read_panoptic(path: str | Path) -> PanopticFile:
     )
 
 
-def _order(path: str | Path, images: list[tuple[int, str, int, int]], columns: "_Columns") -> list[int]:
+def _order(path: str | Path, images: list[Image], columns: "_Columns") -> list[int]:
     """Return which annotation is that of each image; none if there are no annotations at all."""
     annotated, known = np.asarray(columns.image_ids), np.array([image[0] for image in images], np.int64)
     _, found = index_of(annotated, known)
@@ -120,9 +129,6 @@ class _Columns:
         self.image_ids, self.ends = array("q"), array("q")
         self.png_names: list[str] = []
         self.segment_ids, self.category_ids, self.iscrowd = array("q"), array("q"), array("b")
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
 
     def append(self, item: dict[str, Any]) -> None:
         segments = [

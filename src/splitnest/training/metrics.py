@@ -1,4 +1,4 @@
-"""The log of a run: a row of numbers every few steps, as CSV and as JSON lines."""
+"""The log of a run: a row of numbers every few steps, as CSV, as JSON lines and for TensorBoard."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from splitnest.files import replacing
+from splitnest.training.tensorboard import EventLog
 
 Row = Mapping[str, float]
 
@@ -22,6 +23,8 @@ def headline(metrics: Row) -> dict[str, float]:
 
 class MetricsLog:
     """``metrics.jsonl`` and ``metrics.csv`` of a run folder: the same rows, one a step, each on the disk at once.
+
+    Where TensorBoard is installed, its event files hold them too (``EventLog``).
 
     A JSON line holds what its step has; the CSV file has a column for everything, with 6 digits, and is written anew
     when a column comes in. A run that resumes goes on behind its checkpoint: rows of later steps are dropped, as those
@@ -44,12 +47,14 @@ class MetricsLog:
         with replacing(self._json) as file:
             file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
         self._write_csv()
+        self._events = EventLog(folder, done)
 
     def append(self, row: Row) -> None:
         """Add the row of a step, which holds at least ``step``."""
         self.rows.append(row)
         with self._json.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._events.append(row)
         if not row.keys() <= self._columns.keys():
             self._write_csv()
             return
