@@ -149,12 +149,12 @@ def test_box_losses_worked_by_hand() -> None:
     deltas = torch.zeros(2, 8)
     deltas[0, 4] = 0.25  # the label's own delta is off by 0.25 - 0.1; that of the other class does not count
     deltas[0, 0] = 9.0
-    losses = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER)
+    losses = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER, 0.0, 2)
     assert losses["loss_cls"].item() == pytest.approx(np.log(3), rel=1e-6)
     assert losses["loss_box"].item() == pytest.approx(0.15 / 2, rel=1e-5)
-    agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], [regions], [objects], CODER)
+    agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], [regions], [objects], CODER, 0.0, 2)
     assert torch.equal(agnostic["loss_box"], losses["loss_box"])
-    smooth = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER, beta=1.0)
+    smooth = box_losses(torch.zeros(2, 3), deltas, [regions], [objects], CODER, 1.0, 2)
     assert smooth["loss_box"].item() == pytest.approx(0.5 * 0.15**2 / 2, rel=1e-4)
 
 

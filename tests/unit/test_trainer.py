@@ -17,9 +17,10 @@ from splitnest import recipes
 from splitnest.build import build_model
 from splitnest.data.scenes import Scenes
 from splitnest.errors import DataError, UsageError, WeightsError
+from splitnest.processes import world_size
 from splitnest.recipe import DetectionRecipe, DetectionTraining, overrides
 from splitnest.trainer import plan, train
-from splitnest.training.distributed import num_processes, synchronise_norms
+from splitnest.training.distributed import synchronise_norms
 from splitnest.training.memory import estimate
 from splitnest.weights.save import save
 
@@ -259,7 +260,7 @@ def test_the_estimate_of_memory_is_near_what_mmdetection_measured(name: str) -> 
 
 
 def test_norms_are_synchronised_by_the_rule() -> None:
-    assert num_processes() == 1
+    assert world_size() == 1
     for device, processes, expected in (("cpu", 2, False), ("cuda", 1, False), ("cuda", 2, True)):
         module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
         changed = synchronise_norms(module, torch.device(device), processes)

@@ -77,12 +77,13 @@ class CascadeHeads(RoIHeads):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
         instances: Sequence[Instances],
-        seeds: Sequence[int | None],
+        seeds: Sequence[int | None] | None = None,
     ) -> dict[str, Tensor]:
         """Return ``loss_cls_stage0``, ``loss_box_stage0``, with masks ``loss_mask_stage0``, and so on, weighted."""
         losses: dict[str, Tensor] = {}
         for stage, sampler in enumerate(self.samplers):
-            regions = [sampler(*of_image) for of_image in zip(proposals, instances, seeds, strict=True)]
+            of_images = zip(proposals, instances, seeds or [None] * len(sizes), strict=True)
+            regions = [sampler(*of_image) for of_image in of_images]
             pooled = self.pooler(levels, [r.boxes for r in regions], box_head.POOLED)
             if pooled.requires_grad and self.rules.gradient != 1:
                 pooled.register_hook(lambda gradient: gradient * self.rules.gradient)

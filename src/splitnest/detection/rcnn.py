@@ -106,11 +106,10 @@ class RCNN(Model):
         if batch.instances is None:
             raise ValueError("a batch needs instances, its ground truth, for a loss")
         predictions = self.rpn(levels)
-        seeds = batch.seeds or [None] * len(batch)
-        losses = self.criterion.rpn(predictions, batch.sizes, batch.instances, seeds)
+        losses = self.criterion.rpn(predictions, batch.sizes, batch.instances, batch.seeds)
         counts = {"num_per_level": self.criterion.num_per_level, "num_proposals": self.criterion.num_proposals}
         proposals = [p.boxes for p in self.rpn.propose(predictions, batch.sizes, **counts)]
-        return losses | self.roi_heads.loss(levels, proposals, batch.sizes, batch.instances, seeds)
+        return losses | self.roi_heads.loss(levels, proposals, batch.sizes, batch.instances, batch.seeds)
 
     def raw_detections(self, levels: Mapping[str, Tensor], images: Tensor) -> RawDetections:
         """Detect in the images whose pyramid is ``levels``."""

@@ -83,7 +83,7 @@ class RoIHeads(nn.Module):
         proposals: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
         instances: Sequence[Instances],
-        seeds: Sequence[int | None],
+        seeds: Sequence[int | None] | None = None,
     ) -> dict[str, Tensor]:
         """Return ``loss_cls``, ``loss_box`` and, with masks, ``loss_mask``.
 
@@ -94,7 +94,8 @@ class RoIHeads(nn.Module):
             instances: Objects of each image.
             seeds: Of what is sampled of each image; None takes torch's random numbers.
         """
-        regions = [self.samplers[0](*of_image) for of_image in zip(proposals, instances, seeds, strict=True)]
+        of_images = zip(proposals, instances, seeds or [None] * len(sizes), strict=True)
+        regions = [self.samplers[0](*of_image) for of_image in of_images]
         pooled = self.pooler(levels, [r.boxes for r in regions], box_head.POOLED)
         losses, _ = self.box_loss(0, pooled, regions, instances)
         if self.mask_heads:

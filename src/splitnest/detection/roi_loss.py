@@ -78,8 +78,8 @@ def box_losses(
     regions: Sequence[Regions],
     instances: Sequence[Instances],
     coder: DeltaCoder,
-    beta: float = 0.0,
-    divisor: Tensor | float = 1.0,
+    beta: float,
+    divisor: Tensor | float,
 ) -> dict[str, Tensor]:
     """Return ``loss_cls``, cross entropy over S regions, and ``loss_box``, L1 of the positives' deltas over S.
 

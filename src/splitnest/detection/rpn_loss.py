@@ -54,7 +54,7 @@ class RPNLoss:
         predictions: Sequence[LevelPredictions],
         sizes: Sequence[tuple[int, int]],
         instances: Sequence[Instances],
-        seeds: Sequence[int | None],
+        seeds: Sequence[int | None] | None = None,
     ) -> dict[str, Tensor]:
         """Return ``loss_rpn_cls`` and ``loss_rpn_box``.
 
@@ -68,7 +68,7 @@ class RPNLoss:
         deltas = torch.cat([level.deltas for level in predictions], dim=1)  # [N, A, 4]
         anchors = torch.cat([level.anchors for level in predictions])  # [A, 4]
         loss_cls, loss_box, sampled = logits.new_zeros(()), logits.new_zeros(()), 0
-        for image, (size, objects, seed) in enumerate(zip(sizes, instances, seeds, strict=True)):
+        for image, (size, objects, seed) in enumerate(zip(sizes, instances, seeds or [None] * len(sizes), strict=True)):
             matched = self._match(anchors, size, objects)
             positives, negatives = sample(matched, self.num_samples, POSITIVE_SHARE, seed)
             sampled += max(len(positives), 1) + max(len(negatives), 1)
