@@ -79,6 +79,16 @@ def test_classification_270_epochs() -> None:
         assert schedule.rate(step) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_rate_that_is_for_another_batch_is_scaled() -> None:
+    plain, scaled = facts(batch_size=4), facts(batch_size=4, rate_batch_size=16, schedule="poly", min_rate=0.001)
+    assert (plain.peak_rate, scaled.peak_rate) == (plain.learning_rate, scaled.learning_rate / 4)
+    schedule = Schedule(scaled, 7)
+    assert schedule.rate(0) == pytest.approx(scaled.peak_rate)
+    assert schedule.rate(schedule.total) == pytest.approx(0.001)  # a least rate stays what it is
+    (group,) = make_optimizer(nn.Linear(2, 2), scaled).param_groups
+    assert group["lr"] == scaled.peak_rate
+
+
 def test_mmsegmentation_80k() -> None:
     """mmcv ``PolyLrUpdaterHook``: (lr - min_lr) * (1 - step / steps) ** power + min_lr."""
     recipe = recipes.get("pspnet_resnest101_d8_cityscapes.mmseg")
