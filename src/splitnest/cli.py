@@ -158,7 +158,9 @@ def eval_(
     with together():
         predictor = load(model, _weights(weights), device, parse(values or []))
         if predictor.recipe.task == "panoptic" and results is not None and results.suffix != ".json":
-            raise UsageError(f"--results {results}: panoptic results are a .json file and a folder beside it.")
+            raise UsageError(
+                f"--results {results}: panoptic results are a file that ends in .json and a folder beside it."
+            )
         found = run(predictor, tta=tta, batch_size=batch_size, workers=workers)
         if not is_first():
             return
