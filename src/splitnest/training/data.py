@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from splitnest.batch import Batch, collate
 from splitnest.build import build_categories
 from splitnest.data.classification_augment import mix, seeded
 from splitnest.data.classification_training import ClassificationSample, ClassificationTrainingSet
+from splitnest.data.corrupt import CorruptImages
 from splitnest.data.dataset import open_dataset
 from splitnest.data.image_folders import open_image_labels
 from splitnest.data.image_labels import LabelledImages
@@ -57,6 +59,11 @@ class TrainingBatches:
     train: DetectionTraining | CropTraining
     divisor: int = 1
 
+    @cached_property
+    def corrupt(self) -> CorruptImages:
+        """Counts and reports the photographs that cannot be used."""
+        return CorruptImages(len(self.training_set), self.train.corrupt_share)
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch.
@@ -72,7 +79,8 @@ class TrainingBatches:
         """Yield the batch of step ``start`` and all after it, each in the parts that are accumulated."""
         size = self.train.batch_size // self.train.accumulate
         photographs: AugmentedPhotographs[AnySample] = self.training_set
-        for step, (_, samples) in enumerate(training_loader(photographs, self.train, start), start=start):
+        loader = training_loader(photographs, self.train, start, self.corrupt)
+        for step, (_, samples) in enumerate(loader, start=start):
             parts = [self._batch(samples[first : first + size]) for first in range(0, len(samples), size)]
             yield [self._mixed(part, step, number) for number, part in enumerate(parts)]
 
