@@ -21,6 +21,7 @@ from splitnest.training import checkpoint
 from splitnest.training.data import Validation, open_training, open_validation
 from splitnest.training.distributed import num_processes, synchronise_norms
 from splitnest.training.loop import fit
+from splitnest.training.out_of_memory import plain_memory_errors
 from splitnest.training.plan import describe, describe_schedule
 from splitnest.training.run import Run, RunFolder, environment, find_folder, new_folder
 from splitnest.training.schedule import Schedule
@@ -29,8 +30,16 @@ from splitnest.training.state import start_state
 
 RECIPE_FILE = "recipe.yaml"
 
-CHANGEABLE = {"data.root", "train.workers", "train.evaluate_every", "train.save_every"}
-"""Keys whose value may change when a training is resumed: nothing that is learnt depends on them."""
+CHANGEABLE = {
+    "data.root",
+    "train.workers",
+    "train.evaluate_every",
+    "train.save_every",
+    "train.keep",
+    "train.skip_not_finite",
+    "train.corrupt_share",
+}
+"""Keys whose value may change when a training is resumed: nothing learnt up to its checkpoint depends on them."""
 
 
 def train(
@@ -56,9 +65,11 @@ def train(
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
 
     Raises:
-        UsageError: A wrong recipe, or one that does not say how to train; nothing to resume, or another recipe.
+        UsageError: A wrong recipe, or one that does not say how to train; nothing to resume, or another recipe; a batch
+            that memory does not hold.
         DataError: The data cannot be used, or a loss is not finite.
         WeightsError: The weights to start from do not fit, or a checkpoint cannot be read or written.
+        Interrupted: SIGTERM or SIGINT came, and the step it came in is done and saved.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("This version trains in one process: start it without torchrun.")
@@ -73,7 +84,7 @@ def train(
         path = find_folder(recipe, path)
         _check_same(recipe, path)
         state = start_state(model, facts, schedule)
-        checkpoint.restore(state, path / "last.pt")
+        checkpoint.restore_newest(state, path / "last.pt")
         folder = RunFolder(path, recipe, state.step)
         print(f"{path}: going on after step {state.step} of {schedule.total}")
     else:
@@ -92,7 +103,8 @@ def train(
     evaluate = None
     if validation is not None:
         evaluate = Validation(recipe, validation, facts.workers, folder)
-    fit(state, schedule, data, folder, evaluate)
+    with plain_memory_errors(recipe, facts, state.device):
+        fit(state, schedule, data, folder, evaluate)
     return folder.result(state)
 
 
