@@ -123,6 +123,21 @@ def test_a_training_survives_one_and_not_two(tmp_path: Path, capsys: pytest.Capt
         train(path, out=tmp_path / "two", device="cpu")
 
 
+def test_in_an_evaluation_none_is_replaced(tmp_path: Path) -> None:
+    image_tree.write_classes(tmp_path, {"train": 4, "val": 2})
+    recipe = image_tree.recipe_of(tmp_path, **{"train.length": 2, "train.corrupt_share": 0.5})
+    path, damaged = tmp_path / "recipe.yaml", tmp_path / "val" / "red" / "val1.png"
+    path.write_text(overrides.dump_yaml(recipe))
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:50])
+    with pytest.raises(DataError, match=r"val1\.png cannot be read"):
+        train(path, out=tmp_path / "run", device="cpu")
+    damaged.write_bytes(content)
+    run = train(tmp_path / "run", resume=True, device="cpu")  # only the evaluation is left
+    assert 0 <= run.metrics["top1"] <= 1
+    assert run.best is not None
+
+
 def test_a_worker_is_killed_in_training(tmp_path: Path) -> None:
     image_tree.write_classes(tmp_path, {"train": 4})
     recipe = image_tree.recipe_of(tmp_path, **{**CLASSES, "data.val_images": None, "train.workers": 1})
