@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test parity lint format docs clean
+.PHONY: demo test soak parity lint format docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ demo: $(STAMP)
 
 test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m 'not parity'
+
+soak: $(STAMP)
+	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/unit/test_kills.py --timeout 3600
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from splitnest.conversion import convert
-    from splitnest.errors import DataError, SplitnestError, UsageError, WeightsError
+    from splitnest.errors import DataError, Interrupted, SplitnestError, UsageError, WeightsError
     from splitnest.evaluator import evaluate
     from splitnest.predictor import Predictor, backbone, load
     from splitnest.recipes import names as list_models
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DataError": ("splitnest.errors", "DataError"),
+    "Interrupted": ("splitnest.errors", "Interrupted"),
     "Predictor": ("splitnest.predictor", "Predictor"),
     "SplitnestError": ("splitnest.errors", "SplitnestError"),
     "UsageError": ("splitnest.errors", "UsageError"),
@@ -35,6 +36,7 @@ _HOMES = {
 
 __all__ = [
     "DataError",
+    "Interrupted",
     "Predictor",
     "SplitnestError",
     "UsageError",

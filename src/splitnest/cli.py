@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from splitnest.errors import DataError, SplitnestError, UsageError
+from splitnest.errors import DataError, Interrupted, SplitnestError, UsageError
 
 app = typer.Typer(
     help="Every published ResNeSt model, on today's PyTorch.",
@@ -42,9 +42,12 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 
 def main() -> None:
-    """Run the command line: 0 done, 2 wrong usage or recipe, 3 bad data, 4 weights that do not fit."""
+    """Run the command line: 0 done, 2 wrong usage or recipe, 3 bad data, 4 weights that do not fit, 75 interrupted."""
     try:
         app()
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except SplitnestError as error:
         if _state["debug"]:
             raise

@@ -27,6 +27,16 @@ class WeightsError(SplitnestError):
     exit_code = 4
 
 
+class DamagedError(WeightsError):
+    """A checkpoint whose content is not what was written (exit code 4)."""
+
+
+class Interrupted(SplitnestError):
+    """A training that was told to stop, and can go on from its checkpoint (exit code 75, ``EX_TEMPFAIL``)."""
+
+    exit_code = 75
+
+
 def first_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first of many names for a message, and how many more there are."""
     shown = ", ".join(str(name) for name in names[:most])

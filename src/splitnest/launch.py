@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from splitnest.errors import SplitnestError, UsageError
+from splitnest.errors import Interrupted, SplitnestError, UsageError
 
 
 class ProcessFailedError(SplitnestError):
@@ -24,6 +25,7 @@ def launch(count: int, arguments: Sequence[str]) -> None:
 
     Raises:
         UsageError: There are fewer GPUs.
+        Interrupted: This process got a signal, and the others, to which it passed it on, have ended.
         ProcessFailedError: A process failed. It has the exit code of the first one that did.
     """
     gpus = torch.cuda.device_count()
@@ -42,6 +44,8 @@ def launch(count: int, arguments: Sequence[str]) -> None:
     )
     try:
         elastic_launch(config, sys.executable)("-m", "splitnest", *_without_devices(arguments))
+    except SignalException as error:
+        raise Interrupted(f"Interrupted by {error.sigval.name}; what the processes saved stands above.") from error
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         failed = ProcessFailedError(f"Process {number} of {count} ended with exit code {failure.exitcode}; see above.")

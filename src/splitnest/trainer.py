@@ -22,6 +22,7 @@ from splitnest.training import checkpoint
 from splitnest.training.data import Validation, open_training, open_validation
 from splitnest.training.distributed import synchronise_norms
 from splitnest.training.loop import fit
+from splitnest.training.out_of_memory import plain_memory_errors
 from splitnest.training.plan import describe, describe_schedule
 from splitnest.training.run import Run, RunFolder, environment, find_folder, new_folder
 from splitnest.training.schedule import Schedule
@@ -30,8 +31,16 @@ from splitnest.training.state import start_state
 
 RECIPE_FILE = "recipe.yaml"
 
-CHANGEABLE = {"data.root", "train.workers", "train.evaluate_every", "train.save_every"}
-"""Keys whose value may change when a training is resumed: nothing that is learnt depends on them."""
+CHANGEABLE = {
+    "data.root",
+    "train.workers",
+    "train.evaluate_every",
+    "train.save_every",
+    "train.keep",
+    "train.skip_not_finite",
+    "train.corrupt_share",
+}
+"""Keys whose value may change when a training is resumed: nothing learnt up to its checkpoint depends on them."""
 
 
 def train(
@@ -57,9 +66,11 @@ def train(
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
 
     Raises:
-        UsageError: A wrong recipe, or one that does not say how to train; nothing to resume, or another recipe.
+        UsageError: A wrong recipe, or one that does not say how to train; nothing to resume, or another recipe; a batch
+            that memory does not hold.
         DataError: The data cannot be used, or a loss is not finite.
         WeightsError: The weights to start from do not fit, or a checkpoint cannot be read or written.
+        Interrupted: SIGTERM or SIGINT came, and the step it came in is done and saved.
     """
     with together():
         return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
@@ -83,7 +94,7 @@ def _train(
         path = from_first(partial(find_folder, recipe, path))
         _check_same(recipe, path)
         state = start_state(model, facts, schedule)
-        checkpoint.restore(state, path / "last.pt")
+        checkpoint.restore_newest(state, path / "last.pt")
         folder = RunFolder(path, recipe, state.step)
         say(f"{path}: going on after step {state.step} of {schedule.total}")
     else:
@@ -102,7 +113,8 @@ def _train(
     evaluate = None
     if validation is not None:
         evaluate = Validation(recipe, validation, facts.workers, folder)
-    fit(state, schedule, data, folder, evaluate)
+    with plain_memory_errors(recipe, facts, state.device):
+        fit(state, schedule, data, folder, evaluate)
     return folder.result(state)
 
 

@@ -113,5 +113,6 @@ def test_a_damaged_photograph_is_a_plain_error(tmp_path: Path, workers: int) -> 
         list(islice(training_loader(data, data.train), 8))
     assert str(caught.value) == (
         f"{tmp_path / '3.png'} cannot be read as an image (no known image format). "
-        f"It is damaged or something else: replace it."
+        f"It is damaged or something else: replace it. 1 of 7 images cannot be used; at most 0 may be "
+        f"(train.corrupt_share=0.001). splitnest data check names them all."
     )

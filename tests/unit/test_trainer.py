@@ -1,6 +1,7 @@
 """From a recipe to a trained model, on a few small scenes: run folder, resume, what weights start from, dry run."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def test_the_folder_of_a_run(finished: Path, recipe_file: Path) -> None:
         "curves.png",
         "predictions.jpg",
         "last.pt",
+        "last-1.pt",
         "best.pt",
     }
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
@@ -126,6 +128,20 @@ def test_a_broken_run_goes_on_as_if_it_had_not(finished: Path, recipe_file: Path
     whole, resumed = state_of(finished / "last.pt"), state_of(run.last)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     assert run.metrics == torch.load(finished / "best.pt", weights_only=True)["metrics"]
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    content = (folder / "last.pt").read_bytes()
+    (folder / "last.pt").write_bytes(content[: len(content) // 2])
+    run = train(folder, resume=True, device="cpu")
+    said = capsys.readouterr()
+    assert f"{folder / 'last.pt'} is cut short or damaged" in said.err
+    assert "going on after step 2 of 4" in said.out
+    whole, resumed = state_of(finished / "last.pt"), state_of(run.last)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
 def test_nothing_to_evaluate_on(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import copy
 import math
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 def test_a_finished_training_takes_no_step(tmp_path: Path) -> None:
     train = facts()
     state, schedule = start(train)
-    state.step = schedule.total
+    state.step = state.evaluated_step = schedule.total
     before = weights(state)
     fit(state, schedule, TinyData(), folder_of(tmp_path, train))
     assert_equal(weights(state), before)
@@ -210,6 +212,17 @@ def test_a_gradient_of_no_number_stops_before_the_step(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gradient (inf|nan).*There is no checkpoint yet"):
         fit(state, schedule, TinyData(), folder_of(tmp_path, train))
     assert_equal(dict(state.model.named_parameters()), before)
+
+
+def test_what_was_done_is_kept_when_data_fails(tmp_path: Path) -> None:
+    class Failing(TinyData):
+        def steps(self, start: int) -> Iterator[Sequence[Batch]]:
+            yield from islice(super().steps(start), 7)
+            raise DataError("7.jpg is damaged.")
+
+    with pytest.raises(DataError, match=r"7\.jpg"):
+        run(tmp_path, Failing())
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 7
 
 
 def test_an_interrupt_leaves_the_last_checkpoint(tmp_path: Path) -> None:

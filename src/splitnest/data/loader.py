@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from splitnest.data.people_dataset import PeopleDataset
 from splitnest.data.person_crop import PreparedPeople, nobody, prepare_people
 from splitnest.data.transforms import prepare
+from splitnest.data.workers import leave_signals_to_the_parent, plain_worker_errors
 from splitnest.errors import DataError
 from splitnest.processes import rank, world_size
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
@@ -62,11 +63,12 @@ class EvaluationLoader(Generic[T]):
         return len(self._batches)
 
     def __iter__(self) -> Iterator[list[T]]:
-        for items in self._batches:
-            for item in items:
-                if isinstance(item, DataError):
-                    raise item
-            yield items
+        with plain_worker_errors():
+            for items in self._batches:
+                for item in items:
+                    if isinstance(item, DataError):
+                        raise item
+                yield items
 
 
 WholeInput = ClassificationInput | DetectionInput | SemanticInput
@@ -130,7 +132,15 @@ def _loader(make: Callable[[int], T], count: int, batch_size: int, workers: int)
     # make is sent to worker processes, so it is no function inside another one.
     # collate_fn=list: the images differ in size; to pad them into one tensor is the affair of splitnest.batch.
     items, own = _Items(make, count), range(rank(), count, world_size())
-    return EvaluationLoader(DataLoader(items, batch_size, sampler=own, num_workers=workers, collate_fn=list))
+    loader = DataLoader(
+        items,
+        batch_size,
+        sampler=own,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=leave_signals_to_the_parent,
+    )
+    return EvaluationLoader(loader)
 
 
 class _Items(Dataset[T | DataError]):

@@ -1,15 +1,16 @@
 """The order in which a model is shown its photographs: a function of seed and step."""
 
-import signal
 from collections.abc import Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Generator
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from splitnest.errors import DataError, UsageError
+from splitnest.data.corrupt import CorruptImages, Replacing, Usable
+from splitnest.data.workers import leave_signals_to_the_parent, plain_worker_errors
+from splitnest.errors import UsageError
 from splitnest.processes import rank, world_size
 from splitnest.recipe.training import CropTraining, DetectionTraining
 
@@ -105,44 +106,49 @@ class BatchOrder:
 
 
 def training_loader(
-    training_set: AugmentedPhotographs[S], train: DetectionTraining | CropTraining, start_step: int = 0
+    training_set: AugmentedPhotographs[S],
+    train: DetectionTraining | CropTraining,
+    start_step: int = 0,
+    corrupt: CorruptImages | None = None,
 ) -> Iterator[tuple[int, list[S]]]:
     """Return an endless iterator over epoch and photographs of each step, the same for any number of workers.
 
     One of several processes gets its own photographs of each step.
 
-    It raises a DataError where a photograph cannot be read, with the same message from a worker process.
+    In place of a photograph that cannot be used comes the next one that can. The iterator raises a DataError where too
+    many cannot, or a worker process dies.
 
     Args:
         training_set: The photographs.
         train: ``train`` of the recipe.
         start_step: Step that comes first, counted from 0; a training that is resumed goes on where it was.
+        corrupt: Counts and reports the photographs that cannot be used; None for a count of this iterator's own.
 
     Raises:
         UsageError: There are fewer photographs than a batch has.
     """
-    order = BatchOrder(training_set.sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
+    sizes_hw = training_set.sizes_hw
+    order = BatchOrder(sizes_hw, train.batch_size, train.seed, train.group_by_aspect)
+    corrupt = corrupt or CorruptImages(len(sizes_hw), train.corrupt_share)
     loader = DataLoader(
-        _PlainErrors(training_set),
+        Replacing(training_set, len(sizes_hw), corrupt.allowed),
         batch_sampler=_Keys(order, start_step, train.accumulate),
         num_workers=train.workers,
         collate_fn=list,  # the images differ in size; to pad them into one tensor is the affair of splitnest.batch
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=leave_signals_to_the_parent,
         generator=Generator(),  # else the loader would draw a seed from torch's own, which belongs to the model
     )
-    return _batches(loader, start_step, order.steps_per_epoch)
+    return _batches(loader, start_step, order.steps_per_epoch, corrupt)
 
 
-def _batches(loader: DataLoader[S | DataError], start_step: int, steps_per_epoch: int) -> Iterator[tuple[int, list[S]]]:
-    for step, items in enumerate(loader, start=start_step):
-        for item in items:
-            if isinstance(item, DataError):
-                raise item
-        yield step // steps_per_epoch, items
-
-
-def _leave_interrupts_to_the_parent(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _batches(
+    loader: DataLoader[Usable[S]], start_step: int, steps_per_epoch: int, corrupt: CorruptImages
+) -> Iterator[tuple[int, list[S]]]:
+    with plain_worker_errors():
+        for step, items in enumerate(loader, start=start_step):
+            for item in items:
+                corrupt.add(item.errors)
+            yield step // steps_per_epoch, [item.sample for item in items if item.sample is not None]
 
 
 class _Keys:
@@ -155,16 +161,3 @@ class _Keys:
         for epoch, batch in self.order.from_step(self.start_step):
             own = own_parts(batch.tolist(), self.parts, rank(), world_size())
             yield [(epoch, index) for part in own for index in part]
-
-
-class _PlainErrors(Dataset[S | DataError], Generic[S]):
-    """Gives a DataError instead of raising it, as torch wraps what a worker raises into its own traceback's text."""
-
-    def __init__(self, training_set: AugmentedPhotographs[S]) -> None:
-        self.training_set = training_set
-
-    def __getitem__(self, key: tuple[int, int]) -> S | DataError:
-        try:
-            return self.training_set[key]
-        except DataError as error:
-            return error

@@ -36,6 +36,11 @@ class Training(Strict):
         precise_bn_steps: Batches over which the statistics of batch normalisation are averaged anew before evaluation.
         evaluate_every: Time between evaluations; 0 for the end alone.
         save_every: Time between checkpoints, besides one after each evaluation; 0 for no others.
+        keep: Checkpoints to go on from that are kept: ``last.pt``, the one before it as ``last-1.pt``, and so on.
+        skip_not_finite: Steps of the whole training that may be skipped, as a loss or the gradient is not finite; one
+            more stops it.
+        corrupt_share: Share of the photographs that may be unusable, each replaced by the next one; one more stops the
+            training. With 0.001, under 1000 photographs the first one does.
         start: What the weights start from: the name of a published model, or a checkpoint of any layout or its address.
             All of it is taken where it is of the same network, else its backbone. None for random weights.
         seed: Of weights, order, augmentation and sampling.
@@ -68,6 +73,9 @@ class Training(Strict):
     precise_bn_steps: int = Field(0, ge=0)
     evaluate_every: int = Field(0, ge=0)
     save_every: int = Field(0, ge=0)
+    keep: PositiveInt = 2
+    skip_not_finite: int = Field(0, ge=0)
+    corrupt_share: float = Field(0.001, ge=0, lt=1)
     start: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
     workers: int = Field(2, ge=0)

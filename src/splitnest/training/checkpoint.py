@@ -2,26 +2,31 @@
 
 A checkpoint is a torch file of tensors and plain containers, so reading it runs no code. Its ``state_dict`` is the
 model that is evaluated (the average where there is one), its ``recipe`` is JSON: all that ``splitnest.load`` needs.
-``training`` holds the rest; ``best`` checkpoints have none.
+``training`` holds the rest; ``best`` checkpoints have none. A SHA-256 in it tells damage before anything is unpickled.
 """
 
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 import splitnest
-from splitnest.errors import WeightsError
-from splitnest.files import replacing
-from splitnest.processes import gathered, is_first, rank
+from splitnest.errors import DamagedError, WeightsError
+from splitnest.files import kept, replacing
+from splitnest.processes import from_first, gathered, is_first, rank
 from splitnest.recipe import Recipe, overrides
+from splitnest.training.seal import is_sealed, seal
 from splitnest.training.state import TrainingState
 from splitnest.weights.read import FORMAT
 
 
-def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = True) -> None:
+def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None = None, resumable: bool = True) -> None:
     """Write a checkpoint. It appears under its name when it is whole and on the disk; until then the one before stays.
 
     Collective: the first process writes, with the random numbers of all.
@@ -30,6 +35,7 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = 
         state: The training.
         recipe: Of the training.
         path: The file.
+        keep: As of ``replacing``: how many to keep, this one included; None looks at no others.
         resumable: Write what a training goes on from, not the model alone.
 
     Raises:
@@ -54,15 +60,45 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, resumable: bool = 
             "scheduler": state.scheduler.state_dict(),
             "scaler": state.scaler.state_dict(),
             "random": states,
+            "evaluated_step": state.evaluated_step,
+            "skipped": state.skipped,
         }
-    _write(content, path)
+    _write(content, path, keep)
+
+
+def restore_newest(state: TrainingState, path: Path) -> None:
+    """Restore from ``path``, or from the newest before it that is whole.
+
+    A damaged one is reported and renamed to ``<name>.damaged``, so that it takes the place of no other.
+
+    Raises:
+        WeightsError: As ``restore``; or all are damaged.
+    """
+    restore(state, from_first(partial(_newest_whole, path)))
+
+
+def _newest_whole(path: Path) -> Path:
+    damaged = []
+    for file in kept(path):
+        try:
+            with _opened(file):
+                pass
+        except DamagedError as error:
+            print(f"{error} The one before it is looked for.", file=sys.stderr)
+            damaged.append(file)
+            continue
+        for bad in damaged:
+            bad.rename(f"{bad}.damaged")
+        return file
+    raise WeightsError(f"No checkpoint {path} is whole, nor one before it. Begin anew, or start from best.pt.")
 
 
 def restore(state: TrainingState, path: Path) -> None:
     """Make ``state`` what it was when ``path`` was written, the random number generators of this process included.
 
     Raises:
-        WeightsError: The file cannot be read, has nothing to go on from, or is of another model or optimizer.
+        DamagedError: The file is not as it was written.
+        WeightsError: It cannot be read, has nothing to go on from, or is of another model or optimizer.
     """
     content = _read(path)
     training = content["training"]
@@ -79,6 +115,7 @@ def restore(state: TrainingState, path: Path) -> None:
     state.scheduler.load_state_dict(training["scheduler"])
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]
+    state.evaluated_step, state.skipped = training["evaluated_step"], training["skipped"]
     if rank() < len(training["random"]):
         set_random_states(training["random"][rank()])
     else:  # more processes than there were
@@ -108,10 +145,11 @@ def set_random_states(states: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(state, device)
 
 
-def _write(content: dict[str, Any], path: Path) -> None:
+def _write(content: dict[str, Any], path: Path, keep: int | None) -> None:
     try:
-        with replacing(path) as file:
+        with replacing(path, keep) as file:
             torch.save(content, file)
+            seal(file)
     except (OSError, RuntimeError) as error:
         # On a full disk torch's writer raises an error of its own, about positions, while it handles the real one.
         cause = error if isinstance(error, OSError) else error.__context__
@@ -121,16 +159,29 @@ def _write(content: dict[str, Any], path: Path) -> None:
         raise WeightsError(f"{path} cannot be written: {cause.strerror}.{kept}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Yield the file of a checkpoint, which is as it was written."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     with file:
+        if not is_sealed(file):
+            raise DamagedError(
+                f"{path} is cut short or damaged: its content does not have the SHA-256 it was written with."
+            )
+        yield file
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with _opened(path) as file:
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file makes an unpickler raise nearly anything
-            raise WeightsError(f"{path} is cut short or damaged. Begin anew, or start from best.pt.") from error
+        except Exception as error:  # sealed, but by somebody else: an unpickler raises nearly anything
+            raise WeightsError(
+                f"{path} is no checkpoint of this version. Begin anew, or start from best.pt."
+            ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or "training" not in content:
         raise WeightsError(f"{path} holds nothing that a training could go on from. Give the last.pt of a run.")
     return content

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from splitnest.batch import Batch, collate
 from splitnest.build import build_categories
 from splitnest.data.classification_augment import mix, seeded
 from splitnest.data.classification_training import ClassificationSample, ClassificationTrainingSet
+from splitnest.data.corrupt import CorruptImages
 from splitnest.data.dataset import open_dataset
 from splitnest.data.image_folders import open_image_labels
 from splitnest.data.image_labels import LabelledImages
@@ -60,6 +61,11 @@ class TrainingBatches:
     train: DetectionTraining | CropTraining
     divisor: int = 1
 
+    @cached_property
+    def corrupt(self) -> CorruptImages:
+        """Counts and reports the photographs that cannot be used."""
+        return CorruptImages(len(self.training_set), self.train.corrupt_share)
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch.
@@ -80,7 +86,7 @@ class TrainingBatches:
         One of several processes gets its own photographs of each part, padded to the size of the whole part.
         """
         photographs: AugmentedPhotographs[AnySample] = self.training_set
-        order, loader = self._order.from_step(start), training_loader(photographs, self.train, start)
+        order, loader = self._order.from_step(start), training_loader(photographs, self.train, start, self.corrupt)
         for step, ((epoch, indices), (_, samples)) in enumerate(zip(order, loader, strict=True), start=start):
             parts = []
             left = iter(samples)

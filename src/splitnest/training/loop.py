@@ -12,13 +12,16 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from splitnest.batch import Batch
-from splitnest.errors import DataError, SplitnestError
+from splitnest.data.workers import plain_worker_errors
+from splitnest.errors import Interrupted, SplitnestError
 from splitnest.layers.drop_block import set_progress
-from splitnest.processes import gathered, mean_of, world_size
+from splitnest.processes import mean_of, world_size
 from splitnest.recipe import Training
 from splitnest.training.display import Display
 from splitnest.training.distributed import not_yet_shared, shared
+from splitnest.training.interruption import Interruption
 from splitnest.training.meter import Measured, Meter
+from splitnest.training.not_finite import NotFinite, listed, skipping
 from splitnest.training.run import RunFolder
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState
@@ -49,10 +52,6 @@ class Losses(nn.Module):
         return self.model.loss(batch)
 
 
-class NotFinite(Exception):
-    """A loss or the gradient is infinite or no number. The step was not taken."""
-
-
 def fit(
     state: TrainingState,
     schedule: Schedule,
@@ -74,37 +73,43 @@ def fit(
 
     Raises:
         DataError: A loss or the gradient is not finite, or the data cannot be read.
+        Interrupted: SIGTERM or SIGINT came; a checkpoint is written.
         WeightsError: A checkpoint cannot be written.
         UsageError: Another file of the run cannot be written.
     """
     network = shared(Losses(state.model), state.device).train()
-    meter = Meter()
-    with Display(schedule.total, state.step) as display:
+    meter, begun = Meter(), state.step
+    interruption = Interruption(state, schedule.total, folder.path)
+    with Display(schedule.total, state.step) as display, interruption, plain_worker_errors():
         batches = iter(data.steps(state.step))
-        while state.step < schedule.total:
-            started, rate = time.perf_counter(), schedule.rate(state.step)
-            parts = next(batches)
-            waited = time.perf_counter() - started
-            set_progress(state.model, state.step / schedule.total)
-            try:
-                losses, norm = train_step(network, state, schedule.facts, parts)
-            except NotFinite as error:
-                raise DataError(_explain(error, state.step, rate, parts, folder)) from error
-            seconds = time.perf_counter() - started
-            measured = Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
-            meter.add(measured)
-            display.update(state.step, measured)
+        while state.step < schedule.total or _owes_evaluation(state, schedule):
+            if not _owes_evaluation(state, schedule):  # else it was broken off in the evaluation after its last step
+                started, rate = time.perf_counter(), schedule.rate(state.step)
+                with _saved_on_error(state, folder, begun):
+                    parts = next(batches)
+                waited = time.perf_counter() - started
+                set_progress(state.model, state.step / schedule.total)
+                with skipping(state, schedule.facts, rate, parts, folder):
+                    losses, norm = train_step(network, state, schedule.facts, parts)
+                    seconds = time.perf_counter() - started
+                    measured = Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
+                    meter.add(measured)
+                    display.update(state.step, measured)
             if schedule.logs(state.step):
                 row = {"step": state.step, "epoch": schedule.epoch(state.step)} | meter.row()
-                if schedule.evaluates(state.step):
-                    with display.paused(), _saved_on_error(state, folder):
+                if _owes_evaluation(state, schedule):
+                    with display.paused(), _saved_on_error(state, folder, begun), interruption.at_once():
                         metrics = evaluate_best(state, schedule.facts, data, folder, evaluate)
                         display.metrics(state.step, metrics)
+                    state.evaluated_step = state.step
                     row |= metrics
                     network.train()
                 folder.log(row)
-            if schedule.saves(state.step):
+            stops = interruption.is_due()
+            if schedule.saves(state.step) or stops:
                 folder.save_last(state)
+            if stops and state.step < schedule.total:
+                raise interruption.error()
 
 
 def train_step(
@@ -139,12 +144,12 @@ def train_step(
             scalars = torch.stack([loss.to(dtype) for loss in losses.values()])
             values = dict(zip(losses, mean_of(scalars).tolist(), strict=True))
             if not all(map(math.isfinite, values.values())):
-                raise NotFinite(_listed(values))
+                raise NotFinite(listed(values))
             state.scaler.scale(scalars.sum() / len(parts)).backward()
         means = {name: means.get(name, 0.0) + value / len(parts) for name, value in values.items()}
     norm = _clip(state, facts.clip_norm)
     if not math.isfinite(norm) and not state.scaler.is_enabled():  # the scaler skips the step, and scales less
-        raise NotFinite(f"{_listed(means)}, norm of the gradient {norm}")
+        raise NotFinite(f"{listed(means)}, norm of the gradient {norm}")
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.scheduler.step()
@@ -170,21 +175,29 @@ def evaluate_best(
         model.eval()
         metrics = {} if evaluate is None else dict(evaluate(model))
     if state.is_best(metrics):
-        state.best = metrics
-        folder.save_best(state)
+        before, state.best = state.best, metrics
+        try:
+            folder.save_best(state)
+        except BaseException:  # it is evaluated again when the training goes on, and is then the best again
+            state.best = before
+            raise
     return metrics
 
 
-@contextmanager
-def _saved_on_error(state: TrainingState, folder: RunFolder) -> Iterator[None]:
-    """Keep the steps since the last checkpoint when an evaluation fails, on an unreadable photograph for example.
+def _owes_evaluation(state: TrainingState, schedule: Schedule) -> bool:
+    return schedule.evaluates(state.step) and state.evaluated_step != state.step
 
-    Of several processes one alone may have failed, and saving takes all of them.
+
+@contextmanager
+def _saved_on_error(state: TrainingState, folder: RunFolder, begun: int) -> Iterator[None]:
+    """Keep what was done since step ``begun`` when data cannot be read, or an evaluation fails or is broken off.
+
+    Saving takes all processes: where one alone has failed, the checkpoint before stays the last.
     """
     try:
         yield
-    except SplitnestError:
-        if world_size() == 1:
+    except SplitnestError as error:
+        if state.step > begun and (world_size() == 1 or isinstance(error, Interrupted)):
             folder.save_last(state)
         raise
 
@@ -197,19 +210,3 @@ def _clip(state: TrainingState, limit: float | None) -> float:
     if limit is not None:
         clip_grads_with_norm_(parameters, limit, norm)
     return norm.item()
-
-
-def _listed(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-
-
-def _explain(error: NotFinite, step: int, rate: float, parts: Sequence[Batch], folder: RunFolder) -> str:
-    """Say what was not finite, in which images, and what there is to go on from."""
-    own = [name for part in parts for name in part.names or ["(no name)"] * len(part)]
-    images = ", ".join(name for names in gathered(own) for name in names)
-    good = f"The last good checkpoint is {folder.last}." if folder.last.exists() else "There is no checkpoint yet."
-    return (
-        f"Training stopped at step {step}, where not everything is finite: {error}; learning rate {rate:.4g}; images "
-        f"{images}. {good} Lower train.learning_rate, raise train.warmup_steps, set train.clip_norm, or check the "
-        f"images."
-    )

@@ -14,6 +14,7 @@ from splitnest.detection.rcnn import RCNN
 from splitnest.detection.roi_loss import POSITIVE_SHARE
 from splitnest.detection.semantic_head import semantic_loss
 from splitnest.model import Model
+from splitnest.processes import world_size
 from splitnest.recipe import (
     ClassificationRecipe,
     ClassificationTraining,
@@ -57,7 +58,7 @@ def estimate(recipe: Recipe, train: Training) -> Memory:
     """
     with torch.device("meta"):
         module = build_model(recipe)
-        images = torch.empty(train.batch_size // train.accumulate, 3, *_largest_size(recipe, train))
+        images = torch.empty(images_at_once(train), 3, *_largest_size(recipe, train))
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     average = 0 if train.ema_decay is None else size
@@ -69,6 +70,11 @@ def estimate(recipe: Recipe, train: Training) -> Memory:
         optimizer=4 * trained * (1 if train.optimizer == "sgd" else 2),
         activations=_activations(module.to(dtype), images.to(dtype), recipe),
     )
+
+
+def images_at_once(train: Training) -> int:
+    """Return how many images of a step a process has in a forward pass, at most."""
+    return -(-train.batch_size // (train.accumulate * world_size()))
 
 
 def _activations(module: Model, images: Tensor, recipe: Recipe) -> int:

@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 import splitnest
+from splitnest.data.training_set import required_training
 from splitnest.errors import UsageError
-from splitnest.files import replacing
+from splitnest.files import kept, remove_parts, replacing
 from splitnest.processes import is_first
 from splitnest.recipe import Recipe
 from splitnest.training import checkpoint
@@ -53,6 +54,8 @@ class Run:
 class RunFolder:
     """Writes the files of a run; of several processes the first one does, for all of them.
 
+    What a process that was killed left of an unfinished file is removed.
+
     Args:
         path: The folder; it exists.
         recipe: What is trained.
@@ -67,6 +70,8 @@ class RunFolder:
         self.last, self.best = path / "last.pt", path / "best.pt"
         if is_first():
             with _writing(path):
+                for checkpoint_file in (self.last, self.best):
+                    remove_parts(checkpoint_file)
                 self._log = MetricsLog(path, done)
 
     def log(self, row: Row) -> None:
@@ -77,8 +82,11 @@ class RunFolder:
             self._log.append(row)
 
     def save_last(self, state: TrainingState) -> None:
-        """Write ``last.pt``, from which the training can go on, and ``curves.png``; collective."""
-        checkpoint.save(state, self._recipe, self.last)
+        """Write ``last.pt``, from which the training can go on, and ``curves.png``; collective.
+
+        The newest of the checkpoints before it are kept.
+        """
+        checkpoint.save(state, self._recipe, self.last, keep=required_training(self._recipe).keep)
         if not is_first():
             return
         with _writing(self.path):
@@ -117,7 +125,7 @@ def new_folder(recipe: Recipe, out: Path | None = None) -> Path:
     if out is None:
         out = RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         out = next(o for o in (out, *(Path(f"{out}-{n}") for n in range(2, 1000))) if not o.exists())
-    if (out / "last.pt").exists():
+    if kept(out / "last.pt"):
         raise UsageError(f"{out} holds a run already. Resume it (--resume), or give another folder (--out).")
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -131,11 +139,11 @@ def find_folder(recipe: Recipe, out: Path | None = None) -> Path:
         UsageError: There is no run with a checkpoint.
     """
     if out is not None:
-        if not (out / "last.pt").is_file():
+        if not kept(out / "last.pt"):
             raise UsageError(f"{out} holds no checkpoint last.pt, so there is nothing to resume.")
         return out
     name = re.compile(re.escape(recipe.name) + r"-\d{8}-\d{6}(-\d+)?")
-    found = [path for path in RUNS.glob("*/last.pt") if name.fullmatch(path.parent.name)]
+    found = [path for folder in RUNS.glob("*") if name.fullmatch(folder.name) for path in kept(folder / "last.pt")]
     if not found:
         raise UsageError(f"No run of {recipe.name} with a checkpoint is in {RUNS}. Give its folder (--out).")
     return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -25,6 +25,8 @@ class TrainingState:
         average: A moving average of the model, None for none.
         step: Steps that are done.
         best: Metrics of the best evaluation so far; empty before the first.
+        evaluated_step: Steps that were done at the last evaluation.
+        skipped: Steps that were skipped as not everything was finite.
     """
 
     model: nn.Module
@@ -34,6 +36,8 @@ class TrainingState:
     average: AveragedModel | None
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
+    evaluated_step: int = 0
+    skipped: int = 0
 
     @property
     def evaluated(self) -> nn.Module:
