@@ -11,21 +11,21 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from splitnest.errors import Interrupted
-from splitnest.processes import is_first, largest, world_size
+from splitnest.processes import are_asked_for, is_first, largest, world_size
 from splitnest.training.state import TrainingState
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 SAME_S = 1.0
-"""Seconds within which signals count as one."""
+"""Seconds within which signals to one of several processes count as one."""
 
 
 class Interruption:
     """Takes note of the first signal, so that the step can be finished; a context manager.
 
-    A second signal, over a second later, does what it did before, so it leaves at once. Sooner it is the first one,
-    which a terminal sends to several processes and their starter passes on. Signals that were ignored stay ignored. In a
-    thread that is not the main one no signal arrives, and none is waited for.
+    A second signal does what it did before, so it leaves at once. Of several processes it is the first one still within a
+    second, as a terminal sends it to all of them and whoever started them passes it on. Signals that were ignored stay
+    ignored. In a thread that is not the main one no signal arrives, and none is waited for.
 
     Args:
         state: The training.
@@ -93,7 +93,7 @@ class Interruption:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
-            if time.monotonic() - self._received_at < SAME_S:
+            if are_asked_for() and time.monotonic() - self._received_at < SAME_S:
                 return
             signal.signal(number, self._before[signal.Signals(number)])
             signal.raise_signal(number)
