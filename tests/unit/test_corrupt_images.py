@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import image_tree
 import pytest
 import torch
+from processes import CONTEXT, children, start, wait_for
 from test_order import training_set
 
 from splitnest.build import build_categories
@@ -21,9 +23,6 @@ from splitnest.data.workers import plain_worker_errors
 from splitnest.errors import DataError
 from splitnest.recipe import overrides
 from splitnest.trainer import train
-from splitnest.training.data import open_training
-
-CLASSES = {"data.classes": list(image_tree.COLORS)}
 
 
 class Numbers:
@@ -99,10 +98,10 @@ def test_which_one_takes_its_place_depends_on_nothing(tmp_path: Path, capsys: py
     assert str(tmp_path / "3.png") in said
     seen = {name for _, batch, _ in expected for name in batch}
     assert seen == {f"{number}.png" for number in (0, 1, 2, 4, 6)}
-    for workers, start in ((2, 0), (0, 4), (1, 4)):
-        found = names(data, workers, start)
+    for workers, first in ((2, 0), (0, 4), (1, 4)):
+        found = names(data, workers, first)
         for (epoch, batch, images), (expected_epoch, expected_batch, expected_images) in zip(
-            found, expected[start:], strict=True
+            found, expected[first:], strict=True
         ):
             assert (epoch, batch) == (expected_epoch, expected_batch)
             assert all(map(torch.equal, images, expected_images))
@@ -140,13 +139,18 @@ def test_in_an_evaluation_none_is_replaced(tmp_path: Path) -> None:
 
 def test_a_worker_is_killed_in_training(tmp_path: Path) -> None:
     image_tree.write_classes(tmp_path, {"train": 4})
-    recipe = image_tree.recipe_of(tmp_path, **{**CLASSES, "data.val_images": None, "train.workers": 1})
-    steps = open_training(recipe).steps(0)
-    next(steps)
-    (worker,) = _workers()
+    recipe = image_tree.recipe_of(tmp_path, **{"data.val_images": None, "train.workers": 1, "train.length": 100_000})
+    path, log, rows = tmp_path / "recipe.yaml", tmp_path / "log", tmp_path / "run" / "metrics.csv"
+    path.write_text(overrides.dump_yaml(recipe))
+    process = start("train", path, "--out", tmp_path / "run", log=log)
+    wait_for(lambda: rows.exists() and rows.stat().st_size > 0, process)
+    (worker,) = children(process)
     os.kill(worker, signal.SIGKILL)
-    with pytest.raises(DataError, match=rf"has died \(process {worker} \D*\).*train\.workers"):
-        list(islice(steps, 100))
+    process.join(60)
+    assert process.exitcode == 3
+    last = log.read_text().splitlines()[-1]
+    assert re.match(rf"error: A process that reads images has died \(process {worker} \D*\).*train\.workers", last)
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -162,18 +166,30 @@ def test_how_torch_says_that_a_worker_died(said: str, shown: str) -> None:
         raise RuntimeError(said)
     with pytest.raises(RuntimeError, match="sizes"), plain_worker_errors():
         raise RuntimeError("sizes do not match")
+    later = RuntimeError("unexpected pos 710336 vs 710224")  # it came in the middle of writing a checkpoint
+    later.__context__ = RuntimeError(said)
+    with pytest.raises(DataError, match=shown), plain_worker_errors():
+        raise later
 
 
 def test_a_worker_is_killed_in_evaluation(tmp_path: Path) -> None:
     image_tree.write_classes(tmp_path, {"val": 20})
-    recipe = image_tree.recipe_of(tmp_path, **CLASSES)
+    process = CONTEXT.Process(target=_evaluate_with_a_killed_worker, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 3
+
+
+def _evaluate_with_a_killed_worker(root: Path) -> None:
+    multiprocessing.set_start_method("fork", force=True)
+    recipe = image_tree.recipe_of(root, **{"data.classes": list(image_tree.COLORS)})
     data = open_image_labels(recipe.data, "val", build_categories(recipe))
     batches = iter(evaluation_loader(data, recipe.input, workers=1))
     next(batches)
-    os.kill(_workers()[0], signal.SIGKILL)
-    with pytest.raises(DataError, match="has died"):
-        list(batches)
-
-
-def _workers() -> list[int]:
-    return [child.pid for child in multiprocessing.active_children() if child.daemon and child.pid is not None]
+    (worker,) = multiprocessing.active_children()
+    try:
+        with plain_worker_errors():
+            worker.kill()
+            list(batches)
+    except DataError as error:
+        os._exit(error.exit_code)
