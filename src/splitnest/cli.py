@@ -46,7 +46,8 @@ def main() -> None:
     try:
         app()
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except SplitnestError as error:
         if _state["debug"]:

@@ -1,5 +1,6 @@
 """Several processes from the shell: started by splitnest, and by torchrun."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -41,21 +43,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_two_devices(run: Run, folder: Path) -> None:
-    done = run("train", "small.yaml", "--devices", "2", "--out", "run1")
-    assert done.stdout.count("run folder: run1") == 1
-    assert done.stdout.count("last checkpoint: run1/last.pt") == 1
-    rows = (folder / "run1" / "metrics.jsonl").read_text().splitlines()
-    assert len(rows) == 4  # steps of four images, two in each process
-    assert "metrics.jsonl" in {path.name for path in (folder / "run1").iterdir()}
-
-
 def test_what_goes_wrong_is_said_once(run: Run, folder: Path) -> None:
     done = run("train", "small.yaml", "train.batch_size=1", "--devices", "2", code=2)
     assert done.stderr.count("leaves less than one image to each of 2 processes") == 1
-    (folder / "train" / "dark" / "1.png").write_bytes(b"no photograph")
-    done = run("train", "small.yaml", "--devices", "2", code=3)
-    assert "1.png cannot be read as an image" in done.stderr
 
 
 def test_torchrun(folder: Path) -> None:
@@ -85,3 +75,27 @@ def process_of(launcher: int, rank: int) -> int:
         if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
             return int(child)
     raise AssertionError("there is no such process")
+
+
+def test_a_signal_stops_all_and_they_resume(run: Run, folder: Path) -> None:
+    command = [sys.executable, "-m", "splitnest", "train", "small.yaml", "train.length=100000", "train.save_every=0",
+               "--devices", "2", "--out", "run1"]  # fmt: skip
+    launcher = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert launcher.stderr is not None
+    while "step 1/" not in launcher.stderr.readline():
+        assert launcher.poll() is None
+    launcher.send_signal(signal.SIGTERM)
+    _, errors = launcher.communicate(timeout=60)
+    assert launcher.returncode == 75, errors
+    assert errors.count("go on with: splitnest train run1 --resume") == 1
+    assert "Traceback" not in errors
+    step = torch.load(folder / "run1" / "last.pt", weights_only=True)["step"]
+    recipe = yaml.safe_load((folder / "run1" / "recipe.yaml").read_text())
+    recipe["train"]["length"] = step // 2 + 2  # in epochs of two steps
+    (folder / "run1" / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    done = run("train", "run1", "--resume", "--devices", "2")
+    assert done.stdout.count(f"going on after step {step} of") == 1
+    assert done.stdout.count("last checkpoint: run1/last.pt") == 1
+    row = json.loads((folder / "run1" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert row["step"] == 2 * recipe["train"]["length"]  # of four images, two in each process
+    assert 0 <= row["top1"] <= 1

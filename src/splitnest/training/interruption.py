@@ -23,9 +23,9 @@ SAME_S = 1.0
 class Interruption:
     """Takes note of the first signal, so that the step can be finished; a context manager.
 
-    A second signal does what it did before, so it leaves at once. Of several processes it is the first one still within a
-    second, as a terminal sends it to all of them and whoever started them passes it on. Signals that were ignored stay
-    ignored. In a thread that is not the main one no signal arrives, and none is waited for.
+    A second signal does what it did before, so it leaves at once. Of several processes it is the first one still within
+    a second, as a terminal sends it to all of them and whoever started them passes it on. Signals that were ignored
+    stay ignored. In a thread that is not the main one no signal arrives, and none is waited for.
 
     Args:
         state: The training.
