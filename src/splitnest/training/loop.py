@@ -84,15 +84,8 @@ def fit(
         batches = iter(data.steps(state.step))
         while state.step < schedule.total or _owes_evaluation(state, schedule):
             if not _owes_evaluation(state, schedule):  # else it was broken off in the evaluation after its last step
-                started, rate = time.perf_counter(), schedule.rate(state.step)
-                with _saved_on_error(state, folder, begun):
-                    parts = next(batches)
-                waited = time.perf_counter() - started
-                set_progress(state.model, state.step / schedule.total)
-                with skipping(state, schedule.facts, rate, parts, folder):
-                    losses, norm = train_step(network, state, schedule.facts, parts)
-                    seconds = time.perf_counter() - started
-                    measured = Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
+                measured = _next_step(network, state, schedule, batches, folder, begun)
+                if measured is not None:
                     meter.add(measured)
                     display.update(state.step, measured)
             if schedule.logs(state.step):
@@ -110,6 +103,27 @@ def fit(
                 folder.save_last(state)
             if stops and state.step < schedule.total:
                 raise interruption.error()
+
+
+def _next_step(
+    network: nn.Module,
+    state: TrainingState,
+    schedule: Schedule,
+    batches: Iterator[Sequence[Batch]],
+    folder: RunFolder,
+    begun: int,
+) -> Measured | None:
+    """Wait for a batch, take a step, and return what it measured; None of a step that is skipped."""
+    started, rate = time.perf_counter(), schedule.rate(state.step)
+    with _saved_on_error(state, folder, begun):
+        parts = next(batches)
+    waited = time.perf_counter() - started
+    set_progress(state.model, state.step / schedule.total)
+    with skipping(state, schedule.facts, rate, parts, folder):
+        losses, norm = train_step(network, state, schedule.facts, parts)
+        seconds = time.perf_counter() - started
+        return Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
+    return None
 
 
 def train_step(
