@@ -31,6 +31,19 @@ input: {short_side: 64, long_side: 96}
 data.classes: [circle, square]
 """
 
+CLASSIFIER: dict[str, Any] = {
+    "base": "resnest50_imagenet.official",
+    "name": "small",
+    "weights": None,
+    "published": {},
+    "model": {"backbone": {"depth": 14, "planes": 8, "stem_width": 8, "stem_stride": 1}},
+    "input": {"size": 32, "crop": "timm", "crop_fraction": 1.0},
+    "data": {"classes": "folders"},
+    "train": {"batch_size": 6, "length": 6, "learning_rate": 0.05, "warmup_epochs": 1, "workers": 0,
+              "evaluate_every": 0, "mixup": 0, "policy": None, "drop_block": 0},
+}  # fmt: skip
+"""A recipe that learns folders of colours."""
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -8,20 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from conftest import Run
+from conftest import CLASSIFIER, Run
 
 COLORS = {"blue": (20, 30, 200), "red": (210, 30, 20), "very dark": (15, 12, 10)}
-RECIPE = {
-    "base": "resnest50_imagenet.official",
-    "name": "small",
-    "weights": None,
-    "published": {},
-    "model": {"backbone": {"depth": 14, "planes": 8, "stem_width": 8, "stem_stride": 1}},
-    "input": {"size": 32, "crop": "timm", "crop_fraction": 1.0},
-    "data": {"classes": "folders"},
-    "train": {"batch_size": 6, "length": 6, "learning_rate": 0.05, "warmup_epochs": 1, "workers": 0,
-              "evaluate_every": 0, "mixup": 0, "policy": None, "drop_block": 0},
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -35,12 +24,11 @@ def folder(tmp_path: Path) -> Path:
                 pixels = np.array(color) + rng.integers(-10, 11, (36, 40, 3))
                 path = tmp_path / split / name / f"{name[:3]}{split}{number}.png"
                 Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(RECIPE))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(CLASSIFIER))
     return tmp_path
 
 
 def test_train_evaluate_predict(run: Run, folder: Path) -> None:
-    assert "very dark" in run("data", "check", "small.yaml", f"data.root={folder}").stdout
     done = run("train", "small.yaml", f"data.root={folder}", "--out", "run1")
     assert "best.pt, top1 1.000" in done.stdout
     assert (folder / "run1" / "confusion_matrix.png").stat().st_size > 1000
@@ -62,10 +50,6 @@ def test_train_evaluate_predict(run: Run, folder: Path) -> None:
     (folder / "list.txt").write_text("\n".join(lines))
     listed = ("data.val_images=flat", "data.val_annotations=list.txt")
     assert "100.00" in run("eval", "run1/best.pt", *listed).stdout
-    # without a list, guesses alone
-    text = run("eval", "run1/best.pt", "data.val_images=flat").stdout
-    assert "no annotations" in text
-    assert (folder / "small_results" / "predictions.csv").exists()
 
 
 def test_published_numbers_are_printed_beside(run: Run, folder: Path) -> None:
@@ -84,11 +68,7 @@ def test_published_numbers_are_printed_beside(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("train", "small.yaml"), 2, "data.root is not set"),
-        (("train", "small.yaml", "data.root=nowhere"), 3, "nowhere/train is not a folder"),
         (("train", "small.yaml", "data.root=.", "data.val_images=flat"), 3, "flat is not a folder"),
-        (("train", "small.yaml", "data.root=.", "data.classes=[blue, red]"), 3, "has 'very dark', which is no class"),
-        (("train", "small.yaml", "data.root=.", "train.policy=cutout"), 2, "train.policy should be"),
         (("eval", "small.yaml", "--weights", "none", "data.root=.", "--tta"), 2, "no test-time augmentation"),
         (("data", "check", "small.yaml", "data.root=.", "data.format=coco"), 2, "it must be folders"),
     ],
@@ -101,4 +81,3 @@ def test_a_damaged_photograph_is_named(run: Run, folder: Path) -> None:
     path = folder / "train" / "red" / "redtrain1.png"
     path.write_bytes(path.read_bytes()[:50])
     assert "redtrain1.png" in run("data", "check", "small.yaml", f"data.root={folder}", code=3).stderr
-    assert "redtrain1.png" in run("train", "small.yaml", f"data.root={folder}", "--out", "run1", code=3).stderr

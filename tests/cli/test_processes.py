@@ -13,19 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from conftest import Run
-
-RECIPE = {
-    "base": "resnest50_imagenet.official",
-    "name": "small",
-    "weights": None,
-    "published": {},
-    "model": {"backbone": {"depth": 14, "planes": 8, "stem_width": 8, "stem_stride": 1}},
-    "input": {"size": 32, "crop": "timm", "crop_fraction": 1.0},
-    "data": {"classes": "folders"},
-    "train": {"batch_size": 4, "length": 2, "learning_rate": 0.05, "warmup_epochs": 1, "workers": 0,
-              "evaluate_every": 0, "mixup": 0, "policy": None, "drop_block": 0},
-}  # fmt: skip
+from conftest import CLASSIFIER, Run
 
 
 @pytest.fixture
@@ -38,7 +26,8 @@ def folder(tmp_path: Path) -> Path:
             for number in range(count):
                 pixels = color + rng.integers(-10, 11, (36, 40, 3))
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
-    recipe = {**RECIPE, "data": {"classes": "folders", "root": str(tmp_path)}}
+    recipe = {**CLASSIFIER, "data": {"classes": "folders", "root": str(tmp_path)}}
+    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, "length": 2}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
 
