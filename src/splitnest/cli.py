@@ -46,15 +46,15 @@ def main() -> None:
     try:
         app()
     except Interrupted as stop:
-        if os.environ.get("RANK", "0") == "0":
+        if _rank() == 0:
             print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
     except SplitnestError as error:
         if _state["debug"]:
             raise
-        number = os.environ.get("RANK", "0")
-        if number == "0" or not isinstance(error, UsageError):  # what is wrong for all is said once
-            print(f"error: {error}" if number == "0" else f"error in process {number}: {error}", file=sys.stderr)
+        number = _rank()
+        if number == 0 or not isinstance(error, UsageError):  # what is wrong for all is said once
+            print(f"error in process {number}: {error}" if number else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: `splitnest list | head`
@@ -214,7 +214,7 @@ def train(
         launch(devices, sys.argv[1:])
         return
     run = trainer.train(recipe, parse(values or []), resume, out=out, device=device)
-    if os.environ.get("RANK", "0") != "0":
+    if _rank():
         return
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
@@ -267,6 +267,11 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the run and its pict
     from splitnest.demo import run
 
     run(out)
+
+
+def _rank() -> int:
+    """Return which of the processes that ``torchrun`` started this is, without importing torch."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def _weights(option: str) -> str | None:

@@ -15,6 +15,8 @@ import torch
 
 from splitnest.data.order import own_parts
 from splitnest.data.scenes.classes import STUFF_NAMES, THING_NAMES
+from splitnest.recipe import PoseTraining
+from splitnest.training import memory
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 SCENES = {"format": "scenes", "scenes": {"train_count": 12, "val_count": 5, "height": 64, "width": 96}}
@@ -179,6 +181,15 @@ def without_objects(folder: Path) -> dict[str, Any]:
                                 "train_annotations": "objects.json", "val_images": None}  # fmt: skip
     job["overrides"]["train"] |= {"empty_images": True, "group_by_aspect": False}
     return job
+
+
+def test_a_process_has_at_once_its_part_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That many images it evaluates together, too, and that many its memory is estimated for."""
+    train = PoseTraining(length=1, learning_rate=0.1, batch_size=20, accumulate=2)
+    for count, expected in ((1, 10), (3, 4), (4, 3), (5, 2)):
+        monkeypatch.setattr(memory, "world_size", lambda count=count: count)
+        assert memory.images_at_once(train) == expected
+        assert max(len(own_parts(list(range(20)), 2, n, count)[0]) for n in range(count)) == expected
 
 
 def test_a_batch_is_dealt_out() -> None:

@@ -38,7 +38,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     network = shared(Losses(model), state.device).train()
     steps, logged, gradients = data.steps(0), [], {}
     for step in range(STEPS):
-        losses, norm = train_step(network, state, recipe.train, next(steps), torch.float64)
+        losses, norm = train_step(network, state, recipe.train, next(steps))
         logged.append({**losses, "norm": norm})
         if step == 0:
             gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

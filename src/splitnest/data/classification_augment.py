@@ -93,12 +93,17 @@ def mix(images: Tensor, labels: Tensor, num_classes: int, strength: float) -> tu
     return mixed
 
 
+def seed_of(seed: int, *key: int) -> int:
+    """Return a seed for torch, of 64 bits, that follows from the seed of a training and a key."""
+    words = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint32).tolist()
+    return words[0] << 32 | words[1]
+
+
 @contextmanager
 def seeded(seed: int, *key: int) -> Iterator[None]:
     """Let torch's random numbers on the CPU depend on the seed and the key alone; they are put back afterwards."""
     before = torch.get_rng_state()
-    words = np.random.SeedSequence(seed, spawn_key=key).generate_state(2, np.uint32).tolist()
-    torch.default_generator.manual_seed(words[0] << 32 | words[1])  # torch.manual_seed would seed CUDA, too
+    torch.default_generator.manual_seed(seed_of(seed, *key))  # torch.manual_seed would seed CUDA, too
     try:
         yield
     finally:

@@ -62,6 +62,12 @@ def print_findings(findings: Findings, console: "Console") -> None:
         console.print(f"[red]fault:[/] {escape(_some(findings.faults))}")
 
 
+def size_range(smallest: tuple[int, int], largest: tuple[int, int]) -> str:
+    """Return words for the sizes of photographs, width x height, from two (height, width)."""
+    first, last = (f"{width} x {height}" for height, width in (smallest, largest))
+    return first if first == last else f"{first} to {last}"
+
+
 def _some(lines: tuple[str, ...]) -> str:
     shown = "\n  ".join(lines[:MAX_EXAMPLES])
     more = f"\n  and {len(lines) - MAX_EXAMPLES} more" if len(lines) > MAX_EXAMPLES else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitnest.data.findings import Findings, print_findings, read_all
+from splitnest.data.findings import Findings, print_findings, read_all, size_range
 from splitnest.data.image_labels import LabelledImages
 from splitnest.errors import DataError, first_few
 
@@ -73,8 +73,7 @@ def print_image_report(report: ImageReport, title: str) -> None:
     facts = Table(show_header=False, box=None, pad_edge=False, title=escape(title), title_justify="left")
     facts.add_row("photographs", f"{report.photographs} in {escape(report.source)}")
     if report.smallest is not None and report.largest is not None:
-        smallest, largest = (f"{width} x {height}" for height, width in (report.smallest, report.largest))
-        facts.add_row("sizes", smallest if smallest == largest else f"{smallest} to {largest}")
+        facts.add_row("sizes", size_range(report.smallest, report.largest))
     ranked = sorted(report.counts.items(), key=lambda item: item[1])
     if len(ranked) > SHOWN_CLASSES:
         for what, (name, count) in (("fewest", ranked[0]), ("most", ranked[-1])):

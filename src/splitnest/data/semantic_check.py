@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.findings import Findings, print_findings, read_all
+from splitnest.data.findings import Findings, print_findings, read_all, size_range
 from splitnest.data.semantic_labels import SemanticDataset, unlabelled
 from splitnest.errors import DataError
 
@@ -83,8 +83,7 @@ def print_semantic_report(report: SemanticReport, title: str) -> None:
     facts = Table(show_header=False, box=None, pad_edge=False, title=escape(title), title_justify="left")
     facts.add_row("photographs", f"{report.photographs} in {escape(report.source)}")
     if report.smallest is not None and report.largest is not None:
-        smallest, largest = (f"{width} x {height}" for height, width in (report.smallest, report.largest))
-        facts.add_row("sizes", smallest if smallest == largest else f"{smallest} to {largest}")
+        facts.add_row("sizes", size_range(report.smallest, report.largest))
     facts.add_row("unlabelled", f"{report.unlabelled:.2%} of the pixels")
     longest = max(row.share for row in report.classes) or 1
     classes = Table("class", "photographs", "labelled pixels", "")

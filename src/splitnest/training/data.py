@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-import numpy as np
 import torch
 from torch import nn
 
 from splitnest.batch import Batch, collate
 from splitnest.build import build_categories
-from splitnest.data.classification_augment import mix, seeded
+from splitnest.data.classification_augment import mix, seed_of, seeded
 from splitnest.data.classification_training import ClassificationSample, ClassificationTrainingSet
 from splitnest.data.corrupt import CorruptImages
 from splitnest.data.dataset import open_dataset
@@ -38,6 +37,7 @@ from splitnest.recipe import (
     SemanticRecipe,
 )
 from splitnest.recipe.training import CropTraining
+from splitnest.training.memory import images_at_once
 from splitnest.training.page import predictions_page
 from splitnest.training.run import RunFolder
 
@@ -91,15 +91,10 @@ class TrainingBatches:
             parts = []
             left = iter(samples)
             for number, own in enumerate(own_parts(indices.tolist(), self.train.accumulate, rank(), world_size())):
-                seeds = [self._seed(epoch, index) for index in own]
+                seeds = [seed_of(self.train.seed, epoch, index, LOSS) for index in own]
                 part = self._batch([next(left) for _ in own], seeds)
                 parts.append(self._mixed(part, step, number))
             yield parts
-
-    def _seed(self, epoch: int, index: int) -> int:
-        """Return the seed of what a loss draws at random of a photograph."""
-        words = np.random.SeedSequence(self.train.seed, spawn_key=(epoch, index, LOSS)).generate_state(2, np.uint32)
-        return int(words[0]) << 31 | int(words[1]) >> 1  # torch takes 63 bits from anyone
 
     def _mixed(self, batch: Batch, step: int, part: int) -> Batch:
         """Return a batch of a classifier with its images mixed; any other as it is."""
@@ -151,7 +146,7 @@ class Validation:
         assert isinstance(model, Model)
         batch_size = 1
         if isinstance(self.recipe, PoseRecipe | ClassificationRecipe) and self.recipe.train is not None:
-            batch_size = self.recipe.train.batch_size // self.recipe.train.accumulate  # as training: all of one size
+            batch_size = images_at_once(self.recipe.train)  # as in training: all are of one size
         evaluator = predict_all(model, self.recipe, self.dataset, batch_size, self.workers, keeps_maps=False)
         return from_first(partial(self._conclude, model, evaluator))
 

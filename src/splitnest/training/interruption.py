@@ -99,9 +99,7 @@ class Interruption:
             signal.raise_signal(number)
             return
         self.received, self._received_at = signal.Signals(number), time.monotonic()
-        if not is_first():
-            return
-        # print would fail where the signal came in the middle of another print
-        os.write(2, f"\n{self.received.name}: writing a checkpoint; once more leaves without one\n".encode())
+        if is_first():  # print would fail where the signal came in the middle of another print
+            os.write(2, f"\n{self.received.name}: writing a checkpoint; once more leaves without one\n".encode())
         if self._at_once:
             raise KeyboardInterrupt

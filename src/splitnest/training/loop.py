@@ -127,11 +127,7 @@ def _next_step(
 
 
 def train_step(
-    network: nn.Module,
-    state: TrainingState,
-    facts: Training,
-    parts: Sequence[Batch],
-    dtype: torch.dtype = torch.float32,
+    network: nn.Module, state: TrainingState, facts: Training, parts: Sequence[Batch]
 ) -> tuple[dict[str, float], float]:
     """Take one step: the gradients of ``parts``, one after the other, averaged; then the optimizer.
 
@@ -140,7 +136,6 @@ def train_step(
         state: Advanced by a step.
         facts: Of the recipe.
         parts: Of the batch.
-        dtype: Of the weights.
 
     Returns:
         The losses, those of all processes together, and the norm of the gradient before it is clipped.
@@ -148,7 +143,7 @@ def train_step(
     Raises:
         NotFinite: See there.
     """
-    device = state.device
+    device, dtype = state.device, state.dtype
     means: dict[str, float] = {}
     state.optimizer.zero_grad(set_to_none=True)
     for number, part in enumerate(parts, start=1):

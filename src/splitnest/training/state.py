@@ -49,6 +49,11 @@ class TrainingState:
         """Where the model is."""
         return next(self.model.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the model's weights: float32, unless somebody moved it."""
+        return next(self.model.parameters()).dtype
+
     def is_best(self, metrics: dict[str, float]) -> bool:
         """Whether the first of ``metrics``, by which evaluations are compared, is over that of the best so far."""
         return bool(metrics) and (not self.best or next(iter(metrics.values())) > next(iter(self.best.values())))
