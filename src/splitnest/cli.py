@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,15 @@ Tta = Annotated[
     bool, typer.Option("--tta", help="Test-time augmentation, one image at a time: several sizes and mirror images.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="Fold and fuse layers for prediction: as exact as float32 is, and quicker.")
+]
+Precision = Annotated[
+    str, typer.Option(help="fp32, or bf16 or fp16 where the device is quicker at it, with a small loss of accuracy.")
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network with torch.compile, which takes minutes at the start.")
+]
 Values = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values of the recipe, by dotted key.")
 ]
@@ -114,12 +123,16 @@ def predict(
     ] = None,
     detector_weights: Annotated[str, typer.Option(help="Weights of the detector, as --weights.")] = "auto",
     device: Device = "auto",
+    fast: Fast = False,
+    precision: Precision = "fp32",
+    compile: Compile = False,
 ) -> None:
     """Predict for photographs; write annotated pictures and one JSON file. A failed image is named and skipped."""
     from splitnest.pictures import write_predictions
     from splitnest.predictor import load
 
-    predictor = load(model, _weights(weights), device)
+    how: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
+    predictor = load(model, _weights(weights), **how)
     failed = write_predictions(
         predictor,
         sources,
@@ -129,7 +142,7 @@ def predict(
         batch_size=batch_size,
         tta=tta,
         boxes_xywh=boxes,
-        detector=None if detector is None else load(detector, _weights(detector_weights), device),
+        detector=None if detector is None else load(detector, _weights(detector_weights), **how),
     )
     if failed:
         raise DataError(f"{len(failed)} of the images could not be read: {', '.join(failed[:5])}; see above.")
@@ -151,6 +164,9 @@ def eval_(
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
     tta: Tta = False,
     device: Device = "auto",
+    fast: Fast = False,
+    precision: Precision = "fp32",
+    compile: Compile = False,
 ) -> None:
     """Evaluate a model on its validation data by the published protocol."""
     from splitnest.console import print_evaluation
@@ -160,7 +176,8 @@ def eval_(
     from splitnest.recipe.overrides import parse
 
     with together():
-        predictor = load(model, _weights(weights), device, parse(values or []))
+        how: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
+        predictor = load(model, _weights(weights), device, parse(values or []), **how)
         if predictor.recipe.task == "panoptic" and results is not None and results.suffix != ".json":
             raise UsageError(
                 f"--results {results}: panoptic results are a file that ends in .json and a folder beside it."
@@ -235,6 +252,39 @@ def convert(
 
     print(run(source, model, out))
     print(f"written to {out}")
+
+
+@app.command(
+    epilog="Example: splitnest bench mask_rcnn_resnest50_fpn_1x_coco.mmdet --fast photograph.jpg. "
+    "Against a peer: splitnest bench resnest50d_imagenet.timm --batch-size 8 --fast --against timm"
+)
+def bench(
+    model: Model,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Files, folders, globs or URLs; a drawn photograph if left out."),
+    ] = None,
+    weights: Annotated[str, typer.Option(help="As of predict; an untrained network is as quick as a trained one.")] = (
+        "none"
+    ),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Batches that are timed.")] = 10,
+    against: Annotated[str | None, typer.Option(help="timm: time its network of the same name in turn.")] = None,
+    device: Device = "auto",
+    fast: Fast = False,
+    precision: Precision = "fp32",
+    compile: Compile = False,
+) -> None:
+    """Time a model on this machine, from files to results: images a second, latency, stages, memory."""
+    from splitnest.bench import bench as run
+    from splitnest.bench import photographs
+    from splitnest.console import print_timing
+    from splitnest.predictor import load
+
+    predictor = load(model, _weights(weights), device, fast=fast, precision=precision, compile=compile)
+    with photographs(sources) as files:
+        timing = run(predictor, files, batch_size=batch_size, rounds=rounds, against=against)
+    print_timing(predictor, timing)
 
 
 @data_app.command(

@@ -26,8 +26,8 @@ class Complexity(NamedTuple):
     masks: int = 0
 
 
-def complexity(recipe: Recipe) -> Complexity:
-    """Count the network of ``recipe`` at its published input size.
+def complexity(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> Complexity:
+    """Count the network of ``recipe`` at an input of ``size_hw`` (height, width), by default the published one.
 
     Multiply-adds are those of convolutions and linear layers, as publications count "FLOPs". A detector is counted at
     short side x long side rounded up to its divisor, 1000 regions and 100 masks (the published protocol); a segmentor
@@ -36,7 +36,7 @@ def complexity(recipe: Recipe) -> Complexity:
     with torch.device("meta"):
         module = build_model(recipe).eval()
         parameters = sum(p.numel() for p in module.parameters())
-        size = _input_size(recipe)
+        size = size_hw or _input_size(recipe)
         counter = _Counter(module)
         images = torch.empty(1, 3, *size)
         if not isinstance(module, RCNN):

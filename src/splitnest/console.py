@@ -1,8 +1,11 @@
 """Tables for people: what a model is, what an evaluation found."""
 
+import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -13,9 +16,11 @@ from splitnest.recipe import ClassificationRecipe, DetectionRecipe, PoseRecipe, 
 from splitnest.resolve import resolve
 
 if TYPE_CHECKING:
+    from splitnest.bench import Timing
     from splitnest.data.dataset import Split
     from splitnest.data.findings import Findings
     from splitnest.evaluator import Evaluation
+    from splitnest.predictor import Predictor
 
 
 MAX_CLASSES, LOWEST = 200, 25
@@ -171,3 +176,35 @@ def _share(value: float) -> str:
 
 def _fields(model: object) -> str:
     return ", ".join(f"{key} {value}" for key, value in model)  # type: ignore[attr-defined]  # a pydantic model
+
+
+def print_timing(predictor: "Predictor", timing: "Timing") -> None:
+    """Print how quick a model is, and where its time goes."""
+    console = Console(soft_wrap=True, markup=False)
+    height, width = timing.size_hw
+    batch = f"{timing.batch_size} image{'s' if timing.batch_size > 1 else ''} of {height}x{width}"
+    console.print(f"{predictor.recipe.name}, {batch}, {_where(predictor)}, median of {len(timing.totals)} rounds")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "milliseconds", "share"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    total = statistics.median(timing.totals)
+    for stage, seconds in timing.stages.items():
+        median = statistics.median(seconds)
+        table.add_row(stage, f"{1000 * median:.1f}", f"{median / total:.0%}")
+    console.print(table)
+    console.print(f"{timing.images_per_second:.2f} images a second, peak memory {timing.peak_mb} MB")
+    percentiles = (f"{p}% {1000 * np.percentile(timing.totals, p):.0f} ms" for p in (50, 90, 99))
+    console.print(f"latency of a batch: {', '.join(percentiles)}")
+    rate = timing.share * timing.product_gflops
+    limit = f"{timing.share:.0%} of the {timing.product_gflops:.0f} of a matrix product"
+    console.print(f"the layers reach {rate:.0f} GFLOP/s, {limit}")
+    if timing.forwards:
+        theirs, ours = map(statistics.median, zip(*timing.forwards, strict=True))
+        ratio = f"{theirs / ours:.2f} times as quick"
+        console.print(f"forward pass: timm {1000 * theirs:.0f} ms, splitnest {1000 * ours:.0f} ms, {ratio}")
+
+
+def _where(predictor: "Predictor") -> str:
+    device = predictor.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return f"{str(predictor.dtype).removeprefix('torch.')} on {device} ({name})"

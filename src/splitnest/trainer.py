@@ -115,7 +115,7 @@ def _train(
         evaluate = Validation(recipe, validation, facts.workers, folder)
     with plain_memory_errors(recipe, facts, state.device):
         fit(state, schedule, data, folder, evaluate)
-    return folder.result(state)
+    return from_first(partial(folder.result, state))  # its files are whole for all processes
 
 
 def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None) -> str:

@@ -11,6 +11,7 @@ import splitnest
 from splitnest.batch import Instances
 from splitnest.build import build_model
 from splitnest.detection.rcnn import RCNN
+from splitnest.inference.fast import make_fast
 from splitnest.pose.estimator import PoseEstimator
 from splitnest.resolve import resolve
 from splitnest.results import SemanticSegmentation
@@ -210,3 +211,76 @@ def test_any_floating_type(predictor: splitnest.Predictor, dtype: torch.dtype) -
     values = result.probabilities if hasattr(result, "probabilities") else result.boxes
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
+
+
+@torch.no_grad()
+def with_statistics(predictor: splitnest.Predictor) -> splitnest.Predictor:
+    """Give the normalisations of a network statistics, scales and shifts that do something."""
+    torch.manual_seed(1)
+    for key, tensor in predictor.module.state_dict().items():
+        if key.endswith(("running_var", "norm.weight")):
+            tensor.uniform_(0.5, 1.5)
+        elif key.endswith(("running_mean", "norm.bias")):
+            tensor.normal_(0, 0.2)
+    return predictor
+
+
+def layer_outputs(module: Any, images: torch.Tensor) -> list[torch.Tensor]:
+    """Return what the layers of a network make of images, before anything is chosen by its score."""
+    features = module.backbone(images)
+    outputs = [*features.values()]
+    if isinstance(module, RCNN):
+        levels = module.neck(features)
+        regions = module.roi_heads.pooler(levels, [torch.tensor([[4.0, 4.0, 60.0, 50.0], [0.0, 8.0, 20.0, 40.0]])], 7)
+        outputs += [*levels.values(), *(p.logits for p in module.rpn(levels))]
+        outputs += [output for head in module.roi_heads.box_heads for output in head(regions)]
+        cells = module.roi_heads.pooler(levels, [torch.tensor([[4.0, 4.0, 60.0, 50.0]])], 14)
+        outputs += [head(cells, torch.tensor([3])) for head in module.roi_heads.mask_heads]
+    else:
+        outputs.append(module(images))
+    return outputs
+
+
+@pytest.mark.parametrize(("dtype", "packs"), [(torch.float32, True), (torch.float32, False), (torch.bfloat16, True)])
+@torch.inference_mode()
+def test_a_fast_network_gives_the_same(predictor: splitnest.Predictor, dtype: torch.dtype, packs: bool) -> None:
+    module = with_statistics(predictor).module
+    batches = [torch.randn(count, 3, *size) for count, size in ((2, (64, 64)), (1, (96, 64)))]
+    expected = [layer_outputs(module, images) for images in batches]
+    make_fast(module, dtype, packs=packs)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+    for images, of_batch in zip(batches, expected, strict=True):
+        for found, output in zip(layer_outputs(module, images.to(dtype)), of_batch, strict=True):
+            difference = found.float() - output
+            if dtype == torch.float32:
+                assert difference.abs().max() <= 1e-5 * output.abs().max() + 1e-6
+            else:
+                assert difference.square().mean().sqrt() <= 0.05 * output.square().mean().sqrt()
+
+
+def test_group_normalisation_stays(tmp_path: Path) -> None:
+    """It depends on the maps: only what follows is left to fuse."""
+    values = {**FAMILIES["deeplabv3plus_resnest101_d8_cityscapes.mmseg"], "model.backbone.norm": "gn"}
+    predictor = splitnest.load("deeplabv3plus_resnest101_d8_cityscapes", None, "cpu", values)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = predictor.module(images)
+        make_fast(predictor.module)
+        assert any(isinstance(part, torch.nn.GroupNorm) for part in predictor.module.modules())
+        assert (predictor.module(images) - expected).abs().max() <= 1e-5 * expected.std()
+
+
+def test_loading_a_fast_model(tmp_path: Path) -> None:
+    name, values = "mask_rcnn_resnest50_fpn_1x_coco.detectron2", FAMILIES["mask_rcnn_resnest50_fpn_1x_coco.detectron2"]
+    plain = with_statistics(splitnest.load(name, None, "cpu", values))
+    torch.nn.init.normal_(plain.module.roi_heads.box_heads[0].logits.weight, std=0.5)  # so that scores differ
+    save.save(plain.module, plain.recipe, tmp_path / "small.safetensors")
+    image = photograph(80, 120)
+    fast = splitnest.load(tmp_path / "small.safetensors", device="cpu", fast=True)
+    (expected,), (found,) = plain.predict(image), fast.predict(image)
+    assert np.allclose(found.scores, expected.scores, atol=1e-5)
+    assert np.allclose(found.boxes, expected.boxes, atol=1e-2)
+    assert len(expected) > 5
+    assert (found.masks == expected.masks).mean() > 0.999
+    with pytest.raises(splitnest.UsageError, match="no precision 'fp8'; use fp32, bf16, fp16"):
+        splitnest.load(tmp_path / "small.safetensors", device="cpu", precision="fp8")

@@ -32,9 +32,9 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_it_trains_and_detects(example: dict[str, Any]) -> None:
     detector = example["detector"]
     detector.transform.min_size, detector.transform.max_size = (128,), 160
-    image = torch.rand(3, 120, 150)
+    image, other = torch.rand(2, 3, 120, 150)  # of two equal images normalisation would leave nothing
     target = {"boxes": torch.tensor([[20.0, 20.0, 90.0, 100.0]]), "labels": torch.tensor([3])}
-    losses = detector.train()([image, image], [target, target])
+    losses = detector.train()([image, other], [target, target])
     assert all(torch.isfinite(loss) for loss in losses.values())
     sum(losses.values()).backward()
     gradients = {name: p.grad for name, p in example["body"].named_parameters()}

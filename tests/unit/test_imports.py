@@ -33,7 +33,7 @@ FORBIDDEN = {
     "segmentation": MODELS - {"backbones", "segmentation"} | {"recipe", "recipes", "evaluation"},
     "pose": MODELS - {"backbones", "pose"} | {"recipe", "recipes", "evaluation"},
     "classification": MODELS - {"backbones", "classification"} | {"recipe", "recipes", "evaluation"},
-    "inference": MODELS - {"backbones", "detection", "segmentation", "classification", "inference"}
+    "inference": MODELS - {"backbones", "detection", "segmentation", "pose", "classification", "inference"}
     | {"recipes", "evaluation", "cli"},
     "data": MODELS | {"evaluation", "cli"},
     "evaluation": MODELS | {"cli"},

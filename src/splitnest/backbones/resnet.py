@@ -22,7 +22,7 @@ class Shortcut(nn.Module):
         super().__init__()
         pools = avg_down and stride > 1
         self.pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False) if pools else None
-        self.conv = make_conv(in_channels, out_channels, 1, stride=1 if avg_down else stride)
+        self.conv: nn.Module = make_conv(in_channels, out_channels, 1, stride=1 if avg_down else stride)
         self.norm = make_norm(norm, out_channels)
 
     def forward(self, maps: Tensor) -> Tensor:

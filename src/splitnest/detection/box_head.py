@@ -55,7 +55,18 @@ class BoxHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[R, C, 7, 7]`` to logits ``[R, K + 1]`` and deltas ``[R, K * 4]`` (``[R, 4]`` when class-agnostic)."""
-        hidden = self.convs(pooled).flatten(1)
+        hidden = self.convs(pooled)
         for fc in self.fcs:
-            hidden = F.relu(fc(hidden), inplace=True)
+            hidden = F.relu(_linear(fc, hidden), inplace=True)
         return at_least_float32(self.logits(hidden)), at_least_float32(self.deltas(hidden))
+
+
+def _linear(fc: nn.Module, hidden: Tensor) -> Tensor:
+    """Apply a linear layer to vectors ``[R, C]`` or whole regions ``[R, C, h, w]``.
+
+    On a processor it is a convolution over all of a region: its maps are channels-last, and flattening would copy them.
+    """
+    assert isinstance(fc, nn.Linear)
+    if hidden.ndim == 4 and hidden.device.type == "cpu":
+        return F.conv2d(hidden, fc.weight.unflatten(1, hidden.shape[1:]), fc.bias).flatten(1)
+    return fc(hidden.flatten(1))

@@ -29,7 +29,10 @@ class FPN(nn.Module):
                 nn.init.kaiming_uniform_(module.weight, a=1)  # Xavier's, as both code bases and Caffe2 call it
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Map ``{"c2": [N, C2, H, W], ...}`` to ``{"p2": [N, channels, H, W], ..., "p6"}``."""
+        """Map ``{"c2": [N, C2, H, W], ...}`` to ``{"p2": [N, channels, H, W], ..., "p6"}``.
+
+        Levels are channels-first, as RoIAlign takes them: it would convert them once for each head.
+        """
         above: Tensor | None = None
         levels: dict[str, Tensor] = {}
         for name, maps in reversed(list(features.items())):
@@ -37,7 +40,7 @@ class FPN(nn.Module):
             merged = self.lateral[level](maps)
             if above is not None:
                 merged = merged + F.interpolate(above, size=merged.shape[-2:], mode="nearest")
-            levels[level] = self.output[level](merged)
+            levels[level] = self.output[level](merged).contiguous()
             above = merged
         levels = dict(reversed(list(levels.items())))
         levels["p6"] = F.max_pool2d(levels["p5"], 1, stride=2)

@@ -44,9 +44,10 @@ class RoIPooler:
 
         rois = torch.cat([torch.cat((b.new_full((len(b), 1), i), b), dim=1) for i, b in enumerate(boxes)])
         assigned = self.assign(rois[:, 1:])
-        pooled = rois.new_zeros(len(rois), levels[ROI_LEVELS[0]].shape[1], output_size, output_size)
+        shape = len(rois), levels[ROI_LEVELS[0]].shape[1], output_size, output_size
+        pooled = torch.empty(shape, dtype=rois.dtype, device=rois.device, memory_format=torch.channels_last)
         for index, (name, stride) in enumerate(zip(ROI_LEVELS, ROI_STRIDES, strict=True)):
             chosen = (assigned == index).nonzero()[:, 0]
             maps = levels[name].to(rois.dtype)  # boxes, and so their regions, are never of half precision
-            pooled.index_copy_(0, chosen, roi_align(maps, rois[chosen], output_size, 1 / stride, 0, aligned=True))
+            pooled[chosen] = roi_align(maps, rois[chosen], output_size, 1 / stride, 0, aligned=True)
         return pooled.to(levels[ROI_LEVELS[0]].dtype)

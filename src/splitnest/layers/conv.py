@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.layers.precision import at_least_float32
+from splitnest.layers.recompute import norm_relu
 
 
 def make_norm(name: str, channels: int) -> nn.Module:
@@ -64,7 +65,7 @@ class ConvNormAct(nn.Module):
         act: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = make_conv(
+        self.conv: nn.Module = make_conv(
             in_channels,
             out_channels,
             kernel_size,
@@ -74,13 +75,14 @@ class ConvNormAct(nn.Module):
             bias=norm is None,
         )
         self.norm = make_norm(norm, out_channels) if norm else None
-        self.act = nn.ReLU(inplace=True) if act else None
+        self.act: nn.Module | None = nn.ReLU(inplace=True) if act else None
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``[N, in_channels, H, W]`` to ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``."""
         maps = self.conv(maps)
-        if self.norm is not None:
-            maps = self.norm(maps)
+        if self.norm is not None and self.act is not None:
+            return norm_relu(self.norm, self.act, maps)
+        maps = maps if self.norm is None else self.norm(maps)
         return maps if self.act is None else self.act(maps)
 
 
@@ -91,6 +93,8 @@ class DeformableConv2d(nn.Module):
     published rows. Of its ``27 * offset_groups`` channels two thirds are offsets, the last third, after a sigmoid, the
     modulation.
     """
+
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -105,6 +109,7 @@ class DeformableConv2d(nn.Module):
         super().__init__()
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, 3, 3))
+        self.register_parameter("bias", None)  # a normalisation follows; one that is folded into the weights leaves one
         self.offset = nn.Conv2d(
             in_channels, 27 * offset_groups, 3, stride=stride, padding=dilation, dilation=dilation, groups=offset_groups
         )
@@ -122,6 +127,7 @@ class DeformableConv2d(nn.Module):
             at_least_float32(maps),
             predicted[:, :offsets],
             at_least_float32(self.weight),
+            None if self.bias is None else at_least_float32(self.bias),
             stride=self.stride,
             padding=self.dilation,
             dilation=self.dilation,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.layers.conv import make_norm
+from splitnest.layers.recompute import norm_relu
 
 
 class SplitAttention(nn.Module):
@@ -26,11 +27,12 @@ class SplitAttention(nn.Module):
         hidden = max(channels * radix // 4, 32)  # reduction factor 4, never under 32 channels
         self.conv = conv
         self.norm = make_norm(norm, channels * radix)
-        self.act = nn.ReLU(inplace=True)
-        self.fc1 = nn.Conv2d(channels, hidden, 1, groups=cardinality)
+        self.act: nn.Module = nn.ReLU(inplace=True)
+        self.fc1: nn.Module = nn.Conv2d(channels, hidden, 1, groups=cardinality)
         self.fc1_norm = make_norm(norm, hidden)
         self.fc2 = nn.Conv2d(hidden, channels * radix, 1, groups=cardinality)
         for fc in (self.fc1, self.fc2):
+            assert isinstance(fc, nn.Conv2d)
             nn.init.kaiming_normal_(fc.weight, mode="fan_out", nonlinearity="relu")
 
     def attention(self, pooled: Tensor) -> Tensor:
@@ -44,10 +46,12 @@ class SplitAttention(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map ``[N, C, H, W]`` to ``[N, C, H', W']``, the size that ``conv`` gives."""
-        splits = self.act(self.norm(self.conv(maps)))
+        splits = norm_relu(self.norm, self.act, self.conv(maps))
         splits = splits.unflatten(1, (self.radix, self.channels))  # [N, R, C, H', W']
         pooled = splits.mean((3, 4)).sum(1)[:, :, None, None]  # [N, C, 1, 1], without a map of sums
         weights = self.attention(pooled)[..., None, None]  # [N, R, C, 1, 1]
+        if self.radix == 2:  # weights of a softmax, whose sum is 1: one pass instead of two
+            return torch.lerp(splits[:, 1], splits[:, 0], weights[:, 0])
         weighed = splits[:, 0] * weights[:, 0]
         for split in range(1, self.radix):
             weighed = torch.addcmul(weighed, splits[:, split], weights[:, split])

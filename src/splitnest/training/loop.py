@@ -13,8 +13,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from splitnest.batch import Batch
 from splitnest.data.workers import plain_worker_errors
+from splitnest.device import DTYPES
 from splitnest.errors import Interrupted, SplitnestError
 from splitnest.layers.drop_block import set_progress
+from splitnest.layers.recompute import recomputing
 from splitnest.processes import mean_of, world_size
 from splitnest.recipe import Training
 from splitnest.training.display import Display
@@ -26,8 +28,6 @@ from splitnest.training.run import RunFolder
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState
 from splitnest.training.statistics import renew_statistics
-
-AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 """From a model in evaluation mode to its metrics; the first of them tells which model is the best."""
@@ -49,7 +49,8 @@ class Losses(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch, scalars by name."""
-        return self.model.loss(batch)
+        with recomputing():
+            return self.model.loss(batch)
 
 
 def fit(
@@ -148,7 +149,7 @@ def train_step(
     state.optimizer.zero_grad(set_to_none=True)
     for number, part in enumerate(parts, start=1):
         with not_yet_shared(network, is_last=number == len(parts)):
-            with torch.autocast(device.type, AUTOCAST[facts.precision], enabled=facts.precision != "fp32"):
+            with torch.autocast(device.type, DTYPES[facts.precision], enabled=facts.precision != "fp32"):
                 losses = network(part.to(device, dtype))
             scalars = torch.stack([loss.to(dtype) for loss in losses.values()])
             values = dict(zip(losses, mean_of(scalars).tolist(), strict=True))
