@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from splitnest.conversion import convert
     from splitnest.errors import DataError, Interrupted, SplitnestError, UsageError, WeightsError
     from splitnest.evaluator import evaluate
+    from splitnest.exporter import export
     from splitnest.predictor import Predictor, backbone, load
     from splitnest.recipes import names as list_models
     from splitnest.trainer import train
@@ -29,6 +30,7 @@ _HOMES = {
     "backbone": ("splitnest.predictor", "backbone"),
     "convert": ("splitnest.conversion", "convert"),
     "evaluate": ("splitnest.evaluator", "evaluate"),
+    "export": ("splitnest.exporter", "export"),
     "list_models": ("splitnest.recipes", "names"),
     "load": ("splitnest.predictor", "load"),
     "train": ("splitnest.trainer", "train"),
@@ -45,6 +47,7 @@ __all__ = [
     "backbone",
     "convert",
     "evaluate",
+    "export",
     "list_models",
     "load",
     "train",

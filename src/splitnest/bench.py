@@ -17,18 +17,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from splitnest.batch import Batch, collate
 from splitnest.complexity import complexity
 from splitnest.data.images import expand_sources, to_array
-from splitnest.data.person_boxes import PersonBoxes
-from splitnest.data.person_crop import prepare_people
 from splitnest.data.scenes import Scenes
-from splitnest.data.transforms import prepare
 from splitnest.errors import UsageError
 from splitnest.inference.parts import layer_parts
 from splitnest.predictor import Predictor
 from splitnest.progress import memory_mb
-from splitnest.recipe import DetectionInput, PoseInput
 
 PRODUCT = 2048
 """Sides of the matrices whose product tells what the machine can do."""
@@ -104,7 +99,7 @@ def bench(
     Args:
         predictor: The model.
         sources: Photographs, taken in turn; of a pose estimator each is taken for one person.
-        batch_size: Images of a batch, which all have the size of the first one.
+        batch_size: Images of a batch; but for detectors all are of one size then.
         rounds: Batches that are timed, after ``WARM_UP`` others.
         against: ``"timm"`` to time timm's eager float32 network of the same name in turn with this one.
 
@@ -119,7 +114,7 @@ def bench(
     with clock.of_layers(predictor.module) as layers:
         while chosen := list(islice(files, batch_size)):
             images, decode = clock(_decoded, chosen)
-            batch, pre_process = clock(_prepared, predictor, images)
+            batch, pre_process = clock(predictor.prepared, images)
             layers.clear()
             _, predict = clock(predictor.module.predict, batch)
             network = sum(layers)
@@ -174,22 +169,6 @@ class _Clock:
 
 def _decoded(sources: Sequence[Any]) -> list[NDArray[np.uint8]]:
     return [to_array(source)[0] for source in sources]
-
-
-def _prepared(predictor: Predictor, images: Sequence[NDArray[np.uint8]]) -> Batch:
-    """Return a batch of images, all of the size of the first one."""
-    facts, dtype = predictor.recipe.input, torch.promote_types(predictor.dtype, torch.float32)
-    sizes = [(image.shape[0], image.shape[1]) for image in images]
-    if isinstance(facts, PoseInput):
-        whole = [PersonBoxes(np.array([[0.0, 0.0, w, h]]), np.ones(1)) for h, w in sizes]
-        people = [prepare_people(image, box, facts, dtype) for image, box in zip(images, whole, strict=True)]
-        batch = collate([p.crops[0] for p in people], sizes, people=[p.people[0] for p in people])
-    else:
-        tensors = [prepare(image, facts, dtype=dtype) for image in images]
-        like = tensors[0].shape[1:]
-        tensors = [t if t.shape[1:] == like else F.interpolate(t[None], like, mode="bilinear")[0] for t in tensors]
-        batch = collate(tensors, sizes, facts.divisor if isinstance(facts, DetectionInput) else 1)
-    return batch.to(predictor.device, predictor.dtype)
 
 
 def _product_rate(predictor: Predictor, clock: _Clock) -> float:

@@ -254,6 +254,22 @@ def convert(
     print(f"written to {out}")
 
 
+@app.command(epilog="Example: splitnest export mask_rcnn_resnest50_fpn_1x_coco.mmdet --out mask_rcnn.onnx")
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="The file to write: .onnx, or .pt2 of torch.export.")],
+    values: Values = None,
+    weights: Weights = "auto",
+) -> None:
+    """Export a network to ONNX or torch.export's format, once its outputs were seen to be those of the model."""
+    from splitnest.exporter import export as run
+    from splitnest.predictor import load
+    from splitnest.recipe.overrides import parse
+
+    path = run(load(model, _weights(weights), "cpu", parse(values or [])), out)
+    print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB; its outputs are those of the model")
+
+
 @app.command(
     epilog="Example: splitnest bench mask_rcnn_resnest50_fpn_1x_coco.mmdet --fast photograph.jpg. "
     "Against a peer: splitnest bench resnest50d_imagenet.timm --batch-size 8 --fast --against timm"

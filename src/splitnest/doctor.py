@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "openvino"),
     "viz": ("matplotlib", "supervision"),
     "track": ("tensorboard",),
 }

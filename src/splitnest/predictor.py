@@ -15,19 +15,21 @@ from splitnest.backbones.resnet import STAGES, ResNet
 from splitnest.batch import Batch, Instances, collate
 from splitnest.build import build_backbone, build_categories, build_model
 from splitnest.data.images import expand_sources, source_name, to_array
-from splitnest.data.person_boxes import NOBODY
+from splitnest.data.person_boxes import NOBODY, PersonBoxes
 from splitnest.data.person_crop import prepare_people
 from splitnest.data.semantic_labels import check_maps
 from splitnest.data.transforms import normalise, prepare
 from splitnest.device import pick_device, pick_dtype
 from splitnest.errors import DataError, UsageError, WeightsError
+from splitnest.exported import ExportedModel
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
 from splitnest.people import estimate
 from splitnest.person_finder import Boxes, FindPeople, Photograph, find_people
 from splitnest.recipe import DetectionInput, DetectionRecipe, PoseInput, Recipe
-from splitnest.resolve import resolve
+from splitnest.resolve import ONNX_SUFFIX, resolve
 from splitnest.results import Detections, PanopticSegmentation, Result
+from splitnest.runtimes import open_session
 from splitnest.weights import fetch
 from splitnest.weights import load as load_weights
 
@@ -217,6 +219,23 @@ class Predictor:
         )
         return batch.to(self.device, self.dtype)
 
+    def prepared(self, images: Sequence[np.ndarray]) -> Batch:
+        """Return photographs as ``predict`` gives them to the network; of a pose estimator each is of one person.
+
+        Args:
+            images: uint8 RGB ``[H, W, 3]`` each.
+        """
+        facts, dtype = self.recipe.input, self._dtype_of_images
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        people = None
+        if isinstance(facts, PoseInput):
+            boxes = [PersonBoxes(np.array([[0.0, 0.0, width, height]]), np.ones(1)) for height, width in sizes]
+            cut = [prepare_people(image, box, facts, dtype) for image, box in zip(images, boxes, strict=True)]
+            tensors, people = [each.crops[0] for each in cut], [each.people[0] for each in cut]
+        else:
+            tensors = [prepare(image, facts, dtype=dtype) for image in images]
+        return collate(tensors, sizes, self._divisor, people=people).to(self.device, self.dtype)
+
     @property
     def _divisor(self) -> int:
         return self.recipe.input.divisor if isinstance(self.recipe.input, DetectionInput) else 1
@@ -242,12 +261,13 @@ def load(
     fast: bool = False,
     precision: str = "fp32",
     compile: bool = False,
+    runtime: str = "onnxruntime",
 ) -> Predictor:
     """Return a model that is ready to predict.
 
     Args:
         name_or_path: Name of a published model, a recipe file (.yaml), or a checkpoint of splitnest, which carries its
-            recipe.
+            recipe, or an exported ONNX file.
         weights: ``"auto"`` takes the published file of a model, or the checkpoint itself; None initialises anew; a path
             is read whatever its layout: mmdetection, detectron2, timm, official, splitnest.
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
@@ -257,12 +277,17 @@ def load(
         precision: Type that the network computes in: ``"fp32"``, or where the device is quicker at it ``"bf16"`` or
             ``"fp16"``, whose logits are off by about 0.02 of their deviation.
         compile: Compile its parts with ``torch.compile`` at the first prediction, which then takes minutes.
+        runtime: What runs an ONNX file: ``"onnxruntime"`` or ``"openvino"``.
 
     Raises:
         UsageError: No such model, or a wrong recipe, override or precision.
         WeightsError: The weights cannot be had, read, or do not fit.
     """
     recipe, own_weights = resolve(name_or_path, overrides)
+    if own_weights is not None and own_weights.suffix == ONNX_SUFFIX:
+        if weights not in ("auto", None) or fast or precision != "fp32" or compile:
+            raise UsageError(f"{own_weights} is exported: it takes no weights, fast, precision or compile.")
+        return Predictor(ExportedModel(recipe, open_session(own_weights, runtime)), recipe)
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
     predictor = Predictor(_filled(recipe, own_weights, weights).to(target), recipe)

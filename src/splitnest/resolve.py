@@ -10,10 +10,12 @@ from splitnest.data.image_folders import complete_classes
 from splitnest.data.people import complete_keypoints
 from splitnest.errors import UsageError, WeightsError
 from splitnest.recipe import ClassificationRecipe, PoseRecipe, Recipe, overrides
+from splitnest.runtimes import read_metadata
 from splitnest.weights import read
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
+ONNX_SUFFIX = ".onnx"
 
 
 def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
@@ -30,6 +32,9 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
         recipe = _named(str(name_or_path))
     elif path.suffix in RECIPE_SUFFIXES:
         recipe = overrides.load_yaml(path)
+    elif path.suffix == ONNX_SUFFIX:
+        checkpoint = path
+        recipe = overrides.from_json(read_metadata(path)["recipe"])
     else:
         checkpoint = path
         recipe_json = read.read(path).recipe_json
@@ -66,7 +71,7 @@ def _named(name: str) -> Recipe:
         path = Path(name)
         if path.suffix in RECIPE_SUFFIXES:
             return overrides.load_yaml(path)  # says that it cannot be read
-        if path.suffix in CHECKPOINT_SUFFIXES:
+        if path.suffix in (*CHECKPOINT_SUFFIXES, ONNX_SUFFIX):
             raise UsageError(f"{path} does not exist. Check the path.") from None
         if name and path.is_dir():
             raise UsageError(f"{path} is a folder. Name a file in it, such as the last.pt of a run.") from None

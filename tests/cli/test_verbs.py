@@ -19,7 +19,7 @@ def test_wrong_task_names_the_tasks(run: Run) -> None:
     assert "classification" in run("list", "--task", "detecting", code=2).stderr
 
 
-@pytest.mark.parametrize("verb", ["list", "info", "predict", "eval", "convert", "doctor", "demo"])
+@pytest.mark.parametrize("verb", ["list", "info", "predict", "eval", "convert", "export", "bench", "doctor", "demo"])
 def test_help_shows_an_example(run: Run, verb: str) -> None:
     assert f"Example: splitnest {verb}" in " ".join(run(verb, "--help").stdout.split())
 

@@ -284,3 +284,25 @@ def test_loading_a_fast_model(tmp_path: Path) -> None:
     assert (found.masks == expected.masks).mean() > 0.999
     with pytest.raises(splitnest.UsageError, match="no precision 'fp8'; use fp32, bf16, fp16"):
         splitnest.load(tmp_path / "small.safetensors", device="cpu", precision="fp8")
+
+
+@pytest.mark.parametrize(
+    "name", [*(name for name in DETECTORS if "resnet50" not in name), "panoptic_fpn_resnest200_3x_coco.detectron2"]
+)
+@torch.inference_mode()
+def test_raw_detections_are_those_of_predict(name: str) -> None:
+    """With shapes that do not depend on what is found, on a padded batch."""
+    predictor = with_statistics(splitnest.load(name, None, "cpu", FAMILIES[name]))
+    module = predictor.module
+    for layer, deviation in ((module.rpn.logits, 0.5), (module.rpn.deltas, 0.05)):
+        torch.nn.init.normal_(layer.weight, std=deviation)
+    torch.nn.init.normal_(module.roi_heads.box_heads[-1].logits.weight, std=5)
+    batch = predictor.batch([photograph(70, 90), photograph(96, 64)])
+    raw = module(batch.images, torch.tensor(batch.sizes, dtype=torch.float32))
+    found = module.from_raw(getattr(raw, "detections", raw), batch)
+    for ours, theirs in zip(found, module.detections(module.neck(module.backbone(batch.images)), batch), strict=True):
+        assert len(ours) == len(theirs) > 5
+        assert np.abs(ours.scores - theirs.scores).max() < 1e-5
+        near = np.abs(ours.boxes[:, None] - theirs.boxes[None]).max(2) < 0.01
+        pairs = np.argwhere(near & (ours.labels[:, None] == theirs.labels[None]))
+        assert len({pair[1] for pair in pairs.tolist()}) >= 0.98 * len(theirs)

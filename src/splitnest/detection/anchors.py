@@ -33,5 +33,5 @@ class AnchorGenerator:
         sides = self.sizes[index] * torch.stack((ratios.rsqrt(), ratios.sqrt()), dim=1)  # [A, 2], (width, height)
         base = (0.5 * torch.cat((-sides, sides), dim=1)).to(like)
         ys, xs = (torch.arange(0, cells * stride, stride, device=like.device, dtype=like.dtype) for cells in size_hw)
-        corners = torch.stack((xs.expand(len(ys), -1), ys[:, None].expand(-1, len(xs))), dim=-1)  # [H, W, 2]
+        corners = torch.stack((xs.expand(size_hw[0], -1), ys[:, None].expand(-1, size_hw[1])), dim=-1)  # [H, W, 2]
         return (corners.repeat(1, 1, 2)[:, :, None] + base).view(-1, 4)

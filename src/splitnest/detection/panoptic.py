@@ -1,6 +1,6 @@
 """Panoptic FPN (Kirillov et al. 2019): a detector with masks and a semantic branch, merged into one segmentation."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -106,22 +106,28 @@ class PanopticFPN(RCNN):
         self.semantic_head, self.merger, self.semantic_weight = semantic_head, merger, semantic_weight
         self.panoptic_categories = panoptic_categories
 
-    def forward(self, images: Tensor) -> RawPanoptic:  # type: ignore[override]  # more than a detector gives
-        """Segment normalised images ``[N, 3, H, W]``, all of them without padding."""
+    def forward(  # type: ignore[override]  # more than a detector gives
+        self, images: Tensor, sizes: Tensor | None = None
+    ) -> RawPanoptic:
+        """Segment normalised images ``[N, 3, H, W]``; ``sizes`` as of ``RCNN``."""
         levels = self.neck(self.backbone(images))
-        return RawPanoptic(self.raw_detections(levels, images), self.semantic_head(levels))
+        return RawPanoptic(self.raw_detections(levels, images, sizes), self.semantic_head(levels))
 
     def predict(self, batch: Batch) -> list[Result]:
         """Segment a batch; segments are in the frame of each photograph."""
         levels = self.neck(self.backbone(batch.images))
-        of_images = zip(self.detections(levels, batch), self.semantic(levels, batch), strict=True)
+        return self.merged(self.detections(levels, batch), self.semantic_head(levels), batch)
+
+    def merged(self, detections: Sequence[Detections], logits: Tensor, batch: Batch) -> list[Result]:
+        """Merge the ``detections`` of each image with its stuff, of which ``logits`` ``[N, 1 + stuff, H, W]`` are."""
+        of_images = zip(detections, self.semantic(logits, batch), strict=True)
         return [self.merger(found, semantic, self.panoptic_categories) for found, semantic in of_images]
 
-    def semantic(self, levels: Mapping[str, Tensor], batch: Batch) -> list[NDArray[np.integer]]:
+    def semantic(self, logits: Tensor, batch: Batch) -> list[NDArray[np.integer]]:
         """Return the class of every pixel of each photograph, ``[H, W]``: 0 for things, from 1 for stuff."""
         labels = []
-        for logits, (h, w), size in zip(self.semantic_head(levels), batch.sizes, batch.original_sizes, strict=True):
-            labels.append(best_classes([resized(whole(logits[:, :h, :w]), size)]).cpu().numpy())
+        for of_image, (h, w), size in zip(logits, batch.sizes, batch.original_sizes, strict=True):
+            labels.append(best_classes([resized(whole(of_image[:, :h, :w]), size)]).cpu().numpy())
         return labels
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from splitnest.batch import Batch
 from splitnest.data.categories import Categories
+from splitnest.detection import padded
+from splitnest.detection.boxes import rescale
 from splitnest.detection.mask_head import paste_masks
 from splitnest.detection.postprocess import Found, PostProcessor
 from splitnest.detection.roi_heads import RoIHeads
 from splitnest.detection.rpn import RPN
 from splitnest.detection.rpn_loss import RPNLoss
+from splitnest.layers.precision import at_least_float32
 from splitnest.model import Model
 from splitnest.results import Detections, Result
 
@@ -82,9 +84,14 @@ class RCNN(Model):
         self.post, self.criterion = post, criterion
         self.categories = categories
 
-    def forward(self, images: Tensor) -> RawDetections:
-        """Detect in normalised images ``[N, 3, H, W]``, all of them without padding."""
-        return self.raw_detections(self.neck(self.backbone(images)), images)
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> RawDetections:
+        """Detect in normalised images ``[N, 3, H, W]``.
+
+        Args:
+            images: A batch.
+            sizes: (height, width) of each image in it without padding, ``[N, 2]`` in pixels; None where there is none.
+        """
+        return self.raw_detections(self.neck(self.backbone(images)), images, sizes)
 
     def predict(self, batch: Batch) -> list[Result]:
         """Detect in a batch; boxes and masks are in the frame of each photograph."""
@@ -111,14 +118,26 @@ class RCNN(Model):
         proposals = [p.boxes for p in self.rpn.propose(predictions, batch.sizes, **counts)]
         return losses | self.roi_heads.loss(levels, proposals, batch.sizes, batch.instances, batch.seeds)
 
-    def raw_detections(self, levels: Mapping[str, Tensor], images: Tensor) -> RawDetections:
+    def raw_detections(self, levels: Mapping[str, Tensor], images: Tensor, sizes: Tensor | None) -> RawDetections:
         """Detect in the images whose pyramid is ``levels``."""
-        sizes = [(images.shape[2], images.shape[3])] * len(images)
-        found = self.detect(levels, sizes, sizes)
-        masks = self.masks(levels, found)
-        boxes, scores, labels = (torch.stack([self._pad(p) for p in parts]) for parts in zip(*found, strict=True))
-        counts = torch.tensor([len(f.scores) for f in found], device=images.device)
-        return RawDetections(boxes, scores, labels, torch.stack([self._pad(p) for p in masks]), counts)
+        if sizes is None:
+            sizes = at_least_float32(images.new_tensor([images.shape[2:]])).expand(images.shape[0], -1)
+        proposals = padded.propose(self.rpn, levels, sizes)
+        boxes, scores = padded.score(self.roi_heads, levels, proposals, sizes)
+        boxes, scores, labels, counts = padded.select(self.post, boxes, scores)
+        return RawDetections(boxes, scores, labels, padded.masks(self.roi_heads, levels, boxes, labels), counts)
+
+    def from_raw(self, raw: RawDetections, batch: Batch) -> list[Detections]:
+        """Return the detections of a batch that ``raw`` holds, in the frame of each photograph."""
+        results = []
+        for n, (size, original) in enumerate(zip(batch.sizes, batch.original_sizes, strict=True)):
+            count = int(raw.counts[n])
+            found = Found(raw.boxes[n, :count], raw.scores[n, :count], raw.labels[n, :count])
+            if self.post.nms_at_photograph_scale:  # what follows takes it to be there already
+                found = found._replace(boxes=rescale(found.boxes, size, original))
+            kept = self.post.to_photograph(found, raw.masks[n, :count], size, original)
+            results.append(self.result(*kept, original))
+        return results
 
     def detections(self, levels: Mapping[str, Tensor], batch: Batch) -> list[Detections]:
         """Return the detections of a batch whose pyramid is ``levels``, in the frame of each photograph."""
@@ -156,8 +175,3 @@ class RCNN(Model):
             image_size=size_hw,
             categories=self.categories,
         )
-
-    def _pad(self, part: Tensor) -> Tensor:
-        padded = part.new_zeros(self.post.max_detections, *part.shape[1:])
-        padded[: len(part)] = part
-        return padded

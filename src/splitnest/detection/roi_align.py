@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-ROI_LEVELS = ("p2", "p3", "p4", "p5")
-ROI_STRIDES = (4, 8, 16, 32)
+from splitnest.detection.operators import ROI_LEVELS, align
 
 
 class RoIPooler:
@@ -40,14 +39,6 @@ class RoIPooler:
             boxes: ``[R_i, 4]`` of each image in pixels of the batch.
             output_size: Cells of a side.
         """
-        from torchvision.ops import roi_align
-
         rois = torch.cat([torch.cat((b.new_full((len(b), 1), i), b), dim=1) for i, b in enumerate(boxes)])
-        assigned = self.assign(rois[:, 1:])
-        shape = len(rois), levels[ROI_LEVELS[0]].shape[1], output_size, output_size
-        pooled = torch.empty(shape, dtype=rois.dtype, device=rois.device, memory_format=torch.channels_last)
-        for index, (name, stride) in enumerate(zip(ROI_LEVELS, ROI_STRIDES, strict=True)):
-            chosen = (assigned == index).nonzero()[:, 0]
-            maps = levels[name].to(rois.dtype)  # boxes, and so their regions, are never of half precision
-            pooled[chosen] = roi_align(maps, rois[chosen], output_size, 1 / stride, 0, aligned=True)
-        return pooled.to(levels[ROI_LEVELS[0]].dtype)
+        maps = [levels[name] for name in ROI_LEVELS]
+        return align(maps, rois, self.assign(rois[:, 1:]), output_size).to(maps[0].dtype)

@@ -21,6 +21,10 @@ NMS_THRESHOLD = 0.7
 """IoU over which the worse proposal of a level goes (both code bases)."""
 
 
+NUM_PROPOSALS = 1000
+"""Proposals of an image, and anchors of a level that they are made of, in prediction (the published protocol)."""
+
+
 class Proposals(NamedTuple):
     """Regions of one image, best first: ``boxes`` ``[P, 4]`` and ``scores`` ``[P]``, logits or their sigmoid."""
 
@@ -62,7 +66,7 @@ class RPN(nn.Module):
         for index, maps in enumerate(levels.values()):
             hidden = F.relu(self.conv(maps), inplace=True)
             logits = at_least_float32(self.logits(hidden)).permute(0, 2, 3, 1).flatten(1)
-            deltas = at_least_float32(self.deltas(hidden)).permute(0, 2, 3, 1).reshape(len(maps), -1, 4)
+            deltas = at_least_float32(self.deltas(hidden)).permute(0, 2, 3, 1).reshape(maps.shape[0], -1, 4)
             anchors = self.anchors.level(index, (maps.shape[2], maps.shape[3]), STRIDES[index], like=deltas)
             predictions.append(LevelPredictions(logits, deltas, anchors))
         return predictions
@@ -73,8 +77,8 @@ class RPN(nn.Module):
         predictions: Sequence[LevelPredictions],
         sizes: Sequence[tuple[int, int]],
         *,
-        num_per_level: int = 1000,
-        num_proposals: int = 1000,
+        num_per_level: int = NUM_PROPOSALS,
+        num_proposals: int = NUM_PROPOSALS,
     ) -> list[Proposals]:
         """Return the proposals of each image: the best of each level, clipped and suppressed, then the best of all.
 

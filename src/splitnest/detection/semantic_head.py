@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.data.panoptic_labels import UNLABELLED
-from splitnest.detection.roi_align import ROI_LEVELS, ROI_STRIDES
+from splitnest.detection.operators import ROI_LEVELS, ROI_STRIDES
 from splitnest.layers.conv import ConvNormAct
 from splitnest.layers.precision import at_least_float32
 from splitnest.processes import mean_count

@@ -6,7 +6,7 @@ from torch import nn
 
 from splitnest.model import Model
 
-WHOLE = ("backbone", "neck", "rpn", "decode_head", "semantic_head", "head", "fc")
+WHOLE = ("backbone", "neck", "rpn", "decode_head", "semantic_head", "head", "fc", "network")
 """Names of such parts of all models; those of ``roi_heads`` are its heads."""
 
 

@@ -99,7 +99,7 @@ class PSPHead(DecodeHead):
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return the logits of the backbone's ``features``."""
         maps = features["c5"]
-        pooled = [conv(F.adaptive_avg_pool2d(maps, s)) for conv, s in zip(self.pools, POOL_SIZES, strict=True)]
+        pooled = [conv(_pool(maps, cells)) for conv, cells in zip(self.pools, POOL_SIZES, strict=True)]
         return self.classify(self.fuse(torch.cat((maps, *(_resize(p, maps) for p in pooled)), dim=1)))
 
 
@@ -188,3 +188,19 @@ class SeparableConv(nn.Module):
 
 def _resize(maps: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _pool(maps: Tensor, cells: int) -> Tensor:
+    """Average ``[N, C, h, w]`` to ``cells`` a side."""
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(maps, cells)
+    down, across = (_averages(side, cells, maps) for side in maps.shape[2:])  # ONNX has no such pooling of any size
+    return down @ maps @ across.T
+
+
+def _averages(side: int, cells: int, like: Tensor) -> Tensor:
+    """Return the matrix ``[cells, side]`` that averages as ``adaptive_avg_pool2d`` does."""
+    cell = torch.arange(cells, device=like.device)[:, None]
+    position = torch.arange(side, device=like.device)
+    within = (position >= cell * side // cells) & (position * cells < (cell + 1) * side)
+    return within.to(like.dtype) / within.sum(1, keepdim=True)

@@ -50,8 +50,11 @@ class Segmentor(Model):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalised images ``[N, 3, H, W]``."""
-        logits = self.decode_head(self.backbone(images))
-        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return F.interpolate(self.logits(images), size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the logits ``[N, K, h, w]`` of each cell."""
+        return self.decode_head(self.backbone(images))
 
     def predict(self, batch: Batch) -> list[Result]:
         """Segment a batch of images of one size; labels are in the frame of each photograph.
@@ -84,11 +87,11 @@ class Segmentor(Model):
         """Return the logits of each of ``images`` ``[N, 3, H, W]``, at their size, to be computed row by row."""
         size = images.shape[2], images.shape[3]
         if self.window is None or (self.window[0] >= size[0] and self.window[1] >= size[1]):
-            return [resized(whole(logits), size) for logits in self.decode_head(self.backbone(images))]
+            return [resized(whole(logits), size) for logits in self.logits(images)]
         parts: list[list[Placed]] = [[] for _ in images]
         for top, left, height, width in _windows(size, self.window, self.stride or self.window):
             crops = images[..., top : top + height, left : left + width]
-            for placed, logits in zip(parts, self.decode_head(self.backbone(crops)), strict=True):
+            for placed, logits in zip(parts, self.logits(crops), strict=True):
                 placed.append(Placed(resized(whole(logits), (height, width)), top, left))
         return [joined(placed, size) for placed in parts]
 
