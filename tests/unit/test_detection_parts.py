@@ -103,10 +103,10 @@ def test_pasting_equals_grid_sampling() -> None:
     probabilities = torch.rand(40, 28, 28)
     expected = sampled(probabilities, boxes, size)
     clear = (expected - 0.5).abs() > 1e-5
-    assert (paste_masks(probabilities, boxes, size) == (expected >= 0.5))[clear].all()
+    assert (paste_masks(probabilities, boxes, size).dense() == (expected >= 0.5))[clear].all()
 
 
 def test_pasting_of_nothing() -> None:
-    assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 6)).shape == (0, 5, 6)
+    assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 6)).dense().shape == (0, 5, 6)
     flat = torch.tensor([[2.0, 2.0, 2.0, 4.0]])
-    assert not paste_masks(torch.ones(1, 28, 28), flat, (5, 6)).any()
+    assert not paste_masks(torch.ones(1, 28, 28), flat, (5, 6)).dense().any()

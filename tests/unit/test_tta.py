@@ -148,7 +148,7 @@ def test_what_is_seen_in_a_view_maps_back_within_half_a_pixel(with_masks: splitn
 
     box, masks = view.to_photograph(box), view.masks_to_photograph(masks)
     assert (box - torch.tensor([[12.0, 10, 52, 30]])).abs().max() < 0.5
-    (pasted,) = paste_masks(masks, box, original).numpy()
+    (pasted,) = paste_masks(masks, box, original).dense()
     for axis in (0, 1):  # within half a pixel: the border of a row or column moves by one pixel at most
         assert np.abs(pasted.sum(axis) - truth.sum(axis)).max() <= 1
     assert (pasted & truth).sum() / (pasted | truth).sum() > 0.95

@@ -5,12 +5,14 @@ Shapes: R regions, C channels, K classes, H x W pixels of the photograph.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.layers.conv import ConvNormAct
 from splitnest.layers.precision import at_least_float32
+from splitnest.results.box_masks import BoxMasks
 
 POOLED = 14
 """Cells of a side of a region that a mask head sees; its masks have twice as many."""
@@ -49,7 +51,7 @@ class MaskHead(nn.Module):
         return logits if bias is None else logits + bias[labels, None, None]
 
 
-def paste_masks(probabilities: Tensor, boxes: Tensor, size_hw: tuple[int, int], threshold: float = 0.5) -> Tensor:
+def paste_masks(probabilities: Tensor, boxes: Tensor, size_hw: tuple[int, int], threshold: float = 0.5) -> BoxMasks:
     """Sample mask probabilities bilinearly at the centre of each pixel of their box.
 
     Bilinear sampling is separable, so a mask is two small matrix products over the pixels of its box. Outside of the
@@ -62,25 +64,27 @@ def paste_masks(probabilities: Tensor, boxes: Tensor, size_hw: tuple[int, int], 
         threshold: Probability from which a pixel belongs to the instance; 0.5 or more.
 
     Returns:
-        bool ``[R, H, W]``.
+        R masks, those of boxes without area empty.
     """
     height, width = size_hw
-    masks = torch.zeros(len(boxes), height, width, dtype=torch.bool, device=boxes.device)
-    for mask, probability, (x1, y1, x2, y2) in zip(masks, probabilities, boxes.tolist(), strict=True):
+    crops, corners = [], np.zeros((len(boxes), 2), np.int64)
+    for row, (probability, (x1, y1, x2, y2)) in enumerate(zip(probabilities, boxes.tolist(), strict=True)):
         if not (x2 > x1 and y2 > y1):
+            crops.append(np.zeros((0, 0), bool))
             continue
-        columns, across = _bilinear(x1, x2, width, probability)
-        rows, down = _bilinear(y1, y2, height, probability)
-        mask[rows, columns] = down @ probability @ across.T >= threshold
-    return masks
+        left, across = _bilinear(x1, x2, width, probability)
+        top, down = _bilinear(y1, y2, height, probability)
+        crops.append((down @ probability @ across.T >= threshold).cpu().numpy())
+        corners[row] = top, left
+    return BoxMasks(tuple(crops), corners, size_hw)
 
 
-def _bilinear(start: float, end: float, limit: int, probability: Tensor) -> tuple[slice, Tensor]:
-    """Return the pixels centred in [start, end] and their weights ``[pixels, M]`` over the cells of a mask."""
+def _bilinear(start: float, end: float, limit: int, probability: Tensor) -> tuple[int, Tensor]:
+    """Return the first pixel centred in [start, end], and the weights ``[pixels, M]`` of all over the mask's cells."""
     cells = probability.shape[-1]
     first = max(math.ceil(start - 0.5), 0)
     stop = max(min(math.floor(end + 0.5), limit), first)
     pixels = torch.arange(first, stop, device=probability.device, dtype=probability.dtype)
     positions = (pixels + 0.5 - start) / (end - start) * cells - 0.5
     distances = (positions[:, None] - torch.arange(cells, device=probability.device)).abs()
-    return slice(first, stop), (1 - distances).clamp(min=0)
+    return min(first, limit), (1 - distances).clamp(min=0)

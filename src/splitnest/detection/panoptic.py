@@ -50,20 +50,21 @@ class Merger:
             semantic: ``[H, W]``, 0 for things, from 1 for each kind of stuff.
             categories: Things, then stuff.
         """
-        assert detections.masks is not None
+        masks = detections.box_masks
+        assert masks is not None
         segments = np.zeros(detections.image_size, np.int32)
         rows: list[SegmentInfo] = []
         num_things = len(detections.categories)
-        for mask, score, label in zip(
-            detections.masks, detections.scores.tolist(), detections.labels.tolist(), strict=True
-        ):
+        of_objects = zip(masks.crops, detections.scores.tolist(), detections.labels.tolist(), strict=True)
+        for row, (mask, score, label) in enumerate(of_objects):
             if score < self.min_score:
                 break
-            whole, free = int(mask.sum()), mask & (segments == 0)
+            there = segments[masks.slices(row)]
+            whole, free = int(mask.sum()), mask & (there == 0)
             area = int(free.sum())
             if whole == 0 or (whole - area) / whole > self.max_overlap or area == 0:
                 continue
-            segments[free] = number = len(rows) + 1
+            there[free] = number = len(rows) + 1
             rows.append(SegmentInfo(id=number, category=label, isthing=True, score=score, area=area))
         for stuff in np.unique(semantic).tolist():
             free = (semantic == stuff) & (segments == 0)

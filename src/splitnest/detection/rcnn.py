@@ -171,7 +171,7 @@ class RCNN(Model):
             boxes=found.boxes.float().cpu().numpy(),
             scores=found.scores.float().cpu().numpy(),
             labels=found.labels.cpu().numpy(),
-            masks=paste_masks(masks, found.boxes, size_hw).cpu().numpy() if self.has_masks else None,
+            masks=paste_masks(masks, found.boxes, size_hw) if self.has_masks else None,
             image_size=size_hw,
             categories=self.categories,
         )

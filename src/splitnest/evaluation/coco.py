@@ -16,6 +16,7 @@ from splitnest.data.coco import CocoDetection
 from splitnest.data.coco_file import CocoFile, read_coco
 from splitnest.errors import DataError
 from splitnest.files import write_json
+from splitnest.results import Detections
 from splitnest.results.interop import mask_to_rle, xyxy_to_xywh
 
 IouType = Literal["bbox", "segm"]
@@ -97,7 +98,12 @@ class CocoEvaluator:
             raise ValueError(f"image {image_id} has labels besides the {len(self.categories)} classes")
         counts = None
         if "segm" in self.iou_types:
-            masks = found.masks if found.masks is not None else []
+            masks: Sequence[Any] | NDArray[np.bool_] | None
+            if isinstance(found, Detections):
+                masks = None if found.box_masks is None else found.box_masks.rles()
+            else:
+                masks = found.masks
+            masks = [] if masks is None else masks
             if len(masks) != len(found.boxes):
                 raise ValueError(f"{len(found.boxes)} detections of image {image_id} have {len(masks)} masks")
             counts = [self._rle_counts(image_id, mask) for mask in masks]

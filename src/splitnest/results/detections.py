@@ -7,8 +7,28 @@ from typing import Any, Self
 import numpy as np
 
 from splitnest.data.categories import Categories
+from splitnest.results.box_masks import BoxMasks, checked_box_masks
 from splitnest.results.fields import checked_array, checked_boxes, checked_labels, checked_sizes, selected_rows
-from splitnest.results.interop import import_supervision, mask_to_rle, xyxy_to_xywh
+from splitnest.results.interop import import_supervision, xyxy_to_xywh
+
+
+class _Masks:
+    """The field ``masks``: all pixels once somebody looks at them, until then the parts that hold something."""
+
+    def __get__(self, found: Any, owner: Any = None) -> np.ndarray | None:
+        if found is None:
+            return None  # the field's default
+        dense: np.ndarray | None = found.__dict__["_dense"]
+        parts: BoxMasks | None = found.__dict__["_parts"]
+        if dense is None and parts is not None:
+            dense = parts.dense()
+            dense.flags.writeable = False
+            found.__dict__["_dense"] = dense
+        return dense
+
+    def __set__(self, found: Any, masks: np.ndarray | BoxMasks | None) -> None:
+        is_parts = isinstance(masks, BoxMasks)
+        found.__dict__.update(_parts=masks if is_parts else None, _dense=None if is_parts else masks)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,7 +39,8 @@ class Detections:
         boxes: float32 [N, 4], xyxy in pixels of the input image.
         scores: float32 [N], from 0 to 1.
         labels: int64 [N], indices into ``categories``.
-        masks: bool [N, H, W] at the size of the input image, or None for a model without masks.
+        masks: bool [N, H, W] at the size of the input image, or None for a model without masks. May be given as
+            ``BoxMasks``, and then takes the memory of all pixels from when it is first looked at.
         image_size: (H, W) of the input image.
         categories: Index -> id, name, colour.
 
@@ -30,7 +51,7 @@ class Detections:
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    masks: np.ndarray | None = None
+    masks: _Masks = _Masks()
     image_size: tuple[int, int] = field(kw_only=True)
     categories: Categories = field(kw_only=True)
 
@@ -41,7 +62,9 @@ class Detections:
             "scores": checked_array("Detections.scores", self.scores, np.float32, ("N",), sizes),
             "labels": checked_array("Detections.labels", self.labels, np.int64, ("N",), sizes),
         }
-        if self.masks is not None:
+        if (parts := self.__dict__["_parts"]) is not None:
+            checked_box_masks("Detections.masks", parts, len(self.boxes), self.image_size)
+        elif self.masks is not None:
             fields["masks"] = checked_array("Detections.masks", self.masks, np.bool_, ("N", "H", "W"), sizes)
         checked_labels("Detections.labels", self.labels, self.categories)
         for name, array in fields.items():
@@ -59,6 +82,12 @@ class Detections:
             categories=categories,
         )
 
+    @property
+    def box_masks(self) -> BoxMasks | None:
+        """``masks`` as the parts of the image that hold them, without the memory of all pixels."""
+        parts: BoxMasks | None = self.__dict__["_parts"]
+        return parts if parts is not None or self.masks is None else BoxMasks.of_dense(self.masks)
+
     def __len__(self) -> int:
         return len(self.boxes)
 
@@ -69,7 +98,7 @@ class Detections:
             boxes=self.boxes[rows],
             scores=self.scores[rows],
             labels=self.labels[rows],
-            masks=None if self.masks is None else self.masks[rows],
+            masks=None if self.box_masks is None else self.box_masks[rows],
             image_size=self.image_size,
             categories=self.categories,
         )
@@ -81,7 +110,9 @@ class Detections:
         height, width = self.image_size
         counts = np.bincount(self.labels, minlength=len(self.categories))
         found = ", ".join(f"{counts[label]} {self.categories[int(label)].name}" for label in np.flatnonzero(counts))
-        return f"Detections({found or 'nothing'} in {height} x {width}{'' if self.masks is None else ', with masks'})"
+        return (
+            f"Detections({found or 'nothing'} in {height} x {width}{'' if self.box_masks is None else ', with masks'})"
+        )
 
     def above(self, score: float) -> Self:
         """The objects whose score is ``score`` or more."""
@@ -99,9 +130,9 @@ class Detections:
             }
             for label, score, box in zip(self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True)
         ]
-        if self.masks is not None:
-            for row, mask in zip(rows, self.masks, strict=True):
-                row["mask"] = mask_to_rle(mask)
+        if self.box_masks is not None:
+            for row, rle in zip(rows, self.box_masks.rles(), strict=True):
+                row["mask"] = rle
         return {"image_size": list(self.image_size), "detections": rows}
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
@@ -116,9 +147,9 @@ class Detections:
                 self.labels.tolist(), self.scores.tolist(), xyxy_to_xywh(self.boxes).tolist(), strict=True
             )
         ]
-        if self.masks is not None:
-            for row, mask in zip(rows, self.masks, strict=True):
-                row["segmentation"] = mask_to_rle(mask)
+        if self.box_masks is not None:
+            for row, rle in zip(rows, self.box_masks.rles(), strict=True):
+                row["segmentation"] = rle
         return rows
 
     def to_supervision(self) -> Any:
