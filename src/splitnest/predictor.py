@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from splitnest import recipes
+from splitnest.ahead import ahead
 from splitnest.backbones.resnet import STAGES, ResNet
 from splitnest.batch import Batch, Instances, collate
 from splitnest.build import build_backbone, build_categories, build_model
@@ -96,7 +97,7 @@ class Predictor:
             score_threshold: Keep detections of at least this score; None keeps all that the published protocol does,
                 from 0.05 on. Of a panoptic model these are the instances that it was merged from; of a pose estimator
                 people whose box has that score.
-            stream: Return a generator, which holds one batch at a time.
+            stream: Return a generator, which holds one batch, and the one that is read and prepared meanwhile.
             tta: Predict with test-time augmentation, one photograph at a time, by the published protocol.
             boxes_xywh: Whom a pose estimator looks at: for each image an array [P, 4] of left, top, width and height in
                 its pixels, whose order is kept; or a JSON file: COCO detection results, whose ``image_id`` is the
@@ -152,14 +153,18 @@ class Predictor:
         sources = _read(expanded, on_error)
         if tta:
             predict = augmented(self.module, self.recipe)
-            predictions = (Prediction(s.name, s.image, predict(s.image, resize)) for s in sources)
+            predictions = (Prediction(s.name, s.image, predict(s.image, resize)) for s in ahead(sources, 1))
         elif isinstance(facts, PoseInput):
             least = score_threshold or 0.0
-            cut = ((s, prepare_people(s.image, find(s).above(least), facts, dtype)) for s in sources)
+            photographs = ahead(sources, 1)
+            cut = ((s, prepare_people(s.image, find(s).above(least), facts, dtype)) for s in photographs)
             poses = estimate(self.module, cut, batch_size, build_categories(self.recipe))
             predictions = (Prediction(s.name, s.image, found) for s, found in poses)
         else:
-            prepared = (_Prepared(s.name, s.image, prepare(s.image, facts, resize, dtype)) for s in sources)
+            prepared: Iterator[_Prepared] = (
+                _Prepared(s.name, s.image, prepare(s.image, facts, resize, dtype)) for s in sources
+            )
+            prepared = ahead(prepared, batch_size)
             groups = _batches(prepared, batch_size, one_size=not isinstance(facts, DetectionInput))
             predictions = chain.from_iterable(map(self._run, groups))
         for prediction in predictions:
