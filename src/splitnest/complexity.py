@@ -9,6 +9,7 @@ from splitnest.build import build_model
 from splitnest.detection import box_head, mask_head
 from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
+from splitnest.device import on_meta
 from splitnest.layers.conv import DeformableConv2d
 from splitnest.recipe import DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
 
@@ -33,7 +34,7 @@ def complexity(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> Comple
     short side x long side rounded up to its divisor, 1000 regions and 100 masks (the published protocol); a segmentor
     at short side x long side, without its auxiliary head.
     """
-    with torch.device("meta"):
+    with on_meta():
         module = build_model(recipe).eval()
         parameters = sum(p.numel() for p in module.parameters())
         size = size_hw or _input_size(recipe)

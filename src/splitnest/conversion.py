@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
 from splitnest.build import build_model
+from splitnest.device import on_meta
 from splitnest.resolve import resolve
 from splitnest.weights import load, save
 from splitnest.weights.report import Report
@@ -26,7 +25,7 @@ def convert(path: str | Path, name: str | Path, out: str | Path) -> Report:
         WeightsError: The checkpoint cannot be read or is of another model.
     """
     recipe, _ = resolve(name)
-    with torch.device("meta"):
+    with on_meta():
         module = build_model(recipe)
     report = load.load(module, Path(path))
     save.save(module, recipe, Path(out))

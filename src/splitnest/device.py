@@ -1,6 +1,11 @@
 """Where networks run, and what they compute in."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import torch
+from torch.overrides import TorchFunctionMode
 
 from splitnest.errors import UsageError
 from splitnest.processes import local_rank
@@ -46,3 +51,25 @@ def _is_quick_on_cpu(precision: str) -> bool:
             return torch.cpu._is_amx_fp16_supported()
         case _:
             return True
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Build a network on the meta device: shapes and types, neither memory nor initial values."""
+    with torch.device("meta"), _NothingToDraw():
+        yield
+
+
+class _NothingToDraw(TorchFunctionMode):
+    """Leaves out ``normal_``, which on the meta device imports torch's compiler for a second, and does nothing then."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is torch.Tensor.normal_ and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))

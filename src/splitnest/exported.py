@@ -9,6 +9,7 @@ from splitnest.batch import Batch
 from splitnest.build import build_model
 from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN, RawDetections
+from splitnest.device import on_meta
 from splitnest.errors import UsageError
 from splitnest.model import Model
 from splitnest.recipe import Recipe
@@ -31,7 +32,7 @@ class ExportedModel(Model):
     def __init__(self, recipe: Recipe, session: Session) -> None:
         super().__init__()
         self.network = _Layers(session)
-        with torch.device("meta"):
+        with on_meta():
             twin: Any = build_model(recipe).eval()
         twin.forward = self.network.one
         if isinstance(twin, Segmentor):

@@ -20,7 +20,7 @@ from splitnest.data.person_boxes import NOBODY, PersonBoxes
 from splitnest.data.person_crop import prepare_people
 from splitnest.data.semantic_labels import check_maps
 from splitnest.data.transforms import normalise, prepare
-from splitnest.device import pick_device, pick_dtype
+from splitnest.device import on_meta, pick_device, pick_dtype
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.exported import ExportedModel
 from splitnest.inference.tta import augmented
@@ -311,7 +311,7 @@ def load(
 def _filled(recipe: Recipe, own: Path | None, weights: str | Path | None) -> Model:
     if weights is None:
         return build_model(recipe)
-    with torch.device("meta"):
+    with on_meta():
         module = build_model(recipe)
     path = _weights_path(recipe, own) if weights == "auto" else Path(weights)
     own_classes = recipe.data.classes if isinstance(recipe.data.classes, tuple) else None  # else those of the file
@@ -348,7 +348,7 @@ def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] 
     facts = recipe.model.backbone.model_copy(update={"frozen_stages": 0})
     if weights is None:
         return build_backbone(facts, out)
-    with torch.device("meta"):
+    with on_meta():
         module = build_backbone(facts, out)
     path = _weights_path(recipe, None) if weights == "auto" else Path(weights)
     load_weights.load_backbone(module, path)

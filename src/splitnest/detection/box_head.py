@@ -3,6 +3,7 @@
 Shapes: R regions, C channels, K classes.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,8 +66,9 @@ def _linear(fc: nn.Module, hidden: Tensor) -> Tensor:
     """Apply a linear layer to vectors ``[R, C]`` or whole regions ``[R, C, h, w]``.
 
     On a processor it is a convolution over all of a region: its maps are channels-last, and flattening would copy them.
+    In training that would take more memory than the copy does.
     """
     assert isinstance(fc, nn.Linear)
-    if hidden.ndim == 4 and hidden.device.type == "cpu":
+    if hidden.ndim == 4 and hidden.device.type == "cpu" and not torch.is_grad_enabled():
         return F.conv2d(hidden, fc.weight.unflatten(1, hidden.shape[1:]), fc.bias).flatten(1)
     return fc(hidden.flatten(1))

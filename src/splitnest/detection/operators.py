@@ -7,6 +7,8 @@ Shapes: G groups of n boxes, R regions, C channels.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,12 +68,37 @@ def _(levels: Sequence[Tensor], rois: Tensor, assigned: Tensor, output_size: int
 
 def align(levels: Sequence[Tensor], rois: Tensor, assigned: Tensor, output_size: int) -> Tensor:
     """Do what ``pool_regions`` does, with gradients."""
-    from torchvision.ops import roi_align
-
     shape = len(rois), levels[0].shape[1], output_size, output_size
     pooled = torch.empty(shape, dtype=rois.dtype, device=rois.device, memory_format=torch.channels_last)
     for index, stride in enumerate(ROI_STRIDES):
         chosen = (assigned == index).nonzero()[:, 0]
         maps = levels[index].to(rois.dtype)  # boxes, and so their regions, are never of half precision
-        pooled[chosen] = roi_align(maps, rois[chosen], output_size, 1 / stride, 0, aligned=True)
+        pooled[chosen] = _RoIAlign.apply(maps, rois[chosen], output_size, 1 / stride)
     return pooled
+
+
+class _RoIAlign(torch.autograd.Function):
+    """torchvision's RoIAlign, whose backward pass has one thread on processors, with a part of the channels a thread."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, rois: Tensor, output_size: int, scale: float) -> Tensor:
+        from torchvision.ops import roi_align
+
+        ctx.save_for_backward(rois)
+        ctx.shape, ctx.scale = maps.shape, scale
+        return roi_align(maps, rois, output_size, scale, 0, aligned=True)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (rois,), (number, _, height, width) = ctx.saved_tensors, ctx.shape
+        backward = torch.ops.torchvision._roi_align_backward
+
+        def of_channels(part: Tensor) -> Tensor:
+            sizes = (*part.shape[2:], number, part.shape[1], height, width)
+            return backward(part, rois, ctx.scale, *sizes, 0, True)
+
+        threads = torch.get_num_threads() if rois.device.type == "cpu" and len(rois) else 1
+        if threads == 1:
+            return of_channels(gradients[0]), None, None, None
+        with ThreadPoolExecutor(threads) as pool:
+            return torch.cat(list(pool.map(of_channels, gradients[0].chunk(threads, 1))), 1), None, None, None

@@ -13,6 +13,7 @@ from splitnest.detection.panoptic import PanopticFPN
 from splitnest.detection.rcnn import RCNN
 from splitnest.detection.roi_loss import POSITIVE_SHARE
 from splitnest.detection.semantic_head import semantic_loss
+from splitnest.device import on_meta
 from splitnest.model import Model
 from splitnest.processes import world_size
 from splitnest.recipe import (
@@ -56,7 +57,7 @@ def estimate(recipe: Recipe, train: Training) -> Memory:
     regions as are sampled; of other models all. What the libraries take for themselves (about 0.5 GB of a GPU), the
     workspace of convolutions and the losses' own tensors of a detector come on top.
     """
-    with torch.device("meta"):
+    with on_meta():
         module = build_model(recipe)
         images = torch.empty(images_at_once(train), 3, *_largest_size(recipe, train))
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -141,7 +141,7 @@ def _load(
         group([(key, checkpoint.state[key].numel(), f"dropped: {why}") for key, why in reasons.items()] + not_tensors),
     )
     for key in fit.zeroed:
-        _fill(module, key, torch.zeros_like(slots[key], device="cpu"))
+        _fill(module, key, torch.zeros(slots[key].shape, dtype=slots[key].dtype))
     for key in fit.filled:
         _fill(module, key, checkpoint.state.pop(sources[key]))  # frees what is copied
     return report
@@ -249,7 +249,7 @@ def _fill(module: nn.Module, key: str, values: Tensor) -> None:
     owner = module.get_submodule(owner_name)
     slot = getattr(owner, name)
     if slot.is_meta:
-        fresh = torch.empty_like(slot, device="cpu")
+        fresh = torch.empty_strided(slot.shape, slot.stride(), dtype=slot.dtype)  # empty_like would import sympy
         slot = nn.Parameter(fresh, slot.requires_grad) if isinstance(slot, nn.Parameter) else fresh
         setattr(owner, name, slot)
     slot.copy_(values)
