@@ -78,7 +78,7 @@ def align(levels: Sequence[Tensor], rois: Tensor, assigned: Tensor, output_size:
 
 
 class _RoIAlign(torch.autograd.Function):
-    """torchvision's RoIAlign, whose backward pass has one thread on processors, with a part of the channels a thread."""
+    """torchvision's RoIAlign; its backward pass has one thread on processors, here each has a part of the channels."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, rois: Tensor, output_size: int, scale: float) -> Tensor:
