@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from splitnest.errors import DataError, Interrupted, SplitnestError, UsageError, WeightsError
     from splitnest.evaluator import evaluate
     from splitnest.exporter import export
-    from splitnest.predictor import Predictor, backbone, load
+    from splitnest.predictor import Predictor, load
+    from splitnest.pretrained import backbone
     from splitnest.recipes import names as list_models
     from splitnest.trainer import train
 
@@ -27,7 +28,7 @@ _HOMES = {
     "SplitnestError": ("splitnest.errors", "SplitnestError"),
     "UsageError": ("splitnest.errors", "UsageError"),
     "WeightsError": ("splitnest.errors", "WeightsError"),
-    "backbone": ("splitnest.predictor", "backbone"),
+    "backbone": ("splitnest.pretrained", "backbone"),
     "convert": ("splitnest.conversion", "convert"),
     "evaluate": ("splitnest.evaluator", "evaluate"),
     "export": ("splitnest.exporter", "export"),

@@ -41,16 +41,24 @@ class ExportedModel(Model):
         self.flip_test = getattr(twin, "flip_test", False)
         self.like = nn.Parameter(torch.empty(0), requires_grad=False)  # tells where inputs are to be, and their type
 
-    def forward(self, *inputs: Tensor) -> Any:
-        """Return what the network that was exported gives, in the order of ``splitnest.runtimes.OUTPUTS``."""
-        return self.network(*inputs)
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> Any:
+        """Return what the network that was exported gives, in the order of ``splitnest.runtimes.OUTPUTS``.
+
+        Args:
+            images, sizes: As of the model: ``sizes`` ``[N, 2]`` of a detector, None for images without padding.
+        """
+        if not isinstance(self._twin[0], RCNN):
+            return self.network(images)
+        if sizes is None:
+            sizes = images.new_tensor([images.shape[2:]]).expand(images.shape[0], -1)
+        return self.network(images, sizes)
 
     def predict(self, batch: Batch) -> list[Result]:
         """Return the results of a batch, as the model that was exported does."""
         (twin,) = self._twin
         if not isinstance(twin, RCNN):
             return twin.predict(batch)
-        outputs = self.network(batch.images, torch.tensor(batch.sizes, dtype=batch.images.dtype))
+        outputs = self(batch.images, torch.tensor(batch.sizes, dtype=batch.images.dtype))
         found = twin.from_raw(RawDetections(*outputs[:5]), batch)
         if not isinstance(twin, PanopticFPN):
             return list(found)

@@ -10,28 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splitnest import recipes
 from splitnest.ahead import ahead
-from splitnest.backbones.resnet import STAGES, ResNet
 from splitnest.batch import Batch, Instances, collate
-from splitnest.build import build_backbone, build_categories, build_model
+from splitnest.build import build_categories, build_model
 from splitnest.data.images import expand_sources, source_name, to_array
 from splitnest.data.person_boxes import NOBODY, PersonBoxes
 from splitnest.data.person_crop import prepare_people
 from splitnest.data.semantic_labels import check_maps
 from splitnest.data.transforms import normalise, prepare
 from splitnest.device import on_meta, pick_device, pick_dtype
-from splitnest.errors import DataError, UsageError, WeightsError
+from splitnest.errors import DataError, UsageError
 from splitnest.exported import ExportedModel
 from splitnest.inference.tta import augmented
 from splitnest.model import Model
 from splitnest.people import estimate
 from splitnest.person_finder import Boxes, FindPeople, Photograph, find_people
+from splitnest.pretrained import weights_path
 from splitnest.recipe import DetectionInput, DetectionRecipe, PoseInput, Recipe
 from splitnest.resolve import ONNX_SUFFIX, resolve
 from splitnest.results import Detections, PanopticSegmentation, Result
 from splitnest.runtimes import open_session
-from splitnest.weights import fetch
 from splitnest.weights import load as load_weights
 
 
@@ -313,54 +311,10 @@ def _filled(recipe: Recipe, own: Path | None, weights: str | Path | None) -> Mod
         return build_model(recipe)
     with on_meta():
         module = build_model(recipe)
-    path = _weights_path(recipe, own) if weights == "auto" else Path(weights)
+    path = weights_path(recipe, own) if weights == "auto" else Path(weights)
     own_classes = recipe.data.classes if isinstance(recipe.data.classes, tuple) else None  # else those of the file
     load_weights.load(module, path, classes=own_classes)
     return module
-
-
-PLAIN_RESNETS = {
-    "resnet50": "faster_rcnn_resnet50_fpn_1x_coco.detectron2",
-    "resnet101": "faster_rcnn_resnet101_fpn_1x_coco.detectron2",
-}
-"""Detectors whose backbones are the published plain ResNets: there is no classifier of them."""
-
-
-def backbone(name: str, weights: str | Path | None = "auto", out: Sequence[str] = STAGES) -> ResNet:
-    """Return the backbone of a published model, with ``.channels`` and ``.strides`` by map name.
-
-    It maps normalised images ``[N, 3, H, W]`` to a dictionary of the maps ``out``.
-
-    Args:
-        name: A model, such as ``resnest50``; of a detector, such as ``faster_rcnn_resnet50_fpn_1x_coco``, the backbone
-            is taken; ``resnet50`` and ``resnet101`` are those of the plain detectors. No stage of it is frozen,
-            whatever the recipe says.
-        weights: ``"auto"`` takes the published file, None initialises anew, a path is read whatever its layout.
-        out: Which of c2, c3, c4 and c5.
-
-    Raises:
-        UsageError: No such model or map.
-        WeightsError: The weights cannot be had, read, or do not fit.
-    """
-    if unknown := [o for o in out if o not in STAGES]:
-        raise UsageError(f"out holds {unknown[0]!r}, but the maps of a backbone are {', '.join(STAGES)}.")
-    recipe = recipes.get(PLAIN_RESNETS.get(name, name))
-    facts = recipe.model.backbone.model_copy(update={"frozen_stages": 0})
-    if weights is None:
-        return build_backbone(facts, out)
-    with on_meta():
-        module = build_backbone(facts, out)
-    path = _weights_path(recipe, None) if weights == "auto" else Path(weights)
-    load_weights.load_backbone(module, path)
-    return module
-
-
-def _weights_path(recipe: Recipe, own: Path | None) -> Path:
-    if own is not None:
-        return own
-    if recipe.weights is None:
-        raise WeightsError(f"{recipe.name} has no published weights. Give a file, or None to initialise it anew.")
-    return fetch.fetch(recipe.weights)
 
 
 def _read(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[Photograph]:

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_train_evaluate_predict(run: Run, folder: Path) -> None:
-    done = run("train", "small.yaml", f"data.root={folder}", "--out", "run1")
+    done = run("train", "small.yaml", f"data.root={folder}", "train.length=12", "--out", "run1")
     assert "best.pt, top1 1.000" in done.stdout
     assert (folder / "run1" / "confusion_matrix.png").stat().st_size > 1000
     text = run("eval", "run1/best.pt", "--batch-size", "4", "--results", "found").stdout

@@ -75,7 +75,7 @@ def test_row_panoptic(name: str, tmp_path: Path) -> None:
     check_detections(found.detections, recorded)
     batch = collate([prepare(image, predictor.recipe.input, resize=False)], divisor=32)
     with torch.inference_mode():
-        (semantic,) = module.semantic(module.neck(module.backbone(batch.images)), batch)
+        (semantic,) = module.semantic(module.semantic_head(module.neck(module.backbone(batch.images))), batch)
     assert (semantic == recorded["sem_seg_argmax"]).mean() > 0.9999
     assert (found.segments == recorded["panoptic"]).mean() > 0.9999
     num_things = len(module.categories)

@@ -76,6 +76,7 @@ def check_results(model: splitnest.Predictor, path: Path) -> None:
     """Photographs of several sizes in one batch, resized and padded."""
     again = splitnest.load(path)
     assert again.recipe == model.recipe
+    assert len(again.module(torch.zeros(1, 3, 64, 96))) == len(runtimes.OUTPUTS[model.recipe.task])
     images = [photograph(80, 120), photograph(64, 120)]
     options = whole(model, images)
     for ours, theirs in zip(
