@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/splitnest demo --out demo
 
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m 'not parity'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m 'not parity'
 
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/unit/test_kills.py --timeout 3600

@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 
+import splitnest
 from conftest import Run
+from splitnest.weights import save
 
 
-def test_export_predict_bench(run: Run, small_checkpoint: Path, photograph: Path, tmp_path: Path) -> None:
-    done = run("export", small_checkpoint, "--out", "small.onnx")
+def test_export_predict_bench(run: Run, photograph: Path, tmp_path: Path) -> None:
+    small = {"model.backbone.depth": 14, "model.backbone.planes": 8, "input.size": 32}
+    model = splitnest.load("resnest50_imagenet.official", weights=None, device="cpu", overrides=small)
+    save.save(model.module, model.recipe, tmp_path / "small.safetensors")
+    done = run("export", "small.safetensors", "--out", "small.onnx")
     assert "written to small.onnx" in done.stdout
     assert "its outputs are those of the model" in done.stdout
-    assert "instance" in run("info", "small.onnx").stdout
-    for model, out in ((small_checkpoint, "plain"), ("small.onnx", "exported")):
-        run("predict", model, photograph, "--out", out)
-    found = [json.loads((tmp_path / out / "results.json").read_text()) for out in ("plain", "exported")]
-    plain, exported = ([row["score"] for row in of["images"][0]["result"]["detections"]] for of in found)
-    assert exported == pytest.approx(plain, abs=1e-4)
+    assert "classification" in run("info", "small.onnx").stdout
+    run("predict", "small.onnx", photograph, "--out", "exported")
+    (found,) = json.loads((tmp_path / "exported" / "results.json").read_text())["images"]
+    (expected,) = model.predict(photograph)
+    assert found["result"]["top"][0]["probability"] == pytest.approx(expected.top[0].probability, abs=1e-5)
     shown = run("bench", "small.onnx", photograph, "--rounds", "1").stdout
     assert "images a second" in shown
     assert "post-process" in shown
