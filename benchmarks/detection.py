@@ -8,70 +8,47 @@
 """
 
 import argparse
-import statistics
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
-from classification import about, product
 from detectron2_peer import NAME, checkpoint, load_peer, peer_config
-from PIL import Image
+from measuring import about, in_turn, product, variants
 
-import splitnest
-from splitnest.data.scenes import Scenes
-from splitnest.errors import UsageError
+from splitnest.bench import photographs
+
+PEER = "detectron2"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--photograph", type=Path)
+    parser.add_argument("--photograph")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        photograph = arguments.photograph or draw(Path(folder) / "drawn.jpg")
+    given = [arguments.photograph] if arguments.photograph else None
+    with tempfile.TemporaryDirectory() as folder, photographs(given) as (photograph,):
         runs = contestants(checkpoint(Path(folder)), photograph)
-        times: dict[str, list[float]] = {title: [] for title in runs}
-        for _ in range(arguments.rounds + 1):
-            for title, run in runs.items():
-                start = time.perf_counter()
-                run()
-                times[title].append(time.perf_counter() - start)
+        medians = in_turn(runs, arguments.rounds)
         counts = {title: run() for title, run in runs.items()}
-    medians = {title: statistics.median(of_run[1:]) for title, of_run in times.items()}
     print("| | seconds | against detectron2 | detections |\n|---|---|---|---|")
     for title, median in medians.items():
-        print(f"| {title} | {median:.2f} | {median / medians['detectron2']:.2f} | {counts[title]} |")
-    print(f"\n{product():.0f} GFLOP/s of a float32 matrix product, {torch.get_num_threads()} threads; {about()}")
+        print(f"| {title} | {median:.2f} | {median / medians[PEER]:.2f} | {counts[title]} |")
+    print(f"\n{product():.0f} GFLOP/s of a float32 matrix product; {about()}")
 
 
-def contestants(weights: Path, photograph: Path) -> dict[str, Any]:
+def contestants(weights: Path, photograph: str | Path) -> dict[str, Callable[[], int]]:
     """Return what is timed: each gives the number of detections."""
     from detectron2.data.detection_utils import read_image
     from detectron2.engine import DefaultPredictor
 
     peer = DefaultPredictor(peer_config())
     load_peer(peer.model, weights)
-    runs: dict[str, Any] = {"detectron2": lambda: len(peer(read_image(str(photograph), "BGR"))["instances"])}
-    for title, options in {
-        "splitnest": {},
-        "splitnest, fast": {"fast": True},
-        "splitnest, fast, bf16": {"fast": True, "precision": "bf16"},
-    }.items():
-        try:
-            model = splitnest.load(NAME, weights, "cpu", **options)
-        except UsageError as error:
-            print(f"{title}: left out. {error}")
-            continue
+    runs: dict[str, Callable[[], int]] = {
+        PEER: lambda: len(peer(read_image(str(photograph), "BGR"))["instances"]),
+    }
+    for title, model in variants(NAME, weights).items():
         runs[title] = lambda model=model: len(model.predict(photograph)[0].masks)
     return runs
-
-
-def draw(path: Path) -> Path:
-    """Write a drawn photograph."""
-    Image.fromarray(Scenes(1, (480, 640))[0].image).save(path, quality=92)
-    return path
 
 
 if __name__ == "__main__":

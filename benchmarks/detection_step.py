@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from classification import about
 from detectron2_peer import NAME, checkpoint, load_peer, peer_config
+from measuring import about
 from PIL import Image
 from train_step import begin, memory
 
@@ -60,7 +60,7 @@ def main() -> None:
         print(f"| {who} | {seconds:.2f} | {peak / 1e6:.0f} MB | {losses} |")
     ratios = [ours / theirs for ours, theirs in zip(shown["splitnest"], shown["detectron2"], strict=True)]
     print(f"| splitnest against detectron2 | {ratios[0]:.2f} | {ratios[1]:.2f} | |")
-    print(f"\n{torch.get_num_threads()} threads; {about()}")
+    print(f"\n{about()}")
 
 
 def measure(who: str, weights: str, num_steps: int) -> dict[str, Any]:

@@ -9,15 +9,14 @@ its row is left out). Each run is a process of its own, in turn. Printed is the 
 
 import argparse
 import importlib.util
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from classification import about
+from measuring import about, in_turn
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -58,17 +57,15 @@ def main() -> None:
         }
         if importlib.util.find_spec("detectron2") is not None:
             codes["detectron2: import and build"] = PEER
-        times: dict[str, list[float]] = {title: [] for title in codes}
-        for _ in range(arguments.runs + 1):
-            for title, code in codes.items():
-                start = time.perf_counter()
-                subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True)
-                times[title].append(time.perf_counter() - start)
-    medians = {title: statistics.median(seconds[1:]) for title, seconds in times.items()}
+        medians = in_turn({title: partial(start, code) for title, code in codes.items()}, arguments.runs)
     print("| | seconds | beyond import torch |\n|---|---|---|")
     for title, median in medians.items():
         print(f"| {title} | {median:.2f} | {median - medians['import torch']:.2f} |")
     print(f"\n{about()}")
+
+
+def start(code: str) -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True)
 
 
 def save(folder: Path) -> None:

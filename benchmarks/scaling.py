@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from classification import about
 from detectron2_peer import NAME, checkpoint
+from measuring import about
 from train_step import begin, memory
 
 import splitnest
@@ -65,7 +65,7 @@ def main() -> None:
                 seconds, peak = json.loads(done.stdout.splitlines()[-1])
                 print(f"| {name} | {seconds:.2f} | {seconds / value:.3f} | {peak / 1e6:.0f} MB |", flush=True)
             print()
-    print(f"{torch.get_num_threads()} threads; {about()}")
+    print(about())
 
 
 def measure(what: str, value: str, weights: str, rounds: int) -> tuple[float, int]:

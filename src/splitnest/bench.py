@@ -24,6 +24,7 @@ from splitnest.errors import UsageError
 from splitnest.inference.parts import layer_parts
 from splitnest.predictor import Predictor
 from splitnest.progress import memory_mb
+from splitnest.recipe import PoseRecipe
 
 PRODUCT = 2048
 """Sides of the matrices whose product tells what the machine can do."""
@@ -125,7 +126,7 @@ def bench(
                 forwards.append((theirs, ours))
     peak = torch.cuda.max_memory_allocated() >> 20 if predictor.device.type == "cuda" else memory_mb()
     size_hw = batch.images.shape[2], batch.images.shape[3]
-    passes = 2 if getattr(predictor.module, "flip_test", False) else 1
+    passes = 2 if isinstance(predictor.recipe, PoseRecipe) and predictor.recipe.input.flip_test else 1
     return Timing(
         batch_size=batch_size,
         size_hw=size_hw,

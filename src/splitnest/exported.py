@@ -38,7 +38,6 @@ class ExportedModel(Model):
         if isinstance(twin, Segmentor):
             twin.logits = self.network.one  # type: ignore[method-assign]
         self._twin = (twin,)  # a tuple: its weights, which hold nothing, are not weights of this module
-        self.flip_test = getattr(twin, "flip_test", False)
         self.like = nn.Parameter(torch.empty(0), requires_grad=False)  # tells where inputs are to be, and their type
 
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> Any:

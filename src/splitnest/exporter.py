@@ -17,10 +17,11 @@ from splitnest.build import build_categories
 from splitnest.data.scenes import Scenes
 from splitnest.detection.rcnn import RCNN
 from splitnest.errors import UsageError, WeightsError
+from splitnest.exported import ExportedModel
 from splitnest.inference.fast import FusedConv2d
 from splitnest.predictor import Predictor
 from splitnest.recipe import Recipe, overrides
-from splitnest.runtimes import OUTPUTS, Session, onnxruntime_session
+from splitnest.runtimes import OUTPUTS, Session, open_session
 from splitnest.weights.read import FORMAT
 
 TOLERANCE = 1e-4
@@ -55,7 +56,7 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
     module: Any = model.module
     if model.dtype != torch.float32 or any(isinstance(part, FusedConv2d) for part in module.modules()):
         raise UsageError("A model that is exported is in float32, and not fast: load it without fast and precision.")
-    if not hasattr(module, "backbone"):
+    if isinstance(module, ExportedModel):
         raise UsageError(f"{model.recipe.name} was exported already: export the model that it was made of.")
     program = _program(model)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
@@ -63,7 +64,7 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".onnx":
             _write_onnx(program, model.recipe, part, is_detector=isinstance(module, RCNN))
-            session = onnxruntime_session(part)
+            session = open_session(part)
         else:
             torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(model.recipe))})
             session = _session_of(program)
@@ -150,5 +151,6 @@ def _compare(model: Predictor, session: Session, path: Path) -> None:
 
 def _comparable(outputs: Sequence[Tensor]) -> list[Tensor]:
     """Return what of a detector's outputs does not depend on which of two equal scores comes first."""
-    boxes, scores, _, _, counts, *semantic = outputs
-    return [scores, counts.float(), boxes.sum((1, 2)), *semantic]
+    boxes, scores, labels, masks, counts, *semantic = outputs
+    sums = boxes.sum((1, 2)), labels.float().sum(1), masks.sum((1, 2, 3))
+    return [scores, counts.float(), *sums, *semantic]

@@ -24,8 +24,8 @@ OUTPUTS = {
 """Names of the outputs, by task."""
 
 
-def open_session(path: Path, runtime: str) -> Session:
-    """Return what runs an ONNX file.
+def open_session(path: Path, runtime: str = "onnxruntime") -> Session:
+    """Return what runs an ONNX file, on the CPU, with as many threads as torch.
 
     Args:
         path: The file.
@@ -37,11 +37,15 @@ def open_session(path: Path, runtime: str) -> Session:
     """
     match runtime:
         case "onnxruntime":
-            return onnxruntime_session(path)
+            package, start = _package("onnxruntime", "export"), _onnxruntime
         case "openvino":
-            return openvino_session(path)
+            package, start = _package("openvino", "openvino"), _openvino
         case _:
             raise UsageError(f"There is no runtime {runtime!r}; use onnxruntime or openvino.")
+    try:
+        return start(package, path)
+    except Exception as error:  # their errors have no class in common
+        raise WeightsError(f"{path}: {runtime} cannot run it: {error}.") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -64,20 +68,10 @@ def read_metadata(path: Path) -> dict[str, str]:
     return found
 
 
-def onnxruntime_session(path: Path) -> Session:
-    """Return ONNX Runtime on an ONNX file, on the CPU, with as many threads as torch.
-
-    Raises:
-        UsageError: It is not installed.
-        WeightsError: It cannot run the file.
-    """
-    runtime = _package("onnxruntime", "export")
+def _onnxruntime(runtime: Any, path: Path) -> Session:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no class in common
-        raise WeightsError(f"{path}: ONNX Runtime cannot run it: {error}.") from error
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
 
     def run(*inputs: Tensor) -> list[Tensor]:
@@ -87,19 +81,9 @@ def onnxruntime_session(path: Path) -> Session:
     return run
 
 
-def openvino_session(path: Path) -> Session:
-    """Return OpenVINO on an ONNX file, on the CPU.
-
-    Raises:
-        UsageError: It is not installed.
-        WeightsError: It cannot run the file.
-    """
-    openvino = _package("openvino", "openvino")
+def _openvino(runtime: Any, path: Path) -> Session:
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    try:
-        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-    except Exception as error:  # its errors have no class in common
-        raise WeightsError(f"{path}: OpenVINO cannot run it: {error}.") from error
+    compiled = runtime.Core().compile_model(str(path), "CPU", settings)
 
     def run(*inputs: Tensor) -> list[Tensor]:
         found = compiled([value.cpu().contiguous().numpy() for value in inputs])

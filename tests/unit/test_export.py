@@ -58,7 +58,7 @@ def test_an_exported_network_gives_the_same(name: str, tmp_path: Path) -> None:
 @torch.inference_mode()
 def check_outputs(model: splitnest.Predictor, path: Path) -> None:
     """Images are of any number and size; what of two equal scores comes first is left open."""
-    session = runtimes.onnxruntime_session(path)
+    session = runtimes.open_session(path)
     for count, (height, width) in SIZES:
         inputs = [torch.randn(count, 3, height, width)]
         if isinstance(model.module, RCNN):
@@ -153,12 +153,12 @@ def test_openvino(classifier: Any) -> None:
 
 
 def test_a_network_that_gives_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    true = exporter.onnxruntime_session
+    true = exporter.open_session
 
     def wrong(path: Path) -> runtimes.Session:
         return lambda *inputs: [output * 1.01 for output in true(path)(*inputs)]
 
-    monkeypatch.setattr(exporter, "onnxruntime_session", wrong)
+    monkeypatch.setattr(exporter, "open_session", wrong)
     with pytest.raises(splitnest.WeightsError, match=r"out.onnx was not written: .* differs from the model's by"):
         splitnest.export(small("resnest50_imagenet.official"), tmp_path / "out.onnx")
     assert not list(tmp_path.iterdir())

@@ -51,8 +51,8 @@ def clip(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 
 def nonempty(boxes: Tensor) -> Tensor:
-    """Return which of ``boxes`` ``[R, 4]`` have an area: bool ``[R]``."""
-    return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    """Return which of ``boxes`` ``[..., 4]`` have an area: bool ``[...]``."""
+    return (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
 
 
 def rescale(boxes: Tensor, size_hw: tuple[int, int], original_size_hw: tuple[int, int]) -> Tensor:

@@ -65,11 +65,15 @@ class CascadeHeads(RoIHeads):
         boxes, outputs = list(proposals), []
         for head, coder in zip(self.box_heads, self.box_coders, strict=True):
             logits, deltas = head(self.pooler(levels, boxes, box_head.POOLED))
-            outputs.append(logits if self.rules.average == "logits" else logits.softmax(1))
+            outputs.append(logits)
             boxes = _refine(coder, deltas, boxes, sizes)
-        average = torch.stack(outputs).mean(0)  # [P, K + 1] of all images
-        probabilities = average.softmax(1) if self.rules.average == "logits" else average
-        return scored(torch.cat(boxes)[:, None], probabilities, proposals)
+        return scored(torch.cat(boxes)[:, None], self.probabilities(outputs), proposals)
+
+    def probabilities(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the average of all stages, ``[P, K + 1]``."""
+        if self.rules.average == "logits":
+            return torch.stack(list(logits)).mean(0).softmax(1)
+        return torch.stack([of_stage.softmax(1) for of_stage in logits]).mean(0)
 
     def loss(
         self,

@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splitnest.detection import box_head, mask_head
-from splitnest.detection.boxes import DeltaCoder
-from splitnest.detection.cascade import CascadeHeads
+from splitnest.detection.boxes import DeltaCoder, nonempty
 from splitnest.detection.operators import ROI_LEVELS, pool_regions, suppress
 from splitnest.detection.postprocess import PostProcessor
 from splitnest.detection.roi_heads import RoIHeads
@@ -52,20 +51,14 @@ def propose(rpn: RPN, levels: Mapping[str, Tensor], sizes: Tensor) -> Tensor:
 
 def score(heads: RoIHeads, levels: Mapping[str, Tensor], proposals: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
     """Return the boxes ``[N, P, K or 1, 4]`` of the proposals ``[N, P, 4]``, and their scores ``[N, P, K]``."""
-    outputs, boxes = [], proposals
+    outputs, boxes = [], proposals  # in a cascade the boxes of a stage, one each, are the proposals of the next
     for head, coder in zip(heads.box_heads, heads.box_coders, strict=True):
         logits, deltas = head(pool(heads, levels, boxes, box_head.POOLED))
         decoded = _decode(coder, deltas.unflatten(0, (-1, NUM_PROPOSALS)), boxes)
+        boxes = clip(decoded.unflatten(2, (-1, 4)).flatten(1, 2), sizes)
         outputs.append(logits)
-        if isinstance(heads, CascadeHeads):
-            boxes = clip(decoded, sizes)
-    if isinstance(heads, CascadeHeads) and heads.rules.average == "logits":
-        probabilities = torch.stack(outputs).mean(0).softmax(1)
-    else:
-        probabilities = torch.stack([logits.softmax(1) for logits in outputs]).mean(0)
-    found = decoded.unflatten(2, (-1, 4))
-    within = torch.minimum(found.clamp(min=0), sizes.flip(1).repeat(1, 2)[:, None, None])
-    return within, probabilities.unflatten(0, (-1, NUM_PROPOSALS))[..., :-1] * nonempty(proposals)[..., None]
+    probabilities = heads.probabilities(outputs).unflatten(0, (-1, NUM_PROPOSALS))
+    return boxes.unflatten(1, (NUM_PROPOSALS, -1)), probabilities[..., :-1] * nonempty(proposals)[..., None]
 
 
 def select(post: PostProcessor, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -96,8 +89,7 @@ def masks(heads: RoIHeads, levels: Mapping[str, Tensor], boxes: Tensor, labels: 
     if not heads.mask_heads:
         return boxes.new_zeros(*labels.shape, 0, 0)
     pooled = pool(heads, levels, boxes, mask_head.POOLED)
-    found = torch.stack([head(pooled, labels.flatten()).sigmoid() for head in heads.mask_heads]).mean(0)
-    return found.unflatten(0, (-1, boxes.shape[1]))
+    return heads.mask_probabilities(pooled, labels.flatten()).unflatten(0, (-1, boxes.shape[1]))
 
 
 def pool(heads: RoIHeads, levels: Mapping[str, Tensor], boxes: Tensor, output_size: int) -> Tensor:
@@ -112,11 +104,6 @@ def pool(heads: RoIHeads, levels: Mapping[str, Tensor], boxes: Tensor, output_si
 def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
     """Return ``boxes`` ``[N, P, 4]`` cut at the borders of images of ``sizes`` ``[N, 2]``, (height, width)."""
     return torch.minimum(boxes.clamp(min=0), sizes.flip(1).repeat(1, 2)[:, None])
-
-
-def nonempty(boxes: Tensor) -> Tensor:
-    """Return which of ``boxes`` ``[..., 4]`` have an area."""
-    return (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
 
 
 def _decode(coder: DeltaCoder, deltas: Tensor, references: Tensor) -> Tensor:

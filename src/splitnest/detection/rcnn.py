@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from splitnest.batch import Batch
@@ -18,7 +19,6 @@ from splitnest.detection.postprocess import Found, PostProcessor
 from splitnest.detection.roi_heads import RoIHeads
 from splitnest.detection.rpn import RPN
 from splitnest.detection.rpn_loss import RPNLoss
-from splitnest.layers.precision import at_least_float32
 from splitnest.model import Model
 from splitnest.results import Detections, Result
 
@@ -121,7 +121,8 @@ class RCNN(Model):
     def raw_detections(self, levels: Mapping[str, Tensor], images: Tensor, sizes: Tensor | None) -> RawDetections:
         """Detect in the images whose pyramid is ``levels``."""
         if sizes is None:
-            sizes = at_least_float32(images.new_tensor([images.shape[2:]])).expand(images.shape[0], -1)
+            dtype = torch.promote_types(images.dtype, torch.float32)  # half precision has not every size
+            sizes = torch.tensor([images.shape[2:]], dtype=dtype, device=images.device).expand(images.shape[0], -1)
         proposals = padded.propose(self.rpn, levels, sizes)
         boxes, scores = padded.score(self.roi_heads, levels, proposals, sizes)
         boxes, scores, labels, counts = padded.select(self.post, boxes, scores)

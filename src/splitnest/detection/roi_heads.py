@@ -63,7 +63,17 @@ class RoIHeads(nn.Module):
         """Return the boxes and scores of the ``proposals`` ``[P, 4]`` of each image, which is of ``sizes``."""
         logits, deltas = self.box_heads[0](self.pooler(levels, proposals, box_head.POOLED))
         boxes = self.box_coders[0].decode(deltas, torch.cat(list(proposals))).unflatten(1, (-1, 4))
-        return scored(boxes, logits.softmax(1), proposals)
+        return scored(boxes, self.probabilities([logits]), proposals)
+
+    def probabilities(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return class probabilities ``[P, K + 1]``, the last of the background, from the logits of each box head."""
+        return logits[0].softmax(1)
+
+    def mask_probabilities(self, pooled: Tensor, labels: Tensor) -> Tensor:
+        """Return mask probabilities ``[D, 28, 28]`` of pooled regions for their classes: the mean of all mask heads."""
+        total = sum(head(pooled, labels).sigmoid() for head in self.mask_heads)
+        assert isinstance(total, Tensor)
+        return total / len(self.mask_heads)
 
     def masks(self, levels: Levels, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
         """Return mask probabilities ``[D, 28, 28]`` inside ``boxes`` ``[D, 4]`` for the classes ``labels`` ``[D]``.
@@ -73,9 +83,7 @@ class RoIHeads(nn.Module):
         if not self.mask_heads:
             return [b.new_zeros(len(b), 0, 0) for b in boxes]
         pooled, label = self.pooler(levels, boxes, mask_head.POOLED), torch.cat(list(labels))
-        total = sum(head(pooled, label).sigmoid() for head in self.mask_heads)
-        assert isinstance(total, Tensor)
-        return list((total / len(self.mask_heads)).split([len(b) for b in boxes]))
+        return list(self.mask_probabilities(pooled, label).split([len(b) for b in boxes]))
 
     def loss(
         self,

@@ -93,12 +93,12 @@ class Detections:
 
     def __getitem__(self, rows: int | slice | list[int] | np.ndarray) -> Self:
         """Some of the objects: by a number, a slice, an array of numbers, or a bool [N] array."""
-        rows = selected_rows(rows, len(self))
+        rows, masks = selected_rows(rows, len(self)), self.box_masks
         return type(self)(
             boxes=self.boxes[rows],
             scores=self.scores[rows],
             labels=self.labels[rows],
-            masks=None if self.box_masks is None else self.box_masks[rows],
+            masks=None if masks is None else masks[rows],
             image_size=self.image_size,
             categories=self.categories,
         )
@@ -130,8 +130,8 @@ class Detections:
             }
             for label, score, box in zip(self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True)
         ]
-        if self.box_masks is not None:
-            for row, rle in zip(rows, self.box_masks.rles(), strict=True):
+        if (masks := self.box_masks) is not None:
+            for row, rle in zip(rows, masks.rles(), strict=True):
                 row["mask"] = rle
         return {"image_size": list(self.image_size), "detections": rows}
 
@@ -147,8 +147,8 @@ class Detections:
                 self.labels.tolist(), self.scores.tolist(), xyxy_to_xywh(self.boxes).tolist(), strict=True
             )
         ]
-        if self.box_masks is not None:
-            for row, rle in zip(rows, self.box_masks.rles(), strict=True):
+        if (masks := self.box_masks) is not None:
+            for row, rle in zip(rows, masks.rles(), strict=True):
                 row["segmentation"] = rle
         return rows
 
