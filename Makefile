@@ -21,7 +21,7 @@ test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m 'not parity'
 
 soak: $(STAMP)
-	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/unit/test_kills.py --timeout 3600
+	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/training/test_kills.py --timeout 3600
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity

@@ -1,9 +1,9 @@
-"""Images per second of ResNeSt-50 at 224x224 and batch 8, against timm's eager network, in turn in one process.
+"""Images per second of ResNeSt-50 at 224x224 and batch size 8, against timm's eager network, in turn in one process.
 
     pip install timm
     python benchmarks/classification.py [--rounds 15] [--batch-size 8]
 
-Printed is the table of ``docs/performance.md``: medians, and ratios of medians.
+It prints the table of ``docs/performance.md``: medians, and ratios of medians.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import timm
 import torch
-from measuring import about, in_turn, product, variants
+from measuring import in_turn, machine, matmul_gflops, variants
 from torch import Tensor
 
 NAME, PEER = "resnest50d", "timm, eager"
@@ -27,10 +27,10 @@ def main() -> None:
     for title, model in variants(f"{NAME}_imagenet.timm", None).items():
         runs[title] = forward(model.module, images.to(model.dtype))
     medians = in_turn(runs, arguments.rounds, before=1)
-    print("| | images a second | against timm |\n|---|---|---|")
+    print("| | images per second | against timm |\n|---|---|---|")
     for title, median in medians.items():
         print(f"| {title} | {arguments.batch_size / median:.1f} | {medians[PEER] / median:.2f} |")
-    print(f"\n{product():.0f} GFLOP/s of a float32 matrix product; {about()}")
+    print(f"\n{matmul_gflops():.0f} GFLOP/s of a float32 matrix product; {machine()}")
 
 
 def forward(network: torch.nn.Module, images: Tensor) -> Callable[[], Tensor]:

@@ -3,10 +3,10 @@
     python benchmarks/detection_step.py [--steps 5] [--turns 2]
 
 ``detectron2_peer.py`` says what to install. Both start from the weights of the parity tests, on the same images with
-the same objects, with detectron2's own samplers and ours, and train by the published recipe in float32. Each runs in
-processes of its own, in turn. A step is the forward and the backward pass and the optimizer; times are medians without
-that of each first step. Memory is the peak over what a process had with the images read and the model not yet built.
-Printed is the table of ``docs/performance.md``. Linux only: the peak is ``VmHWM``.
+the same instances, with their own samplers, and train by the published recipe in float32. Each runs in processes of its
+own, in turn. A step is the forward and the backward pass and the optimizer; times are medians without the first step.
+Memory is the peak above that of the process after the images were read and before the model was built. It prints the
+table of ``docs/performance.md``. Linux only: the peak is ``VmHWM``.
 """
 
 import argparse
@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2_peer import NAME, checkpoint, load_peer, peer_config
-from measuring import about
+from measuring import machine, memory, reset_peak
 from PIL import Image
-from train_step import begin, memory
 
-INPUTS = Path(__file__).parents[1] / "tests" / "data" / "inputs"
+INPUTS = Path(__file__).parents[1] / "tests" / "inputs"
 FILES = ("scene_a.png", "scene_c.png")
 
 Step = Callable[[], dict[str, float]]
@@ -36,48 +35,50 @@ Step = Callable[[], dict[str, float]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=2, help="processes of each")
-    parser.add_argument("--measure", nargs=2, metavar=("WHO", "WEIGHTS"), help="what each process does")
+    parser.add_argument("--turns", type=int, default=2, help="number of processes of each")
+    parser.add_argument("--measure", nargs=2, metavar=("NAME", "WEIGHTS"), help="run of one process")
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure, arguments.steps)))
         return
-    found: dict[str, list[dict[str, Any]]] = {"detectron2": [], "splitnest": []}
+    runs: dict[str, list[dict[str, Any]]] = {"detectron2": [], "splitnest": []}
     with tempfile.TemporaryDirectory() as folder:
         weights = checkpoint(Path(folder))
         for _ in range(arguments.turns):
-            for who, of_peer in found.items():
-                command = [sys.executable, __file__, "--steps", str(arguments.steps), "--measure", who, str(weights)]
+            for name, turns in runs.items():
+                command = [sys.executable, __file__, "--steps", str(arguments.steps), "--measure", name, str(weights)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                of_peer.append(json.loads(done.stdout.splitlines()[-1]))
-    print("| | seconds a step | peak memory | losses of the first step |\n|---|---|---|---|")
-    shown = {}
-    for who, turns in found.items():
+                turns.append(json.loads(done.stdout.splitlines()[-1]))
+    print("| | seconds per step | peak memory | losses of the first step |\n|---|---|---|---|")
+    medians = {}
+    for name, turns in runs.items():
         seconds = statistics.median(second for turn in turns for second in turn["seconds"])
         peak = statistics.median(turn["peak"] for turn in turns)
-        shown[who] = seconds, peak
-        losses = ", ".join(f"{name} {value:.4f}" for name, value in turns[0]["losses"].items())
-        print(f"| {who} | {seconds:.2f} | {peak / 1e6:.0f} MB | {losses} |")
-    ratios = [ours / theirs for ours, theirs in zip(shown["splitnest"], shown["detectron2"], strict=True)]
+        medians[name] = seconds, peak
+        losses = ", ".join(f"{loss} {value:.4f}" for loss, value in turns[0]["losses"].items())
+        print(f"| {name} | {seconds:.2f} | {peak / 1e6:.0f} MB | {losses} |")
+    ratios = [ours / theirs for ours, theirs in zip(medians["splitnest"], medians["detectron2"], strict=True)]
     print(f"| splitnest against detectron2 | {ratios[0]:.2f} | {ratios[1]:.2f} | |")
-    print(f"\n{about()}")
+    print(f"\n{machine()}")
 
 
-def measure(who: str, weights: str, num_steps: int) -> dict[str, Any]:
-    """Return the seconds of each step but the first, the peak in bytes, and the losses of the first step."""
+def measure(name: str, weights: str, num_steps: int) -> dict[str, Any]:
+    """Return the seconds of each step after the first, the peak in bytes, and the losses of the first step."""
     torch.manual_seed(0)
-    known = {image["file"]: image["objects"] for image in json.loads((INPUTS / "scenes.json").read_text())["images"]}
-    scenes = [(np.array(Image.open(INPUTS / file).convert("RGB")), known[file]) for file in FILES]
-    start: Callable[[Any], Callable[[Path], Step]] = start_peer if who == "detectron2" else start_ours
+    objects_of = {
+        image["file"]: image["objects"] for image in json.loads((INPUTS / "scenes.json").read_text())["images"]
+    }
+    scenes = [(np.array(Image.open(INPUTS / file).convert("RGB")), objects_of[file]) for file in FILES]
+    start: Callable[[Any], Callable[[Path], Step]] = start_peer if name == "detectron2" else start_ours
     build = start(scenes)
-    before = begin(torch.device("cpu"))
+    before = reset_peak(torch.device("cpu"))
     step = build(Path(weights))
     losses = step()
     seconds = []
     for _ in range(num_steps):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         step()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     return {"seconds": seconds, "peak": memory("VmHWM") - before, "losses": losses}
 
 
@@ -116,13 +117,13 @@ def start_peer(scenes: Any) -> Callable[[Path], Step]:
 
 
 def start_ours(scenes: Any) -> Callable[[Path], Step]:
-    from splitnest.batch import Instances
-    from splitnest.build import build_model
-    from splitnest.predictor import Predictor
-    from splitnest.resolve import resolve
-    from splitnest.training.loop import Losses, train_step
+    from splitnest.inference.predictor import Predictor
+    from splitnest.inference.resolve import resolve
+    from splitnest.models.build import build_model
+    from splitnest.structures.instances import Instances
     from splitnest.training.schedule import Schedule
-    from splitnest.training.state import start_state
+    from splitnest.training.state import initial_state
+    from splitnest.training.step import Losses, train_step
     from splitnest.weights import load
 
     recipe, _ = resolve(NAME)
@@ -140,7 +141,7 @@ def start_ours(scenes: Any) -> Callable[[Path], Step]:
         model = build_model(recipe)
         load.load(model, weights)
         batch = Predictor(model, recipe).batch([image for image, _ in scenes], instances)
-        state = start_state(model, recipe.train, Schedule(recipe.train, 1000))
+        state = initial_state(model, recipe.train, Schedule(recipe.train, 1000))
         network = Losses(model).train()
         return lambda: train_step(network, state, recipe.train, [batch])[0]
 

@@ -1,11 +1,11 @@
-"""detectron2's Mask R-CNN with a ResNeSt-50, as its authors published it, to be measured beside ours.
+"""detectron2's Mask R-CNN with ResNeSt-50, as its authors published it, for comparison.
 
-Both packages of the authors install beside splitnest:
+Both packages of the authors can be installed beside splitnest:
 
     pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2'
     pip install --no-deps 'git+https://github.com/zhanghang1989/ResNeSt'
 
-Weights are those of the parity tests, which fill all 100 detections of an image.
+Weights are those of the parity tests, which give 100 detections in an image.
 """
 
 import sys
@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "parity"))
-import oracle
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from helpers import oracle
 
 NAME = "mask_rcnn_resnest50_fpn_1x_coco.detectron2"
 
 
 def peer_config() -> Any:
-    """Return detectron2's configuration of the row; plain batch normalisation, as SyncBN needs several processes."""
+    """Return detectron2's configuration of the model, with plain BN, because SyncBN needs several processes."""
     import resnest.d2
     from detectron2 import model_zoo
     from detectron2.config import get_cfg
@@ -40,10 +40,10 @@ def peer_config() -> Any:
 
 
 def checkpoint(folder: Path) -> Path:
-    """Write the weights, in detectron2's layout."""
+    """Write the weights in detectron2's format."""
     return oracle.checkpoint(NAME, folder)
 
 
 def load_peer(model: torch.nn.Module, path: Path) -> None:
-    """Fill detectron2's network: all of it."""
+    """Load all weights of detectron2's network."""
     model.load_state_dict(torch.load(path, weights_only=True)["model"])

@@ -1,10 +1,10 @@
-"""From the start of Python to the first prediction, beyond ``import torch``; detectors against detectron2's own start.
+"""Time from the start of Python to the first prediction, beyond ``import torch``, also of detectron2.
 
     python benchmarks/first_prediction.py [--runs 7]
 
 Classification: import, build, load ResNeSt-50 from a file and predict one image of 224x224 pixels. Detection: import
 and build Mask R-CNN ResNeSt-50-FPN, and the same of detectron2 (``detectron2_peer.py`` says what to install; without it
-its row is left out). Each run is a process of its own, in turn. Printed is the table of ``docs/performance.md``.
+its row is omitted). Each run is a process of its own, in turn. It prints the table of ``docs/performance.md``.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import about, in_turn
+from measuring import in_turn, machine
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -29,8 +29,8 @@ model = splitnest.load("{weights}", device="cpu")
 model.predict("{image}")
 """
 BUILD = f"""
-from splitnest.build import build_model
-from splitnest.resolve import resolve
+from splitnest.inference.resolve import resolve
+from splitnest.models.build import build_model
 build_model(resolve("{DETECTOR}")[0]).eval()
 """
 PEER = f"""
@@ -61,7 +61,7 @@ def main() -> None:
     print("| | seconds | beyond import torch |\n|---|---|---|")
     for title, median in medians.items():
         print(f"| {title} | {median:.2f} | {median - medians['import torch']:.2f} |")
-    print(f"\n{about()}")
+    print(f"\n{machine()}")
 
 
 def start(code: str) -> None:

@@ -1,11 +1,11 @@
-"""How time and memory grow with pixels, with images of a batch, and with views.
+"""Growth of time and memory with pixels, with the batch size, and with the views of test-time augmentation.
 
     python benchmarks/scaling.py [--rounds 3]
 
-Pixels: Mask R-CNN ResNeSt-50 on photographs of 0.1 to 8 megapixels, taken as they are, with 100 detections written as
-RLE. Images: ResNeSt-50 at 224x224 with batches of 1 to 16. Views: the same detector at 0.15 megapixels with 1 to 12
-views of test-time augmentation. Each case runs in a process of its own; printed are the tables of
-``docs/performance.md``: medians, and the peak of the memory over what the loaded model takes. Linux only.
+Pixels: Mask R-CNN ResNeSt-50 on images of 0.1 to 8 megapixels, without resizing, with 100 detections encoded as RLE.
+Images: ResNeSt-50 at 224x224 with batches of 1 to 16. Views: the same detector at 0.15 megapixels with 1 to 12 views of
+test-time augmentation. Each case runs in a process of its own. It prints the tables of ``docs/performance.md``: median
+times, and the peak memory above that of the loaded model. Linux only.
 """
 
 import argparse
@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2_peer import NAME, checkpoint
-from measuring import about
-from train_step import begin, memory
+from measuring import machine, memory, reset_peak
 
 import splitnest
 from splitnest.data.scenes import Scenes
@@ -45,7 +44,7 @@ Run = Callable[[], Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--measure", nargs=3, metavar=("WHAT", "VALUE", "WEIGHTS"), help="what each process does")
+    parser.add_argument("--measure", nargs=3, metavar=("QUANTITY", "VALUE", "WEIGHTS"), help="case of one process")
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure, arguments.rounds)))
@@ -57,21 +56,21 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         weights = checkpoint(Path(folder))
-        for what, values in cases.items():
-            print(f"| {what} | seconds | seconds for each | peak memory |\n|---|---|---|---|")
+        for quantity, values in cases.items():
+            print(f"| {quantity} | seconds | seconds for each | peak memory |\n|---|---|---|---|")
             for name, value in values.items():
                 command = [sys.executable, __file__, "--rounds", str(arguments.rounds), "--measure"]
-                done = subprocess.run([*command, what, name, str(weights)], check=True, stdout=subprocess.PIPE)
+                done = subprocess.run([*command, quantity, name, str(weights)], check=True, stdout=subprocess.PIPE)
                 seconds, peak = json.loads(done.stdout.splitlines()[-1])
                 print(f"| {name} | {seconds:.2f} | {seconds / value:.3f} | {peak / 1e6:.0f} MB |", flush=True)
             print()
-    print(about())
+    print(machine())
 
 
-def measure(what: str, value: str, weights: str, rounds: int) -> tuple[float, int]:
-    """Return the median in seconds and the peak in bytes of a case."""
-    run = {"megapixels": of_pixels, "images": of_images, "views": of_views}[what](value, weights)
-    before = begin(torch.device("cpu"))
+def measure(quantity: str, value: str, weights: str, rounds: int) -> tuple[float, int]:
+    """Return the median seconds and the peak bytes of a case."""
+    run = {"megapixels": with_pixels, "images": with_images, "views": with_views}[quantity](value, weights)
+    before = reset_peak(torch.device("cpu"))
     seconds = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -80,36 +79,36 @@ def measure(what: str, value: str, weights: str, rounds: int) -> tuple[float, in
     return statistics.median(seconds[1:]), memory("VmHWM") - before
 
 
-def of_pixels(value: str, weights: str) -> Run:
+def with_pixels(value: str, weights: str) -> Run:
     model = splitnest.load(NAME, weights, "cpu")
     image = Scenes(1, SIZES[value])[0].image
 
     def run() -> None:
-        (found,) = model.predict(image, resize=False)
-        assert len(found) == 100
-        found.to_coco(1)
+        (detections,) = model.predict(image, resize=False)
+        assert len(detections) == 100
+        detections.to_coco(1)
 
     return run
 
 
-def of_images(value: str, weights: str) -> Run:
+def with_images(value: str, weights: str) -> Run:
     model = splitnest.load("resnest50_imagenet.official", None, "cpu")
     images = [np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)] * int(value)
     return lambda: model.predict(images, batch_size=int(value))
 
 
-def of_views(value: str, weights: str) -> Run:
-    from splitnest.inference.detection import DetectionTTA
+def with_views(value: str, weights: str) -> Run:
+    from splitnest.inference.detection_tta import DetectionTTA
     from splitnest.recipe import DetectionInput
 
     model = splitnest.load(NAME, weights, "cpu")
-    facts: Any = model.recipe.input
-    assert isinstance(facts, DetectionInput)
+    input_cfg: Any = model.recipe.input
+    assert isinstance(input_cfg, DetectionInput)
     count = int(value)
     sides = [320] * max(count // 2, 1)
-    augmented = DetectionTTA(model.module, facts, sides, 480, flip=count > 1, batch_size=1)  # type: ignore[arg-type]
+    tta = DetectionTTA(model.module, input_cfg, sides, 480, flip=count > 1, batch_size=1)  # type: ignore[arg-type]
     image = Scenes(1, (320, 480))[0].image
-    return lambda: augmented(image, resize=False)
+    return lambda: tta(image, resize=False)
 
 
 if __name__ == "__main__":

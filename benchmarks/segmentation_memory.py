@@ -1,9 +1,9 @@
-"""Memory that turning logits into labels takes: row by row, against the whole map at full resolution.
+"""Memory of computing labels from logits: a few rows at a time, against all logits at full resolution.
 
     python benchmarks/segmentation_memory.py
 
-Logits of a network are a 64th of the pixels, of DeepLabV3+ a 16th. Each case runs in a process of its own; printed are
-the peak of its resident memory over that before, and the time.
+Logits of a network have 1/64 of the pixels, of DeepLabV3+ 1/16. Each case runs in a process of its own. It prints the
+increase of the peak resident memory, and the time.
 """
 
 import multiprocessing
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from splitnest.layers.rows import best_classes, resized, whole
+from splitnest.models.layers.logit_rows import best_classes, resized, whole
 
 CASES = {
     "Cityscapes, 2048x1024, one view": (19, (1024, 2048), 1, 8),
@@ -24,16 +24,16 @@ CASES = {
     "ADE20K, 683x512, one view": (150, (512, 683), 1, 8),
     "ADE20K, 683x512, 12 views": (150, (512, 683), 12, 8),
 }
-"""Classes, pixels, views, and pixels to a cell of the logits, a side."""
+"""Title -> number of classes, (height, width), number of views, and stride of the logits."""
 
 
 def by_rows(views: list[Tensor], size: tuple[int, int]) -> Tensor:
-    """Label pixels as splitnest does."""
+    """Return the labels as splitnest does."""
     return best_classes([resized(whole(view), size) for view in views])
 
 
 def at_once(views: list[Tensor], size: tuple[int, int]) -> Tensor:
-    """Label pixels with all scores at full resolution."""
+    """Return the labels from all scores at full resolution."""
     full = (F.interpolate(view[None], size=size, mode="bilinear", align_corners=False)[0] for view in views)
     if len(views) == 1:
         return next(full).argmax(0)
@@ -43,13 +43,13 @@ def at_once(views: list[Tensor], size: tuple[int, int]) -> Tensor:
     return total.argmax(0)
 
 
-def measure(way: str, case: str) -> tuple[float, float]:
-    """Return the peak in MB over what there was before, and seconds."""
+def measure(method: str, case: str) -> tuple[float, float]:
+    """Return the increase of the peak memory in MB, and seconds."""
     num_classes, size, num_views, stride = CASES[case]
     torch.manual_seed(0)
     views = [torch.randn(num_classes, size[0] // stride, size[1] // stride) for _ in range(num_views)]
-    run = {"rows": by_rows, "whole": at_once}[way]
-    run([view[:, :8, :8] for view in views], (64, 64))  # what libraries take at first use
+    run = {"rows": by_rows, "whole": at_once}[method]
+    run([view[:, :8, :8] for view in views], (64, 64))  # memory that libraries allocate at first use
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     run(views, size)
     seconds = time.perf_counter() - start
@@ -62,9 +62,9 @@ def main() -> None:
     print(f"{'':44} {'rows':>18} {'whole':>18}")
     for case in CASES:
         cells = []
-        for way in ("rows", "whole"):
+        for method in ("rows", "whole"):
             with context.Pool(1) as pool:
-                megabytes, seconds = pool.apply(measure, (way, case))
+                megabytes, seconds = pool.apply(measure, (method, case))
             cells.append(f"{megabytes:8.0f} MB {seconds:5.2f} s")
         print(f"{case:44} {cells[0]:>18} {cells[1]:>18}")
 

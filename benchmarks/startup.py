@@ -1,4 +1,4 @@
-"""How long `splitnest list` and `import splitnest` take beyond Python's own start. Bound: 0.3 s for the list.
+"""Time of ``splitnest list`` and ``import splitnest`` beyond that of Python's start. Bound: 0.3 s for the list.
 
 python benchmarks/startup.py
 """

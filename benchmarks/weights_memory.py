@@ -1,7 +1,7 @@
-"""Peak memory of reading and loading a checkpoint, over its size, for every kind of file.
+"""Peak memory of reading and loading a checkpoint, relative to its size, for every kind of file.
 
-Linux only: the peak is ``VmHWM``. Each kind is loaded in a process of its own, into a network on the meta device and
-into one on the CPU (which is in memory before the load starts, and counted).
+Each kind is loaded in a process of its own, into a network on the meta device, and into one on the CPU, which is built
+before and counted. Linux only: the peak is ``VmHWM``.
 
     python benchmarks/weights_memory.py [MODEL]
 """
@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 
 import torch
+from measuring import memory
 from safetensors.torch import save_file
 
-from splitnest import recipes
-from splitnest.build import build_model
+from splitnest import zoo
+from splitnest.models.build import build_model
 from splitnest.weights import load, save
 
 KINDS = ("torch.pth", "legacy.pth", "protocol2.pkl", "protocol4.pkl", "plain.safetensors", "own.safetensors")
@@ -26,7 +27,7 @@ KINDS = ("torch.pth", "legacy.pth", "protocol2.pkl", "protocol4.pkl", "plain.saf
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", nargs="?", default="resnest101_imagenet.official")
-    parser.add_argument("--load", nargs=2, metavar=("FILE", "DEVICE"), help="what each process does")
+    parser.add_argument("--load", nargs=2, metavar=("FILE", "DEVICE"), help="load one file in this process")
     arguments = parser.parse_args()
     if arguments.load:
         print(peak(arguments.model, Path(arguments.load[0]), arguments.load[1]))
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def write(model: str, path: Path) -> None:
-    recipe = recipes.get(model)
+    recipe = zoo.get(model)
     module = build_model(recipe)
     state = module.state_dict()
     match path.name:
@@ -55,15 +56,15 @@ def write(model: str, path: Path) -> None:
         case "own.safetensors":
             save.save(module, recipe, path)
         case "plain.safetensors":
-            save_file(state, path)
+            save_file({key: tensor.contiguous() for key, tensor in state.items()}, path)
         case _:
             arrays = {"model": {key: tensor.numpy() for key, tensor in state.items()}}
             path.write_bytes(pickle.dumps(arrays, protocol=int(path.stem[-1])))
 
 
 def peak(model: str, path: Path, device: str) -> int:
-    """Return the bytes by which memory rose at most while the network was made and loaded."""
-    recipe = recipes.get(model)
+    """Return the increase of the peak memory in bytes while the network was built and loaded."""
+    recipe = zoo.get(model)
     with torch.device("meta"):
         build_model(recipe)  # imports everything
     before = memory("VmRSS")
@@ -71,11 +72,6 @@ def peak(model: str, path: Path, device: str) -> int:
         module = build_model(recipe)
     load.load(module, path)
     return memory("VmHWM") - before
-
-
-def memory(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from splitnest import recipes
+from splitnest import zoo
 from splitnest.files import replacing
-from splitnest.recipes.published import PUBLISHED
+from splitnest.zoo.published import PUBLISHED
 
 PAGE = Path(__file__).with_suffix(".md")
 TESTS = PAGE.parent.parent / "tests"
 RECORDINGS = TESTS / "parity" / "recordings"
-PINNED = frozenset(json.loads((TESTS / "data" / "golden_models.json").read_text()))
+PINNED = frozenset(json.loads((TESTS / "inputs" / "golden_models.json").read_text()))
 
 HEAD = """\
 # Model zoo
@@ -27,21 +27,21 @@ Every published model: what its source measured, where its weights are, what was
 {contents}.
 
 ```sh
-splitnest info NAME                                      # size, cost, input, conventions, what was published
-splitnest predict NAME photographs/ --out predictions    # downloads the weights, or takes --weights FILE
+splitnest info NAME                                 # size, cost, input, conventions, what was published
+splitnest predict NAME images/ --out predictions    # downloads the weights, or takes --weights FILE
 ```
 
 - **model**: the name to give; the [names of the sources](migration.md#names-of-models) do as well.
-- **Metrics**, **memory** (GB of a GPU in training) and **fps** (images a second in inference) are what the source
+- **Metrics**, **memory** (GB of a GPU in training) and **fps** (images per second in inference) are what the source
   published; they were not measured again here. `-`: not published, or the model has no such output.
 - **schedule**: epochs, or thousands (k) of iterations. **input**, **crop**: what the network sees in inference, in
   training, in pixels: height x width, or a square.
-- **weights**: the published file. The digits begin its SHA-256, and downloads are held to them; *no hash* where none
-  was published. When a server is gone, the message says where to put a copy of the file.
+- **weights**: the published file. The digits begin its SHA-256, and downloads are checked against them; *no hash* where
+  none was published. When a server is gone, the message says where to put a copy of the file.
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
   training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
-  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are held to a table.
+  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table.
 
 `make docs` writes this page, from the recipes and from the recordings that the tests compare.
 """
@@ -56,7 +56,7 @@ SOURCES = {
 percent. TTA: box and mask AP with test-time augmentation, on COCO test-dev.""",
     "mmseg": f"""\
 [mmsegmentation]({_GITHUB}/open-mmlab/mmsegmentation/tree/main/configs/resnest): mIoU on the validation set, in
-percent; ms+flip: averaged over several scales and their mirror images.""",
+percent; ms+flip: averaged over several scales and horizontal flips.""",
     "mmpose": f"""\
 [mmpose 0.x]({_GITHUB}/{_MMPOSE}):
 AP and AR of keypoints on COCO val2017, from 0 to 1, in the boxes of a detector with a person AP of 56.4.""",
@@ -90,11 +90,11 @@ METRICS = {
 
 
 def settings(name: str) -> dict[str, str]:
-    """Return what the model was trained with, or sees, by the heading of the column."""
-    recipe, aliases = recipes.get(name), PUBLISHED[name].aliases
+    """Return column heading -> what the model was trained with, or its input."""
+    recipe, aliases = zoo.get(name), PUBLISHED[name].aliases
     match recipe.task:
         case "classification":
-            return {"schedule": f"{recipe.train.length} epochs", "input": f"{recipe.input.size}"}
+            return {"schedule": f"{recipe.train.epochs} epochs", "input": f"{recipe.input.size}"}
         case "semantic":
             crop, schedule = re.search(r"_(\d+x\d+)_(\d+k)_", aliases[0]).groups()
             return {"schedule": schedule, "crop": crop}
@@ -103,11 +103,11 @@ def settings(name: str) -> dict[str, str]:
             return {"schedule": f"{epochs} epochs", "input": f"{recipe.input.height}x{recipe.input.width}"}
         case _:
             train = recipe.train
-            return {"schedule": f"{train.length} epochs" if train.unit == "epoch" else f"{train.length // 1000}k"}
+            return {"schedule": f"{train.epochs} epochs" if train.epochs else f"{train.iterations // 1000}k"}
 
 
 def numbers(names: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return a cell for each model, all with the same decimals; nothing when none of them has such a number."""
+    """Return a cell for each model, all with the same decimals; nothing if none of them has such a number."""
     published = [[metrics[key] for key in keys if key in metrics] for metrics in (PUBLISHED[n].metrics for n in names)]
     decimals = [len(f"{value}".partition(".")[2]) for values in published for value in values]
     if not decimals:
@@ -116,10 +116,10 @@ def numbers(names: Sequence[str], keys: Sequence[str]) -> list[str]:
 
 
 def verified(name: str) -> str:
-    """Return which parts of a model the tests hold to the original, told by the files that they read."""
+    """Return which parts of a model the tests compare with the original, by the files that they read."""
     folder = RECORDINGS / name.rpartition(".")[2]
     recording = folder / f"{name}.json"
-    beside = ["timm"] if recipes.get(name).task == "classification" else []
+    beside = ["timm"] if zoo.get(name).task == "classification" else []
     if not recording.exists():
         return ", ".join(["pinned", *beside]) if name in PINNED else "-"
     parts = ["keys"]
@@ -144,7 +144,7 @@ def table(names: Sequence[str]) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    models = {source: [name for name in recipes.TASK_OF if name.endswith(f".{source}")] for source in SOURCES}
+    models = {source: [name for name in zoo.TASK_OF if name.endswith(f".{source}")] for source in SOURCES}
     contents = ", ".join(f"[{source}](#{source}) ({len(names)})" for source, names in models.items())
     sections = [f"\n## {source}\n\n{SOURCES[source]}\n\n{table(names)}" for source, names in models.items()]
     return HEAD.format(contents=contents) + "".join(sections)

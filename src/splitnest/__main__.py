@@ -1,6 +1,6 @@
 """``python -m splitnest``."""
 
-from splitnest.cli import main
+from splitnest.cli.app import main
 
 if __name__ == "__main__":
     main()

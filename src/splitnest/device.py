@@ -1,4 +1,4 @@
-"""Where networks run, and what they compute in."""
+"""Device and dtype selection, and construction of networks on the meta device."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,43 +7,48 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from splitnest.distributed import local_rank
 from splitnest.errors import UsageError
-from splitnest.processes import local_rank
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""By the names of precisions."""
+"""dtype of each precision."""
 
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """Return the device of that name; ``"auto"`` is CUDA where there is one, the process's own, else the CPU.
+    """Return a device.
+
+    Args:
+        device: Name of the device; ``auto`` is the CUDA device of this process if CUDA is available, otherwise the CPU.
 
     Raises:
-        UsageError: There is no such device, or torch cannot use it.
+        UsageError: The device does not exist, or torch cannot use it.
     """
     if device == "auto":
         return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built for the CPU alone
-        raise UsageError(f"There is no device {str(device)!r} here; use auto, cpu, cuda or cuda:0.") from error
+    except (RuntimeError, AssertionError) as error:  # AssertionError: CPU-only build of torch
+        raise UsageError(f"There is no device {str(device)!r}. Use auto, cpu, cuda or cuda:0.") from error
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the type of that name.
+    """Return the dtype of a precision.
+
+    Args:
+        precision: Name of the precision.
+        device: Device that runs the network.
 
     Raises:
-        UsageError: There is no such type, or the device computes it more slowly than float32.
+        UsageError: There is no such precision, or it is slower than fp32 on this device.
     """
     if precision not in DTYPES:
-        raise UsageError(f"There is no precision {precision!r}; use {', '.join(DTYPES)}.")
-    if device.type == "cpu" and not _is_quick_on_cpu(precision):
-        raise UsageError(
-            f"This processor has no arithmetic for {precision}, which would be slower than fp32: leave precision out."
-        )
+        raise UsageError(f"There is no precision {precision!r}. Use {', '.join(DTYPES)}.")
+    if device.type == "cpu" and not _is_fast_on_cpu(precision):
+        raise UsageError(f"This CPU has no {precision} instructions, so {precision} is slower than fp32. Use fp32.")
     return DTYPES[precision]
 
 
-def _is_quick_on_cpu(precision: str) -> bool:
+def _is_fast_on_cpu(precision: str) -> bool:
     match precision:
         case "bf16":
             return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -55,13 +60,13 @@ def _is_quick_on_cpu(precision: str) -> bool:
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """Build a network on the meta device: shapes and types, neither memory nor initial values."""
-    with torch.device("meta"), _NothingToDraw():
+    """Construct networks on the meta device inside this context: shapes and dtypes without memory or initialization."""
+    with torch.device("meta"), _SkipNormalInit():
         yield
 
 
-class _NothingToDraw(TorchFunctionMode):
-    """Leaves out ``normal_``, which on the meta device imports torch's compiler for a second, and does nothing then."""
+class _SkipNormalInit(TorchFunctionMode):
+    """Mode that skips ``normal_`` on the meta device: a no-op that takes a second to import torch's compiler."""
 
     def __torch_function__(
         self,

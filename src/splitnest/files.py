@@ -1,4 +1,4 @@
-"""Files that are whole, or as they were before."""
+"""Atomic writing of files: an output is complete, or the previous file is unchanged."""
 
 import json
 import os
@@ -8,45 +8,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from splitnest.errors import DataError
+from splitnest.errors import OutputError
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside the context into an OutputError that names a path.
+
+    On a full disk torch's file writer raises a RuntimeError of its own while it handles the OSError.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        unchanged = " The existing file is unchanged." if path.is_file() else ""
+        raise OutputError(
+            f"{path} cannot be written: {cause.strerror or cause}.{unchanged} Free disk space, or write "
+            f"to another path."
+        ) from error
 
 
 @contextmanager
 def replacing(path: Path, keep: int | None = None) -> Iterator[BinaryIO]:
-    """Yield a file that takes the place of ``path`` once it is whole and on the disk; after an error it never does.
+    """Open a temporary file that replaces ``path`` once it is complete and on the disk; after an error it never does.
+
+    The folder is created if it does not exist.
 
     Args:
-        path: The file.
-        keep: How many files to keep: the new one, and under ``numbered`` names those that it and the ones before it
-            took the place of. They are renamed, and the oldest removed, once the new one is on the disk. None keeps
-            the new one and looks at no others.
+        path: Path of the file.
+        keep: Number of versions to keep, with the new one; earlier versions are renamed as ``numbered`` says, and the
+            oldest removed, once the new one is on the disk. None keeps the new one and ignores others.
 
     Raises:
-        OSError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        for number in range((keep or 1) - 1, 0, -1):
-            if numbered(path, number - 1).exists():
-                os.replace(numbered(path, number - 1), numbered(path, number))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    for old in [] if keep is None else kept(path)[keep:]:
-        old.unlink()
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            for number in range((keep or 1) - 1, 0, -1):
+                if numbered(path, number - 1).exists():
+                    os.replace(numbered(path, number - 1), numbered(path, number))
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        for old in [] if keep is None else versions(path)[keep:]:
+            old.unlink()
 
 
 def numbered(path: Path, number: int) -> Path:
-    """Return what ``path`` is called ``number`` replacements later: ``last.pt``, ``last-1.pt``, ``last-2.pt``."""
+    """Return the path of an earlier version: ``last.pt`` for 0, then ``last-1.pt``, ``last-2.pt``."""
     return path.with_name(f"{path.stem}-{number}{path.suffix}") if number else path
 
 
-def kept(path: Path) -> list[Path]:
-    """Return the files that were written as ``path``, the newest first: it, if it is there, and ``numbered`` ones."""
+def versions(path: Path) -> list[Path]:
+    """Return the existing versions of a file, newest first: ``path`` itself and ``numbered`` ones."""
     name = re.compile(rf"{re.escape(path.stem)}-([1-9]\d*){re.escape(path.suffix)}")
     matches = [match for other in path.parent.glob(f"*{path.suffix}") if (match := name.fullmatch(other.name))]
     numbers = sorted(int(match[1]) for match in matches)
@@ -54,25 +79,39 @@ def kept(path: Path) -> list[Path]:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what processes that were killed while they wrote ``path`` have left.
+    """Remove the temporary files that killed processes left while they wrote ``path``.
 
     Raises:
-        OSError: It cannot be removed.
+        OutputError: A file cannot be removed.
     """
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        part.unlink(missing_ok=True)
+    with output_errors(path):
+        for part in path.parent.glob(f".{path.name}.*.part"):
+            part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with replacing(Path(path)) as file:
+        file.write(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write ``content`` as JSON, in a folder made where it is missing.
+    """Write a JSON file.
 
     Raises:
-        DataError: It cannot be written.
+        OutputError: The file cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(json.dumps(content).encode())
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror or error}). Check the folder.") from error
+    write_text(path, json.dumps(content))

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate, remaining time and memory; plain lines where the output is no terminal."""
+"""Progress of iterations with rate, remaining time and memory: a bar on a terminal, otherwise plain lines."""
 
 import sys
 import time
@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
-LINE_EVERY_SECONDS = 10.0
+LINE_INTERVAL_S = 10.0
+"""Interval between lines in seconds."""
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -> Iterator[Item]:
-    """Yield ``items`` and show on standard error how far the work is; of several processes the first one shows it.
+    """Yield items, and show the progress on standard error in the main process.
 
     Args:
-        items: What is worked on.
-        total: How many there are.
-        label: What is being done.
-        unit: What an item is called.
+        items: Items to iterate over.
+        total: Number of items.
+        label: Name of the work.
+        unit: Plural name of the items, as in ``images``.
     """
-    from splitnest.processes import is_first
+    from splitnest.distributed import is_main_process
 
-    if not is_first():
+    if not is_main_process():
         yield from items
     elif sys.stderr.isatty():
         yield from _bar(items, total, label, unit)
@@ -29,7 +30,7 @@ def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -
 
 
 def memory_mb() -> int:
-    """Return the peak resident memory of this process in megabytes (2**20 bytes); 0 where the system does not tell."""
+    """Return the peak resident memory of this process in MiB; 0 on systems that do not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -64,7 +65,7 @@ def _lines(items: Iterable[Item], total: int, label: str, unit: str) -> Iterator
     for done, item in enumerate(items, 1):
         yield item
         now = time.perf_counter()
-        if now - printed >= LINE_EVERY_SECONDS or done == total:
+        if now - printed >= LINE_INTERVAL_S or done == total:
             rate = done / (now - start)
             left = (total - done) / rate
             print(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import splitnest
-from conftest import CocoFolder, Run
+from helpers.command_line import CocoFolder, Run
 
 
-def test_metrics_table_and_results(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+def test_metrics_and_results(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     done = run("eval", small_checkpoint, f"data.root={coco.write()}", "--results", results)
     assert "box_ap" in done.stdout
@@ -19,7 +19,7 @@ def test_metrics_table_and_results(run: Run, small_checkpoint: Path, coco: CocoF
     assert {r["image_id"] for r in json.loads(results.read_text())} <= {7, 9}
 
 
-def test_two_workers_and_batches_give_the_same(
+def test_workers_and_batch_size_do_not_change_results(
     run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path
 ) -> None:
     root = coco.write()
@@ -31,7 +31,7 @@ def test_two_workers_and_batches_give_the_same(
     assert first == second
 
 
-def test_augmentation(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+def test_tta(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
     root, results = coco.write(), tmp_path / "results.json"
     done = run("eval", small_checkpoint, f"data.root={root}", "--tta", "--workers", "1", "--results", results)
     assert "with TTA" in done.stdout
@@ -43,18 +43,18 @@ def test_augmentation(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_pa
         assert np.allclose(scores, expected.scores, atol=1e-4)
 
 
-def test_no_root_says_how(run: Run, small_checkpoint: Path) -> None:
+def test_missing_root_names_the_key(run: Run, small_checkpoint: Path) -> None:
     assert "data.root=" in run("eval", small_checkpoint, code=2).stderr
 
 
-def test_test_set_writes_the_upload(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+def test_dataset_without_annotations(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
     del coco.content["annotations"]
     done = run("eval", small_checkpoint, f"data.root={coco.write()}")
-    assert "no metric can be had" in " ".join(done.stdout.split())
+    assert "no metrics can be computed" in " ".join(done.stdout.split())
     assert json.loads((tmp_path / "small_results.json").read_text()) is not None
 
 
-def spoil(coco: CocoFolder, how: str) -> None:
+def corrupt(coco: CocoFolder, how: str) -> None:
     annotations, images = coco.content["annotations"], coco.content["images"]
     match how:
         case "unknown category":
@@ -83,42 +83,48 @@ def spoil(coco: CocoFolder, how: str) -> None:
     ],
 )
 def test_bad_annotations(run: Run, small_checkpoint: Path, coco: CocoFolder, how: str, named: str) -> None:
-    spoil(coco, how)
+    corrupt(coco, how)
     error = run("eval", small_checkpoint, f"data.root={coco.write()}", code=3).stderr
     assert named in error
 
 
-def test_odd_boxes_are_reported_and_evaluated(run: Run, small_checkpoint: Path, coco: CocoFolder) -> None:
+def test_unusual_boxes_are_reported_and_evaluated(run: Run, small_checkpoint: Path, coco: CocoFolder) -> None:
     coco.content["annotations"][0]["bbox"] = [50, 30, 40, 40]  # outside
     coco.content["annotations"][1]["bbox"] = [5, 5, 0, 10]  # without area
     done = run("eval", small_checkpoint, f"data.root={coco.write()}")
-    assert "passes the border" in done.stderr
+    assert "crosses the image border" in done.stderr
     assert "area" in done.stderr
     assert "box_ap" in done.stdout
 
 
 def test_missing_files(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
-    assert "val2017 is not a folder" in run("eval", small_checkpoint, f"data.root={tmp_path}", code=3).stderr
+    annotations = "annotations/instances_val2017.json"
+    error = run("eval", small_checkpoint, f"data.root={tmp_path}", code=3).stderr
+    assert f"{tmp_path / annotations} cannot be read" in error
     root = coco.write()
-    (root / "annotations" / "instances_val2017.json").write_text('{"images": [')
+    (root / "val2017").rename(root / "images")
+    assert "val2017 is not a folder" in run("eval", small_checkpoint, f"data.root={root}", code=3).stderr
+    (root / annotations).write_text('{"images": [')
     assert "instances_val2017.json" in run("eval", small_checkpoint, f"data.root={root}", code=3).stderr
 
 
 PANOPTIC = """\
 base: panoptic_fpn_resnest200_3x_coco.detectron2
 name: small
-weights: null
 model:
   fpn_channels: 16
-  box_channels: 16
-  box_features: 16
+  box_conv_channels: 16
+  box_fc_channels: 16
   mask_channels: 16
   panoptic: {channels: 16, min_stuff_area: 1}
   backbone: {depth: 14, planes: 16}
 input: {short_side: 64, long_side: 96}
 data:
   format: scenes
-  scenes: {train_count: 1, val_count: 2, height: 64, width: 80}
+  train_count: 1
+  val_count: 2
+  height: 64
+  width: 80
   classes: [person, car, house, tree, boat, bird, ball, balloon]
   stuff: [sky, mountain, ground, water, road, wall]
 """
@@ -127,7 +133,6 @@ data:
 SEMANTIC = """\
 base: pspnet_resnest101_d8_cityscapes.mmseg
 name: small
-weights: null
 model:
   head_channels: 16
   auxiliary_channels: 16
@@ -135,23 +140,26 @@ model:
 input: {short_side: 64, long_side: 96}
 data:
   format: scenes
-  scenes: {train_count: 1, val_count: 2, height: 64, width: 80}
+  train_count: 1
+  val_count: 2
+  height: 64
+  width: 80
   classes: [person, car, house, tree, boat, bird, ball, balloon, sky, mountain, ground, water, road, wall]
 """
 
 
-def test_semantic(run: Run, tmp_path: Path, photograph: Path) -> None:
+def test_semantic(run: Run, tmp_path: Path, image_file: Path) -> None:
     recipe, results = tmp_path / "semantic.yaml", tmp_path / "maps"
     recipe.write_text(SEMANTIC)
     done = run("eval", recipe, "--weights", "none", "--results", results, "--tta")
-    for word in ("miou", "macc", "pixel_accuracy", "iou", "accuracy", "balloon", "mountain", "here, with TTA"):
+    for word in ("miou", "macc", "pixel_accuracy", "iou", "accuracy", "balloon", "mountain", "measured, with TTA"):
         assert word in done.stdout
     assert "test-dev" not in done.stdout
     assert sorted(path.name for path in results.iterdir()) == ["scene 0.png", "scene 1.png"]
-    run("predict", recipe, photograph, "--weights", "none", "--out", tmp_path / "out")
+    run("predict", recipe, image_file, "--weights", "none", "--out", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "photograph.jpg",
-        "photograph_map.png",
+        "image.jpg",
+        "image_map.png",
         "results.json",
     }
 
@@ -165,6 +173,6 @@ def test_panoptic(run: Run, tmp_path: Path) -> None:
     assert [row["image_id"] for row in json.loads(results.read_text())["annotations"]] == [1, 2]
     assert len(list((tmp_path / "results").glob("*.png"))) == 2
     error = run("eval", recipe, "--weights", "none", "--results", tmp_path / "results", code=2).stderr
-    assert "ends in .json" in error
+    assert "suffix .json" in error
     error = run("eval", recipe, "--weights", "none", "--tta", code=2).stderr
     assert "no test-time augmentation" in error

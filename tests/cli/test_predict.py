@@ -8,30 +8,30 @@ import pytest
 from PIL import Image
 
 import splitnest
-from conftest import Run
+from helpers.command_line import Run
 
 
-def test_pictures_and_json(run: Run, small_checkpoint: Path, photograph: Path, tmp_path: Path) -> None:
+def test_drawings_and_json(run: Run, small_checkpoint: Path, image_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "more"
     folder.mkdir()
-    Image.open(photograph).save(folder / "photograph.png")
-    run("predict", small_checkpoint, photograph, folder, "--out", tmp_path / "out", "--batch-size", "2")
+    Image.open(image_file).save(folder / "image.png")
+    run("predict", small_checkpoint, image_file, folder, "--out", tmp_path / "out", "--batch-size", "2")
     content = json.loads((tmp_path / "out" / "results.json").read_text())
     assert content["model"] == "small"
     assert content["failed"] == []
-    assert [Path(image["picture"]).name for image in content["images"]] == ["photograph.jpg", "photograph-2.jpg"]
+    assert [Path(image["picture"]).name for image in content["images"]] == ["image.jpg", "image-2.jpg"]
     for image in content["images"]:
-        with Image.open(image["picture"]) as picture:
-            assert picture.size == (60, 40)
+        with Image.open(image["picture"]) as drawing:
+            assert drawing.size == (60, 40)
         assert image["result"]["image_size"] == [40, 60]
 
 
-def test_bad_images_are_named_and_skipped(run: Run, small_checkpoint: Path, photograph: Path, tmp_path: Path) -> None:
+def test_bad_images_are_named_and_skipped(run: Run, small_checkpoint: Path, image_file: Path, tmp_path: Path) -> None:
     jpeg = tmp_path / "whole.jpg"
-    Image.open(photograph).save(jpeg)
+    Image.open(image_file).save(jpeg)
     bad = [tmp_path / "truncated.jpg", tmp_path / "text.jpg", tmp_path / "absent.jpg"]
     bad[0].write_bytes(jpeg.read_bytes()[:-300])
-    bad[1].write_text("not a picture")
+    bad[1].write_text("not an image")
     done = run("predict", small_checkpoint, *bad, jpeg, "--json", tmp_path / "all.json", code=3)
     for path in bad:
         assert path.name in done.stderr
@@ -55,11 +55,11 @@ def test_extreme_sizes_and_modes(run: Run, small_checkpoint: Path, tmp_path: Pat
     assert sizes == [[1, 1], [20, 20000], [20000, 20], [30, 40], [30, 40]]
 
 
-def test_augmentation(run: Run, small_checkpoint: Path, photograph: Path, tmp_path: Path) -> None:
-    run("predict", small_checkpoint, photograph, "--tta", "--out", tmp_path / "out")
+def test_tta(run: Run, small_checkpoint: Path, image_file: Path, tmp_path: Path) -> None:
+    run("predict", small_checkpoint, image_file, "--tta", "--out", tmp_path / "out")
     (image,) = json.loads((tmp_path / "out" / "results.json").read_text())["images"]
-    (expected,) = splitnest.load(small_checkpoint, device="cpu").predict(photograph, tta=True)
-    scores = [found["score"] for found in image["result"]["detections"]]
+    (expected,) = splitnest.load(small_checkpoint, device="cpu").predict(image_file, tta=True)
+    scores = [detection["score"] for detection in image["result"]["detections"]]
     assert len(scores) == len(expected) > 0
     assert np.allclose(scores, expected.scores, atol=1e-4)
 
@@ -70,10 +70,10 @@ def test_no_images(run: Run, small_checkpoint: Path, tmp_path: Path, source: str
     run("predict", small_checkpoint, source, code=3)
 
 
-def test_classification(run: Run, photograph: Path, tmp_path: Path) -> None:
+def test_classification(run: Run, image_file: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "classes.yaml"
     recipe.write_text("base: resnest14d_imagenet.timm\nmodel.backbone.planes: 16\ninput.size: 64\n")
-    text = run("predict", recipe, photograph, "--weights", "none", "--out", tmp_path / "out").stdout
-    assert "photograph.png: " in text
+    text = run("predict", recipe, image_file, "--weights", "none", "--out", tmp_path / "out").stdout
+    assert "image.png: " in text
     result = json.loads((tmp_path / "out" / "results.json").read_text())["images"][0]["result"]
     assert len(result["top"]) == 5

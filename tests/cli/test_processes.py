@@ -1,10 +1,11 @@
-"""Several processes from the shell: started by splitnest, and by torchrun."""
+"""Several processes on the command line, started by splitnest or by torchrun."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -13,78 +14,79 @@ import torch
 import yaml
 from PIL import Image
 
-from conftest import CLASSIFIER, Run
+from helpers.command_line import CLASSIFIER, Run, start_splitnest
+from helpers.processes import children, wait_for
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write photographs of two classes, and a recipe."""
+    """Write images of two classes, and a recipe."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 3)):
-        for name, color in (("bright", 220), ("dark", 30)):
+        for name, brightness in (("bright", 220), ("dark", 30)):
             (tmp_path / split / name).mkdir(parents=True)
             for number in range(count):
-                pixels = color + rng.integers(-10, 11, (36, 40, 3))
+                pixels = brightness + rng.integers(-10, 11, (36, 40, 3))
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
     recipe = {**CLASSIFIER, "data": {"classes": "folders", "root": str(tmp_path)}}
-    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, "length": 2}
+    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, "epochs": 2}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
 
 
-def test_what_goes_wrong_is_said_once(run: Run, folder: Path) -> None:
+def start_training(folder: Path, *arguments: str) -> BaseProcess:
+    """Start a long training in two processes, and wait for its first step."""
+    outputs = {"stdout": folder / "stdout.txt", "stderr": folder / "stderr.txt"}
+    arguments = ("train", "small.yaml", "train.epochs=100000", "--devices", "2", *arguments)
+    launcher = start_splitnest(folder, *arguments, **outputs, OMP_NUM_THREADS="1")
+    wait_for(lambda: outputs["stderr"].exists() and "step 1/" in outputs["stderr"].read_text(), launcher)
+    return launcher
+
+
+def has_rank(process: int, rank: int) -> bool:
+    return f"RANK={rank}".encode() in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+
+
+def test_usage_error_is_printed_once(run: Run, folder: Path) -> None:
     done = run("train", "small.yaml", "train.batch_size=1", "--devices", "2", code=2)
-    assert done.stderr.count("leaves less than one image to each of 2 processes") == 1
+    assert done.stderr.count("is less than one image for each of 2 processes") == 1
 
 
 def test_torchrun(folder: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "splitnest", "eval", "small.yaml", "--weights", "none", "--results", "found"]
+    command = [*torchrun, "-m", "splitnest", "eval", "small.yaml", "--weights", "none", "--results", "results"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.count("mean_class_top1") == 1
-    assert len((folder / "found" / "predictions.csv").read_text().splitlines()) == 1 + 6
+    assert len((folder / "results" / "predictions.csv").read_text().splitlines()) == 1 + 6
 
 
-def test_a_dead_process_ends_the_others(folder: Path) -> None:
-    command = [sys.executable, "-m", "splitnest", "train", "small.yaml", "train.length=100000", "--devices", "2"]
-    launcher = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert launcher.stderr is not None
-    while "step 1/" not in launcher.stderr.readline():
-        assert launcher.poll() is None
-    os.kill(process_of(launcher.pid, rank=1), signal.SIGKILL)
-    _, errors = launcher.communicate(timeout=60)
-    assert launcher.returncode == 1
-    assert "error: Process 1 of 2 ended with exit code -9; see above." in errors
+def test_killed_process_ends_the_others(folder: Path) -> None:
+    launcher = start_training(folder)
+    assert launcher.pid is not None
+    (worker,) = (process for process in children(launcher) if has_rank(process, 1))
+    os.kill(worker, signal.SIGKILL)
+    launcher.join(60)
+    assert launcher.exitcode == 1
+    errors = (folder / "stderr.txt").read_text()
+    assert "error: Process 1 of 2 exited with code -9; see above." in errors
     assert "Traceback" not in errors
 
 
-def process_of(launcher: int, rank: int) -> int:
-    """Return the process that was started with a rank."""
-    for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
-        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            return int(child)
-    raise AssertionError("there is no such process")
-
-
-def test_a_signal_stops_all_and_they_resume(run: Run, folder: Path) -> None:
-    command = [sys.executable, "-m", "splitnest", "train", "small.yaml", "train.length=100000", "train.save_every=0",
-               "--devices", "2", "--out", "run1"]  # fmt: skip
-    launcher = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert launcher.stderr is not None
-    while "step 1/" not in launcher.stderr.readline():
-        assert launcher.poll() is None
-    launcher.send_signal(signal.SIGTERM)
-    _, errors = launcher.communicate(timeout=60)
-    assert launcher.returncode == 75, errors
-    assert errors.count("go on with: splitnest train run1 --resume") == 1
+def test_signal_stops_all_processes_and_they_resume(run: Run, folder: Path) -> None:
+    launcher = start_training(folder, "train.save_every=0", "--out", "run1")
+    launcher.terminate()
+    launcher.join(60)
+    errors = (folder / "stderr.txt").read_text()
+    assert launcher.exitcode == 75, errors
+    assert errors.count("Resume with: splitnest train run1 --resume") == 1
     assert "Traceback" not in errors
     step = torch.load(folder / "run1" / "last.pt", weights_only=True)["step"]
     recipe = yaml.safe_load((folder / "run1" / "recipe.yaml").read_text())
-    recipe["train"]["length"] = step // 2 + 2  # in epochs of two steps
+    recipe["train"]["epochs"] = step // 2 + 2  # an epoch has two steps
     (folder / "run1" / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     done = run("train", "run1", "--resume", "--devices", "2")
-    assert done.stdout.count(f"going on after step {step} of") == 1
+    assert done.stdout.count(f"resuming after step {step} of") == 1
     assert done.stdout.count("last checkpoint: run1/last.pt") == 1
     row = json.loads((folder / "run1" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert row["step"] == 2 * recipe["train"]["length"]  # of four images, two in each process
+    assert row["step"] == 2 * recipe["train"]["epochs"]  # of four images, two in each process
     assert 0 <= row["top1"] <= 1

@@ -1,12 +1,12 @@
-"""train, its dry run and its resumption; data check; bad training data."""
+"""train, its dry run and its resume; data check; bad training data."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import RECIPE, CocoFolder, Run
-from splitnest.trainer import train
+from helpers.command_line import RECIPE, CocoFolder, Run
+from splitnest.training.train import train
 
 TRAINING = """\
   train_images: val2017
@@ -15,18 +15,17 @@ TRAINING = """\
   val_annotations: annotations/instances_val2017.json
 train:
   batch_size: 2
-  unit: iteration
-  length: 3
-  learning_rate: 0.001
-  milestones: []
-  warmup_steps: 0
+  iterations: 3
+  schedule: multi_step
+  lr: 0.001
+  warmup_iterations: 0
   evaluate_every: 0
   save_every: 1
-  start: null
+  init_from: null
   short_sides: [64]
   long_side: 96
   workers: 0
-  empty_images: true
+  keep_empty_images: true
 """
 
 
@@ -48,6 +47,7 @@ def test_train_resume_eval_predict(run: Run, recipe: Path, coco: CocoFolder, tmp
     names = {
         "recipe.yaml",
         "environment.txt",
+        "init_from.txt",
         "metrics.csv",
         "metrics.jsonl",
         "curves.png",
@@ -57,15 +57,15 @@ def test_train_resume_eval_predict(run: Run, recipe: Path, coco: CocoFolder, tmp
     assert names <= {path.name for path in folder.iterdir()}
     assert "box_ap" in run("eval", folder / "last.pt", root).stdout
     run("predict", folder / "last.pt", coco.root / "val2017")
-    assert "going on after step 3 of 3" in run("train", folder, "--resume").stdout
-    assert "holds a run already" in run("train", recipe, root, "--out", folder, code=2).stderr
+    assert "resuming after step 3 of 3" in run("train", folder, "--resume").stdout
+    assert "has a run already. Resume it" in run("train", recipe, root, "--out", folder, code=2).stderr
 
 
 def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
     root = f"data.root={coco.write()}"
     text = run("data", "check", recipe, root).stdout
     assert "circle" in text
-    assert "2, 1 without an object" in text
+    assert "2, 1 without instances" in text
     run("data", "check", recipe, root, "--split", "test", code=2)
     (coco.root / "val2017" / "a.png").unlink()
     run("data", "check", recipe, root, code=3)
@@ -74,7 +74,7 @@ def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "named"),
     [
-        ("empty", 3, "no photographs"),
+        ("empty", 3, "no images"),
         ("no annotation", 3, "annotation"),
         ("other classes", 3, "triangle"),
         ("batch too large", 2, "batch"),
@@ -82,14 +82,14 @@ def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
     ],
 )
 def test_bad_training_data(how: str, code: int, named: str, recipe: Path, coco: CocoFolder) -> None:
-    """Through the function that the command line calls: each start of Python costs seconds."""
+    """The function that the command line calls is tested."""
     values = {}
     match how:
         case "empty":
             coco.content["images"], coco.content["annotations"] = [], []
         case "no annotation":
             coco.content["annotations"] = []
-            values = {"train.empty_images": False}
+            values = {"train.keep_empty_images": False}
         case "other classes":
             coco.content["categories"][0]["name"] = "triangle"
         case "batch too large":
@@ -104,8 +104,8 @@ def test_bad_training_data(how: str, code: int, named: str, recipe: Path, coco: 
     assert not (coco.root / "run" / "last.pt").exists()
 
 
-def test_a_batch_without_objects(recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
-    """Images without ground truth take part when the recipe says so: every loss stays finite."""
+def test_batch_without_instances(recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    """Images without ground truth take part if the recipe says so, and every loss is finite."""
     coco.content["annotations"] = coco.content["annotations"][:1]
     values = {"data.root": str(coco.write())}
     trained = train(recipe, values, out=tmp_path / "run", device="cpu")

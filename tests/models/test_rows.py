@@ -1,21 +1,30 @@
-"""Every published row: its keys, shapes and parameters are what they were when recordings held.
+"""Networks of all published rows: keys, shapes and parameters are those of the golden table and of the recordings.
 
-After a change that is meant to rename or reshape, write the new table with ``python tests/models/test_rows.py``.
+After a change that renames or reshapes tensors on purpose, write the table with ``python tests/models/test_rows.py``.
 """
 
 import hashlib
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from splitnest import recipes
-from splitnest.build import build_model
-from splitnest.complexity import complexity
+sys.path.insert(0, str(Path(__file__).parents[1]))  # when this file is run as a script
 
-GOLDEN = Path(__file__).parent.parent / "data" / "golden_models.json"
-ABLATION = {  # the official ablation.md: parameters in millions, GFLOPs
+import splitnest
+from helpers.paths import INPUTS, RECORDINGS
+from splitnest import zoo
+from splitnest.device import on_meta
+from splitnest.models.build import build_model
+from splitnest.models.complexity import complexity
+from splitnest.weights.key_maps.translate import translate
+
+GOLDEN = INPUTS / "golden_models.json"
+ABLATION = {  # ablation.md of the official repository: parameters in millions, GFLOPs
     "1s1x64d": (26.3, 4.34),
     "2s1x64d": (27.5, 4.34),
     "4s1x64d": (31.9, 4.35),
@@ -26,31 +35,85 @@ ABLATION = {  # the official ablation.md: parameters in millions, GFLOPs
 }
 
 
-def golden(name: str) -> dict[str, int | str]:
-    """Return what identifies the network of a row."""
-    with torch.device("meta"):
-        module = build_model(recipes.get(name))
-    lines = "\n".join(f"{key} {list(value.shape)}" for key, value in sorted(module.state_dict().items()))
+def hash_of(shapes: Mapping[str, torch.Size]) -> str:
+    lines = "\n".join(f"{key} {list(shape)}" for key, shape in sorted(shapes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def golden(module: torch.nn.Module) -> dict[str, Any]:
+    """Return the values that identify a network."""
+    shapes = {key: value.shape for key, value in module.state_dict().items()}
     return {
-        "tensors": len(module.state_dict()),
+        "tensors": len(shapes),
         "parameters": sum(p.numel() for p in module.parameters()),
         "trainable": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "keys": hashlib.sha256(lines.encode()).hexdigest()[:16],
+        "keys": hash_of(shapes),
     }
 
 
-@pytest.mark.parametrize("name", recipes.names())
-def test_golden(name: str) -> None:
-    assert golden(name) == json.loads(GOLDEN.read_text())[name]
+def build(name: str) -> torch.nn.Module:
+    recipe = zoo.get(name)
+    return build_network(name, recipe.task, recipe.model, recipe.num_classes, recipe.data.num_stuff)
 
 
-@pytest.mark.parametrize("setting", ABLATION)
-def test_size_and_cost_are_as_published(setting: str) -> None:
-    counted = complexity(recipes.get(f"resnest50_fast_{setting}_imagenet.official"))
-    parameters, gflops = ABLATION[setting]
-    assert counted.parameters / 1e6 == pytest.approx(parameters, abs=0.1)
-    assert counted.multiply_adds / 1e9 == pytest.approx(gflops, rel=0.01)
+NETWORKS: dict[tuple[Any, ...], torch.nn.Module] = {}
+
+
+def build_network(name: str, *definition: Any) -> torch.nn.Module:
+    """Return the network of a row, which it may share with rows of the same definition."""
+    if definition not in NETWORKS:
+        with on_meta():
+            NETWORKS[definition] = build_model(zoo.get(name))
+    return NETWORKS[definition]
+
+
+def test_every_row_has_the_golden_and_the_recorded_keys() -> None:
+    expected = json.loads(GOLDEN.read_text())
+    assert list(expected) == zoo.list_models()
+    num_recorded = 0
+    for name, row in expected.items():
+        module = build(name)
+        assert golden(module) == row, f"{name} is another network than before"
+        recording = RECORDINGS / name.rpartition(".")[2] / f"{name}.json"
+        if recording.exists():
+            num_recorded += 1
+            recorded = json.loads(recording.read_text())["state_dict"]
+            sources = translate(list(recorded)).sources
+            shapes = {key: list(recorded[source]) for key, source in sources.items()}
+            assert {key: list(value.shape) for key, value in module.state_dict().items()} == shapes, name
+    assert num_recorded > 20
+
+
+def test_resnet_of_plain_values_has_the_golden_keys() -> None:
+    with on_meta():
+        backbone = splitnest.models.resnet(depth=50, radix=2)
+    shapes = {f"backbone.{key}": value.shape for key, value in backbone.state_dict().items()}
+    classifier = {"fc.weight": torch.Size([1000, 2048]), "fc.bias": torch.Size([1000])}
+    expected = json.loads(GOLDEN.read_text())["resnest50_imagenet.official"]
+    assert hash_of({**shapes, **classifier}) == expected["keys"]
+    assert len(shapes) == expected["tensors"] - 2
+    assert (backbone.channels["c5"], backbone.strides["c5"]) == (2048, 32)
+
+
+def test_resnet_returns_the_named_features() -> None:
+    backbone = splitnest.models.resnet(depth=14, radix=0, planes=8, stem="7x7", avd=False, out=("c3", "c5")).eval()
+    with torch.inference_mode():
+        features = backbone(torch.randn(1, 3, 65, 96))
+    shapes = {name: tuple(feature.shape) for name, feature in features.items()}
+    assert shapes == {"c3": (1, 64, 9, 12), "c5": (1, 256, 3, 3)}
+    assert (backbone.channels, backbone.strides) == ({"c3": 64, "c5": 256}, {"c3": 8, "c5": 32})
+    for out in ((), ("c1",)):
+        with pytest.raises(ValueError, match="the stages are c2, c3, c4, c5"):
+            splitnest.models.resnet(depth=14, planes=8, out=out)
+
+
+def test_parameters_and_cost_are_as_published() -> None:
+    for setting, (parameters, gflops) in ABLATION.items():
+        counted = complexity(zoo.get(f"resnest50_fast_{setting}_imagenet.official"))
+        assert counted.parameters / 1e6 == pytest.approx(parameters, abs=0.1), setting
+        assert counted.multiply_adds / 1e9 == pytest.approx(gflops, rel=0.01), setting
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({name: golden(name) for name in recipes.names()}, indent=1) + "\n")
+    table = {name: golden(build(name)) for name in zoo.list_models()}
+    GOLDEN.write_text(json.dumps(table, indent=1) + "\n")

@@ -1,18 +1,18 @@
-"""Classification rows against recordings of the official repository and of timm."""
+"""Classification models against recordings of the official repository and of timm."""
 
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
 import torch
 
 import splitnest
-from splitnest.build import build_model
-from splitnest.resolve import resolve
+from helpers import oracle
+from splitnest.inference.resolve import resolve
+from splitnest.models.build import build_model
 from splitnest.weights import load as weights
 
-ROWS = [
+MODELS = [
     "resnest50_fast_2s2x40d_imagenet.official",
     "resnest14d_imagenet.timm",
     pytest.param("resnest50_imagenet.official", marks=pytest.mark.parity),
@@ -44,8 +44,8 @@ def check_stages(module: torch.nn.Module, record: dict) -> None:
     assert sum(p.numel() for p in module.parameters()) == record["num_params"]
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_row(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, tmp_path: Path) -> None:
     record = oracle.recording(name)
     predictor = oracle.model(name, tmp_path)
     check_stages(predictor.module, record)
@@ -57,7 +57,7 @@ def test_row(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parity
 def test_official_dilation(tmp_path: Path) -> None:
-    """Not a row: the official repository's dilated network, with average pooling in dilated stages."""
+    """The official repository's dilated network, with average pooling in dilated stages, has no published weights."""
     name = "resnest50_dilated_imagenet.official"
     recipe, _ = resolve("resnest50_imagenet.official", {"model.backbone.output_stride": 8})
     module = build_model(recipe).eval()
@@ -74,7 +74,7 @@ def test_backbone_is_public(tmp_path: Path) -> None:
     pixels = torch.from_numpy(crop().copy()).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(record[key])[:, None, None] for key in ("pixel_mean", "pixel_std"))
     with torch.inference_mode():
-        maps = backbone(((pixels - mean) / std)[None])
-    assert list(maps) == ["c3", "c5"]
-    for stage, values in maps.items():
+        features = backbone(((pixels - mean) / std)[None])
+    assert list(features) == ["c3", "c5"]
+    for stage, values in features.items():
         assert oracle.distance(values, record["features"][stage]) < 1e-4

@@ -1,19 +1,23 @@
-"""Detection rows against recordings of mmdetection and detectron2."""
+"""Detection models against recordings of mmdetection and detectron2."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import oracle
 import pytest
 import torch
 
 import splitnest
-from splitnest.batch import collate
-from splitnest.data.transforms import prepare
-from splitnest.inference.detection import DetectionTTA
-from splitnest.results import Detections, PanopticSegmentation
+from helpers import oracle
+from helpers.families import detector_of
+from helpers.paths import INPUTS
+from splitnest.data.images.normalize import normalize, resize_image
+from splitnest.inference.detection_tta import DetectionTTA
+from splitnest.models.detection.panoptic_fpn import PanopticFPN
+from splitnest.structures import Detections, PanopticSegmentation
+from splitnest.structures.batch import collate
 
-ROWS = [
+MODELS = [
     "faster_rcnn_resnest50_fpn_1x_coco.mmdet",
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2",
     pytest.param("mask_rcnn_resnest50_fpn_1x_coco.mmdet", marks=pytest.mark.parity),
@@ -23,102 +27,109 @@ ROWS = [
     pytest.param("cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet",
 ]
-MASK_ROWS = ["mask_rcnn_resnest50_fpn_1x_coco.mmdet", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"]
+MASK_MODELS = ["mask_rcnn_resnest50_fpn_1x_coco.mmdet", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"]
 
 
-def check_detections(found: Detections, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
-    matched = oracle.matches(found, *(recorded[prefix + key] for key in ("boxes", "scores", "classes")))
-    assert len(found) == len(matched)
+def check_detections(detections: Detections, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
+    matched = oracle.matches(detections, *(recorded[prefix + key] for key in ("boxes", "scores", "classes")))
+    assert len(detections) == len(matched)
     assert (matched >= 0).mean() >= 0.98  # near-ties may swap in the suppression
     if prefix + "masks_packed" in recorded:
-        assert found.masks is not None
+        assert detections.masks is not None
         masks = oracle.unpacked(recorded[prefix + "masks_packed"], recorded[prefix + "masks_shape"])
         for mask, index in zip(masks, matched, strict=True):
-            wrong, union = (mask ^ found.masks[index]).sum(), (mask | found.masks[index]).sum()
+            wrong, union = (mask ^ detections.masks[index]).sum(), (mask | detections.masks[index]).sum()
             # One pixel is over 3% of a mask of 33: it has a probability of 0.499995 here, 0.5 in the recording.
             assert index < 0 or wrong <= max(0.03 * union, 1)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_row(name: str, tmp_path: Path) -> None:
-    predictor = oracle.model(name, tmp_path)
-    check_stages(predictor, name)
-    (found,) = predictor.predict(oracle.image("scene_a"), resize=False)
-    check_detections(found, oracle.results(name))
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, tmp_path: Path) -> None:
+    predictor, image = oracle.model(name, tmp_path), oracle.image("scene_a")
+    outputs = record_outputs(predictor)
+    (detections,) = predictor.predict(image, resize=False)
+    check_stages(predictor, outputs, name)
+    check_detections(detections, oracle.results(name))
+
+
+def record_outputs(predictor: splitnest.Predictor) -> dict[str, Any]:
+    """Return a dictionary that receives the outputs of the parts of a detector."""
+    module, detector = predictor.module, detector_of(predictor.module)
+    parts = {"backbone": detector.backbone, "neck": detector.neck, "rpn": detector.rpn}
+    if isinstance(module, PanopticFPN):
+        parts["semantic_head"] = module.semantic_head
+    return oracle.record_outputs(**parts)
 
 
 @torch.inference_mode()
-def check_stages(predictor: splitnest.Predictor, name: str) -> None:
-    record, recorded, module = oracle.recording(name), oracle.results(name), predictor.module
-    batch = collate([prepare(oracle.image("scene_a"), predictor.recipe.input, resize=False)], divisor=32)
-    features = module.backbone(batch.images)
-    levels = module.neck(features)
-    stages = {**features, **levels}
+def check_stages(predictor: splitnest.Predictor, outputs: dict[str, Any], name: str) -> None:
+    """Compare the outputs of the parts of a detector for scene_a with a recording."""
+    record, recorded, detector = oracle.recording(name), oracle.results(name), detector_of(predictor.module)
+    stages = {**outputs["backbone"], **outputs["neck"]}
     if "sem_seg_logits" in record["features"]:
-        stages["sem_seg_logits"] = module.semantic_head(levels)[0]
+        stages["sem_seg_logits"] = outputs["semantic_head"][0]
     for stage, values in record["features"].items():
         assert oracle.distance(stages[stage], values) < 1e-4, stage
-    (proposals,) = module.rpn.propose(module.rpn(levels), batch.sizes)
+    (proposals,) = detector.rpn.propose(outputs["rpn"], [oracle.image("scene_a").shape[:2]])
     best = next(recorded[key] for key in ("proposal_scores", "proposal_logits") if key in recorded)
     assert np.abs(np.sort(best) - np.sort(proposals.scores[: len(best)].numpy())).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2"])
-def test_row_panoptic(name: str, tmp_path: Path) -> None:
-    """Stages, instances, stuff, and what they are merged into: the same segments in the same order."""
+def test_panoptic_model(name: str, tmp_path: Path) -> None:
+    """Stages, instances, stuff, and the merged segments agree, and the segments are in the same order."""
     predictor, recorded = oracle.model(name, tmp_path), oracle.results(name)
-    check_stages(predictor, name)
     module, image = predictor.module, oracle.image("scene_a")
-    (found,) = predictor.predict(image, resize=False)
-    assert isinstance(found, PanopticSegmentation)
-    assert found.detections is not None
-    check_detections(found.detections, recorded)
-    batch = collate([prepare(image, predictor.recipe.input, resize=False)], divisor=32)
-    with torch.inference_mode():
-        (semantic,) = module.semantic(module.semantic_head(module.neck(module.backbone(batch.images))), batch)
+    outputs = record_outputs(predictor)
+    (result,) = predictor.predict(image, resize=False)
+    check_stages(predictor, outputs, name)
+    assert isinstance(result, PanopticSegmentation)
+    assert result.detections is not None
+    check_detections(result.detections, recorded)
+    (semantic,) = module.semantic(outputs["semantic_head"], predictor.batch([image]))
     assert (semantic == recorded["sem_seg_argmax"]).mean() > 0.9999
-    assert (found.segments == recorded["panoptic"]).mean() > 0.9999
-    num_things = len(module.categories)
+    assert (result.segments == recorded["panoptic"]).mean() > 0.9999
+    num_things = len(module.detector.categories)
     rows = [
-        (row["isthing"], row["category"] + (0 if row["isthing"] else 1 - num_things)) for row in found.segments_info
+        (row["isthing"], row["category"] + (0 if row["isthing"] else 1 - num_things)) for row in result.segments_info
     ]
     expected = oracle.recording(name)["segments_info"]
     assert rows == [(row["isthing"], row["category_id"]) for row in expected]
-    for ours, theirs in zip(found.segments_info, expected, strict=True):
+    for ours, theirs in zip(result.segments_info, expected, strict=True):
         assert (ours["score"] or 0) == pytest.approx(theirs.get("score", 0), abs=2e-3)
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", MASK_ROWS)
+@pytest.mark.parametrize("name", MASK_MODELS)
 def test_end_to_end(name: str, tmp_path: Path) -> None:
-    """The original file resized by the published rule, and a batch of two sizes."""
+    """An image file is resized by the published rule, and a batch has images of two sizes."""
     recorded = oracle.results(f"{name}.e2e")
     predictor = oracle.model(name, tmp_path)
-    (found,) = predictor.predict(oracle.INPUTS / "scene_b.png")
-    assert found.image_size == (250, 333)
-    check_detections(found, recorded, "resized_")
+    (detections,) = predictor.predict(INPUTS / "scene_b.png")
+    assert detections.image_size == (250, 333)
+    check_detections(detections, recorded, "resized_")
     a, b = batch_of_two(predictor)
     check_detections(a, recorded, "batch_a_")
     check_detections(b, recorded, "batch_b_")
 
 
 def test_end_to_end_tta(tmp_path: Path) -> None:
-    """Two sizes and their mirror images; the recording holds only where three views are padded to one size."""
+    """Views have two sizes, with their flips; the recording agrees only if three views are padded to one size."""
     name = "mask_rcnn_resnest50_fpn_1x_coco.detectron2"
     predictor = oracle.model(name, tmp_path)
-    facts = predictor.recipe.input.model_copy(update={"short_side": 400})
-    found = DetectionTTA(predictor.module, facts, short_sides=(320, 400))(oracle.image("scene_b"))
-    assert found.image_size == (250, 333)
-    check_detections(found, oracle.results(f"{name}.e2e"), "tta_")
+    input_cfg = predictor.recipe.input.model_copy(update={"short_side": 400})
+    detections = DetectionTTA(predictor.module, input_cfg, short_sides=(320, 400))(oracle.image("scene_b"))
+    assert detections.image_size == (250, 333)
+    check_detections(detections, oracle.results(f"{name}.e2e"), "tta_")
 
 
 def batch_of_two(predictor: splitnest.Predictor) -> list[Detections]:
     """Predict for scene_a as it is and for scene_b at 400x300, in one batch."""
-    facts = predictor.recipe.input
+    input_cfg = predictor.recipe.input
     scene_a, scene_b = oracle.image("scene_a"), oracle.image("scene_b")
-    smaller = facts.model_copy(update={"short_side": 300, "long_side": 400})
-    tensors = [prepare(scene_a, facts, resize=False), prepare(scene_b, smaller, resize=True)]
+    smaller = input_cfg.model_copy(update={"short_side": 300, "long_side": 400})
+    tensors = [normalize(image, input_cfg) for image in (scene_a, resize_image(scene_b, smaller))]
     assert tensors[1].shape == (3, 300, 400)
-    batch = collate(tensors, [scene_a.shape[:2], scene_b.shape[:2]], facts.divisor)
+    batch = collate(tensors, [scene_a.shape[:2], scene_b.shape[:2]], input_cfg.divisor)
     with torch.inference_mode():
         return predictor.module.predict(batch)

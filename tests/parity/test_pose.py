@@ -1,74 +1,75 @@
-"""Pose rows against recordings of mmpose."""
+"""Pose models against recordings of mmpose."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
 import torch
 
 import splitnest
-from splitnest.batch import Batch, collate
-from splitnest.data.person_boxes import PersonBoxes
-from splitnest.data.person_crop import prepare_people
-from splitnest.pose.heatmaps import encode
+from helpers import oracle
+from helpers.paths import INPUTS
+from splitnest.data.pose.crop import crop as crop_region
+from splitnest.data.pose.crop import crop_matrix, crop_people
+from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.models.pose.heatmaps import encode
+from splitnest.structures.batch import Batch, collate
 
-ROWS = [
+MODELS = [
     "simplebaseline_resnest50_256x192_coco.mmpose",
     pytest.param("simplebaseline_resnest101_384x288_coco.mmpose", marks=pytest.mark.parity),
 ]
 
 
 def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
-    """Cut the recorded people out, checking regions and pixels on the way, and put them in one batch."""
-    facts, crops, people, sizes = predictor.recipe.input, [], [], []
+    """Return the batch of the crops of the recorded persons, after their regions and pixels were checked."""
+    input_cfg, crops, people, sizes = predictor.recipe.input, [], [], []
     for row in record["people"]:
         image = oracle.image(Path(row["image"]).stem)
         x, y, width, height = row["box_xywh"]
         boxes = PersonBoxes(np.array([[x, y, x + width, y + height]]), np.ones(1))
-        prepared = prepare_people(image, boxes, facts, torch.promote_types(predictor.dtype, torch.float32))
+        prepared = crop_people(image, boxes, input_cfg, torch.promote_types(predictor.dtype, torch.float32))
         (person,) = prepared.people
         assert person.region.center.tolist() == pytest.approx(row["center"], abs=0)
         assert person.region.size.tolist() == pytest.approx(row["scale"], abs=0)
-        pixels = person.region.cut(image, (facts.height, facts.width))[..., ::-1].transpose(2, 0, 1)
+        pixels = crop_region(image, person.region, input_cfg.size_hw)[..., ::-1].transpose(2, 0, 1)
         assert oracle.distance(torch.from_numpy(pixels.copy()), row["crop_uint8_bgr"]) == 0
-        crops.append(prepared.crops[0])
+        crops.append(prepared.inputs[0])
         people.append(person)
         sizes.append(prepared.original_size)
     return collate(crops, sizes, people=people)
 
 
 def keypoints_of(record: dict[str, Any], batch: Batch) -> list[torch.Tensor]:
-    """Return the keypoints of the recorded people in pixels of their crops."""
-    scenes = {row["file"]: row for row in json.loads((oracle.INPUTS / "scenes.json").read_text())["images"]}
-    found = []
+    """Return the keypoints of the recorded persons in pixels of their crops."""
+    scenes = {row["file"]: row for row in json.loads((INPUTS / "scenes.json").read_text())["images"]}
+    keypoints = []
     for row, person in zip(record["people"], batch.people or (), strict=True):
         points = np.array(scenes[row["image"]]["objects"][row["object_index"]]["keypoints"], np.float32).reshape(-1, 3)
-        matrix = person.region.matrix((batch.images.shape[2], batch.images.shape[3])).astype(np.float32)
+        matrix = crop_matrix(person.region, (batch.images.shape[2], batch.images.shape[3])).astype(np.float32)
         moved = np.column_stack([points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] > 0])
-        found.append(torch.from_numpy(moved.astype(np.float32)))
-    return found
+        keypoints.append(torch.from_numpy(moved.astype(np.float32)))
+    return keypoints
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_row(name: str, tmp_path: Path) -> None:
-    """Crops to the bit, stages, and with the flip test the keypoints in the photograph."""
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, tmp_path: Path) -> None:
+    """Crops are equal to the bit; stages, and keypoints of the flip test in pixels of the image, agree."""
     record, recorded = oracle.recording(name), oracle.results(name)
     predictor = oracle.model(name, tmp_path)
     batch = batch_of(record, predictor)
-    with torch.inference_mode():
-        features = predictor.module.backbone(batch.images)
-        stages = {"input": batch.images, **features, "heatmaps": predictor.module.head(features["c5"])}
-    for stage, values in record["features"].items():
-        assert oracle.distance(stages[stage], values) < 1e-4, stage
+    outputs = oracle.record_outputs(backbone=predictor.module.backbone, heatmaps=predictor.module.head)
     boxes = [np.array([row["box_xywh"]]) for row in record["people"]]
     images = [oracle.image(Path(row["image"]).stem) for row in record["people"]]
-    found = predictor.predict(images, batch_size=6, boxes_xywh=boxes)
-    keypoints = np.concatenate([poses.keypoints for poses in found])
+    results = predictor.predict(images, batch_size=len(batch), boxes_xywh=boxes)
+    stages = {"input": batch.images, **outputs["backbone"], "heatmaps": outputs["heatmaps"]}
+    for stage, values in record["features"].items():
+        assert oracle.distance(stages[stage], values) < 1e-4, stage
+    keypoints = np.concatenate([poses.keypoints for poses in results])
     assert np.abs(keypoints - recorded["keypoints"]).max() < 1e-3
-    assert np.abs(np.concatenate([poses.scores for poses in found]) - recorded["scores"]).max() < 1e-5
+    assert np.abs(np.concatenate([poses.scores for poses in results]) - recorded["scores"]).max() < 1e-5
 
 
 @pytest.mark.parity

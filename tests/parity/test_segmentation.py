@@ -1,64 +1,63 @@
-"""Segmentation rows against recordings of mmsegmentation."""
+"""Semantic segmentation models against recordings of mmsegmentation."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
 import torch
 from PIL import Image
 
 import splitnest
-from splitnest.batch import collate
-from splitnest.data.transforms import prepare
-from splitnest.inference.semantic import SemanticTTA
-from splitnest.results import SemanticSegmentation
+from helpers import oracle
+from helpers.paths import INPUTS
+from splitnest.inference.semantic_tta import SemanticTTA
+from splitnest.structures import SemanticSegmentation
 
-ROWS = [
+MODELS = [
     "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
     pytest.param("fcn_resnest101_d8_cityscapes.mmseg", marks=pytest.mark.parity),
     pytest.param("fcn_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
     pytest.param("pspnet_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
     pytest.param("deeplabv3_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
 ]
-SURE = 0.01
-"""Margin between the two best logits from which labels are compared."""
+MIN_MARGIN = 0.01
+"""Minimum margin between the two best logits for labels to be compared."""
 
 
-def check_labels(found: SemanticSegmentation, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
-    sure = recorded[f"{prefix}margin"] > SURE
-    assert sure.mean() > 0.9
-    assert (found.labels == recorded[f"{prefix}labels"])[sure].all()
+def check_labels(result: SemanticSegmentation, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
+    compared = recorded[f"{prefix}margin"] > MIN_MARGIN
+    assert compared.mean() > 0.9
+    assert (result.labels == recorded[f"{prefix}labels"])[compared].all()
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_row(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, tmp_path: Path) -> None:
     predictor = oracle.model(name, tmp_path)
     module, image = predictor.module, oracle.image("scene_b")
-    batch = collate([prepare(image, predictor.recipe.input, resize=False)])
     module.backbone.out = ("c2", "c3", "c4", "c5")
+    outputs = oracle.record_outputs(backbone=module.backbone, decode_head=module.decode_head)
     with torch.inference_mode():
-        features = module.backbone(batch.images)
+        final_logits = module(predictor.batch([image]).images)[0]
         stages = {
-            **features,
-            "decode_head_logits": module.decode_head(features),
-            "auxiliary_head_logits": module.auxiliary_head(features),
-            "final_logits": module(batch.images)[0],
+            **outputs["backbone"],
+            "decode_head_logits": outputs["decode_head"],
+            "auxiliary_head_logits": module.auxiliary_head(outputs["backbone"]),
+            "final_logits": final_logits,
         }
     for stage, values in oracle.recording(name)["features"].items():
         assert oracle.distance(stages[stage], values) < 1e-4, stage
-    (found,) = predictor.predict(image, resize=False)
-    check_labels(found, oracle.results(name))
+    (result,) = predictor.predict(image, resize=False)
+    check_labels(result, oracle.results(name))
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k.mmseg"])
 def test_end_to_end(name: str, tmp_path: Path) -> None:
-    """The original file resized by the published rule, and with test-time augmentation."""
+    """An image file is resized by the published rule, without and with test-time augmentation."""
     predictor, recorded = oracle.model(name, tmp_path), oracle.results(f"{name}.e2e")
-    (found,) = predictor.predict(oracle.INPUTS / "scene_b.png")
-    check_labels(found, recorded, "resized_")
+    (result,) = predictor.predict(INPUTS / "scene_b.png")
+    check_labels(result, recorded, "resized_")
     augmented = SemanticTTA(predictor.module, predictor.recipe.input, (0.5, 0.75, 1.0))
     check_labels(augmented(oracle.image("scene_b")), recorded, "tta_")
 
@@ -72,7 +71,7 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     module = predictor.module.double().train()
     window = np.s_[:256, :256]
     images = [oracle.image(scene)[window] for scene in ("scene_a", "scene_c")]
-    labels = [np.asarray(Image.open(oracle.INPUTS / f"{s}_semantic.png"))[window] for s in ("scene_a", "scene_c")]
+    labels = [np.asarray(Image.open(INPUTS / f"{s}_semantic.png"))[window] for s in ("scene_a", "scene_c")]
     losses = module.loss(predictor.batch(images, semantic=labels))
     total = torch.stack(list(losses.values())).sum()
     total.backward()
@@ -84,8 +83,8 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parity
 @pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k.mmseg"])
-def test_protocol_on_real_photographs(name: str, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
-    """ADE20K's photographs and label maps end to end; the metrics are those of counting pixels one by one."""
+def test_metrics_on_real_images(name: str, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    """The metrics on images and label maps of ADE20K equal those of counting pixels."""
     root = shared_data("ade20k_sample")
     data = {"data.root": str(root), "data.val_images": "images", "data.val_annotations": "annotations"}
     predictor = oracle.model(name, tmp_path)
@@ -97,11 +96,11 @@ def test_protocol_on_real_photographs(name: str, tmp_path: Path, shared_data: Ca
         (result,) = predictor.predict(root / "images" / f"{path.stem}.jpg")
         assert result.labels.shape == labels.shape
         valid = labels >= 0
-        found, true = result.labels[valid].astype(int), labels[valid]
-        intersections += np.bincount(true[found == true], minlength=150)
-        predicted += np.bincount(found, minlength=150)
+        predictions, true = result.labels[valid].astype(int), labels[valid]
+        intersections += np.bincount(true[predictions == true], minlength=150)
+        predicted += np.bincount(predictions, minlength=150)
         present += np.bincount(true, minlength=150)
-        right, known = right + int((found == true).sum()), known + len(true)
+        right, known = right + int((predictions == true).sum()), known + len(true)
     unions = predicted + present - intersections
     assert metrics["miou"] == pytest.approx((intersections / np.maximum(unions, 1))[unions > 0].mean(), abs=1e-12)
     assert metrics["macc"] == pytest.approx((intersections / np.maximum(present, 1))[present > 0].mean(), abs=1e-12)

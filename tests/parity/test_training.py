@@ -6,25 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
 import torch
 from PIL import Image
 
 import splitnest
-from splitnest.batch import Instances
+from helpers import oracle
+from helpers.paths import INPUTS
+from splitnest.structures.instances import Instances
 
-ROWS = [
+MODELS = [
     "mask_rcnn_resnest50_fpn_1x_coco.mmdet",
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2",
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet",
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2",
 ]
 EVERYTHING = {"model.rpn_samples": 1_000_000, "model.roi_samples": 1_000_000}
-"""So large that every candidate is taken and nothing is random."""
+"""So many samples that all candidates are taken and nothing is random."""
 
 NAMES = {"loss_rpn_loc": "loss_rpn_box", "bbox": "box", "box_reg": "box", "sem_seg": "semantic"}
-"""What the originals call the losses, where they call them otherwise."""
+"""Part of an original loss name -> ours, where they differ."""
 
 
 def our_name(theirs: str, ours: Collection[str]) -> str:
@@ -37,7 +38,7 @@ def our_name(theirs: str, ours: Collection[str]) -> str:
 
 
 def objects(scene: str) -> Instances:
-    content = json.loads((oracle.INPUTS / "scenes.json").read_text())
+    content = json.loads((INPUTS / "scenes.json").read_text())
     (image,) = (image for image in content["images"] if image["file"] == f"{scene}.png")
     return Instances(
         torch.tensor([o["box"] for o in image["objects"]], dtype=torch.float64),
@@ -47,10 +48,10 @@ def objects(scene: str) -> Instances:
 
 
 def losses_of(name: str, folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
-    """Return the model of a row in float64 and its losses for the recorded batch."""
+    """Return a model in float64 and its losses for the recorded batch."""
     predictor = splitnest.load(name, weights=oracle.checkpoint(name, folder), device="cpu", overrides=EVERYTHING)
     module, scenes = predictor.module.double().train(), ("scene_a", "scene_c")
-    semantic = [np.asarray(Image.open(oracle.INPUTS / f"{scene}_semantic.png")) for scene in scenes]
+    semantic = [np.asarray(Image.open(INPUTS / f"{scene}_semantic.png")) for scene in scenes]
     batch = predictor.batch([oracle.image(s) for s in scenes], [objects(s) for s in scenes], semantic)
     return module, module.loss(batch)
 
@@ -63,17 +64,18 @@ def check_losses(losses: Mapping[str, torch.Tensor], recorded: dict[str, Any], b
 
 
 @pytest.mark.parity
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2"])
 def test_losses_panoptic(name: str, tmp_path: Path) -> None:
-    """Of 200 layers whose gradients are huge the losses alone are held, at 1e-4."""
+    """Only the losses are compared, at 1e-4: the gradients of 200 layers are huge."""
     with torch.no_grad():
         _, losses = losses_of(name, tmp_path)
     check_losses(losses, oracle.recording(f"{name}.train"), 1e-4)
 
 
 @pytest.mark.parity
-@pytest.mark.timeout(3600)  # 12,000 regions of a cascade in float64: minutes
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.timeout(3600)  # 12,000 regions of a cascade in float64 take minutes
+@pytest.mark.parametrize("name", MODELS)
 def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     recorded = oracle.recording(f"{name}.train")
     module, losses = losses_of(name, tmp_path)

@@ -1,4 +1,4 @@
-"""What looking a data set over finds, of whatever kind it is: what is odd, and what would stop a training."""
+"""Findings of a dataset check: anomalies, and faults that would stop a training."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,64 +11,69 @@ from splitnest.progress import track
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 MAX_EXAMPLES = 5
-"""Cases of an oddity, and faults, that are printed; the rest are counted."""
+"""Number of cases of an anomaly, and of faults, that are printed."""
 
-_Found = TypeVar("_Found")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is found in any data set.
+    """Findings in a dataset of any task.
 
     Attributes:
-        source: What was looked over.
-        photographs: All that it has.
-        oddities: What is odd -> a line for each case. A training goes on in spite of it.
-        faults: What would stop a training, a line each.
+        source: Annotation file or image folder.
+        num_images: Number of images.
+        anomalies: Kind of anomaly -> one line for each case. Training is possible in spite of them.
+        faults: Faults that would stop a training, one line each.
     """
 
     source: str
-    photographs: int
-    oddities: dict[str, tuple[str, ...]]
+    num_images: int
+    anomalies: dict[str, tuple[str, ...]]
     faults: tuple[str, ...]
 
     def raise_faults(self) -> None:
-        """Raise what would stop a training, if there is anything.
-
-        Raises:
-            DataError: Its message is the first fault, and how many there are.
-        """
+        """Raise a DataError with the first fault and the number of others, if there are any."""
         if self.faults:
             more = len(self.faults) - 1
-            besides = "There is 1 more fault." if more == 1 else f"There are {more} more faults."
-            raise DataError(self.faults[0] + (f" {besides}" if more else ""))
+            others = "There is 1 more fault." if more == 1 else f"There are {more} more faults."
+            raise DataError(self.faults[0] + (f" {others}" if more else ""))
 
 
-def read_all(read: Callable[[int], _Found], count: int) -> Iterator[_Found]:
-    """Yield ``read`` of each index, in order, several at a time: Pillow decodes outside of Python's lock."""
+def read_all(read: Callable[[int], T], count: int) -> Iterator[T]:
+    """Yield ``read(index)`` for each index in order, computed by several threads; Pillow decodes outside the GIL."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from track(pool.map(read, range(count)), count, "reading photographs")
+        yield from track(pool.map(read, range(count)), count, "reading images")
+
+
+def facts_table(title: str) -> "Table":
+    """Return an empty table of two columns, name and value."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    return Table(show_header=False, box=None, pad_edge=False, title=escape(title), title_justify="left")
 
 
 def print_findings(findings: Findings, console: "Console") -> None:
-    """Print oddities and faults."""
+    """Print the anomalies and faults."""
     from rich.markup import escape
 
-    for what, lines in findings.oddities.items():
-        console.print(f"[yellow]note:[/] {escape(what)}: {escape(_some(lines))}")
+    for kind, lines in findings.anomalies.items():
+        console.print(f"[yellow]note:[/] {escape(kind)}: {escape(_first_lines(lines))}")
     if findings.faults:
-        console.print(f"[red]fault:[/] {escape(_some(findings.faults))}")
+        console.print(f"[red]fault:[/] {escape(_first_lines(findings.faults))}")
 
 
 def size_range(smallest: tuple[int, int], largest: tuple[int, int]) -> str:
-    """Return words for the sizes of photographs, width x height, from two (height, width)."""
+    """Return a range of image sizes as text, width x height, from two (height, width)."""
     first, last = (f"{width} x {height}" for height, width in (smallest, largest))
     return first if first == last else f"{first} to {last}"
 
 
-def _some(lines: tuple[str, ...]) -> str:
+def _first_lines(lines: tuple[str, ...]) -> str:
     shown = "\n  ".join(lines[:MAX_EXAMPLES])
     more = f"\n  and {len(lines) - MAX_EXAMPLES} more" if len(lines) > MAX_EXAMPLES else ""
     return f"{len(lines)}\n  {shown}{more}"

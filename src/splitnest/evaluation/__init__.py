@@ -1,1 +1,1 @@
-"""Metrics: results held against annotations."""
+"""Evaluation: dataset, network, metrics."""

@@ -1,1 +1,1 @@
-"""Protocols around a model: what it says of several versions of a photograph."""
+"""Inference: loading, prediction, test-time augmentation, layer fusion, and runtimes of exported models."""

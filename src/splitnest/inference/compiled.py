@@ -1,14 +1,13 @@
-"""A network whose layers are compiled by ``torch.compile`` when images first go through them."""
+"""Compilation of the layers of a network by ``torch.compile``."""
 
-from splitnest.inference.parts import layer_parts
-from splitnest.model import Model
+from splitnest.models.base import Model
 
 
 def compile_layers(model: Model) -> None:
-    """Have the layers of a network compiled, in place; what is between them runs as it is.
+    """Compile the layers of a network in place; the code between them runs as it is.
 
-    The first size of images is compiled for itself, the second one for any size; each takes some minutes for a large
-    network. It needs a compiler of C++ on processors, and Triton on GPUs.
+    Compilation happens in the first prediction: the first image size is compiled for itself, the second one for any
+    size, each in minutes for a large network. It needs a C++ compiler on CPUs, and Triton on GPUs.
     """
-    for part in layer_parts(model):
+    for part in model.layer_parts:
         part.compile()

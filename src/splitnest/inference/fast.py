@@ -1,9 +1,9 @@
-"""A network made quicker, for prediction alone: normalisation goes into convolutions, and so does what follows them.
+"""Layer folding and fusion for prediction.
 
-In float32 it differs from the network that it was by rounding alone: a folded normalisation is one multiplication
-less. On processors convolutions take weights in the order that oneDNN computes in, arranged once instead of at every
-call, and add a shortcut and apply a ReLU while a result is in the registers. These are the operators that
-``torch.compile`` uses there, called without it: nothing is compiled, and every size of image is as quick as the first.
+Normalization is folded into convolutions, and shortcuts and ReLUs are fused with them. In float32 results differ by
+rounding only. On CPUs weights are arranged for oneDNN once instead of in every call, and shortcuts and ReLUs are
+applied while a result is in registers. These operators are those of ``torch.compile``, without its compilation: every
+image size is as fast as the first.
 """
 
 from typing import Any
@@ -13,76 +13,76 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from splitnest.backbones.resnet import Bottleneck, Shortcut
-from splitnest.layers.conv import ConvNormAct, DeformableConv2d
-from splitnest.layers.split_attention import SplitAttention
-from splitnest.pose.head import Deconv
+from splitnest.models.backbones.resnet import Bottleneck, Shortcut
+from splitnest.models.layers.conv import ConvNormAct, DeformableConv2d
+from splitnest.models.layers.split_attention import SplitAttention
+from splitnest.models.pose.heatmap_head import Deconv
 
 
 class FusedConv2d(nn.Module):
-    """A convolution that adds a shortcut or applies a ReLU itself.
+    """Convolution with a fused shortcut or ReLU.
 
     Args:
-        conv: The convolution, with its normalisation folded into it.
-        relu: A ReLU follows.
-        packs: Arrange the weights for oneDNN, when the first maps show what it chooses for them.
+        conv: Convolution, with its normalization folded into it.
+        relu: Whether to apply a ReLU.
+        pack_weights: Whether to arrange the weights for oneDNN in the first forward pass, for its input size.
     """
 
-    def __init__(self, conv: nn.Conv2d, relu: bool, packs: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, relu: bool, pack_weights: bool) -> None:
         super().__init__()
-        self.relu, self.packs = relu, packs
+        self.relu, self.pack_weights = relu, pack_weights
         self.weight: Tensor | None = conv.weight
         self.bias = conv.bias
         padding, stride, dilation = (list(each) for each in (conv.padding, conv.stride, conv.dilation))
         self.geometry: tuple[Any, ...] = padding, stride, dilation, conv.groups
 
-    def forward(self, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """Convolve ``[N, in_channels, H, W]``; a ``shortcut`` of the size of the result is added, and overwritten."""
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """Convolve ``[N, in_channels, H, W]``, and add a shortcut of the size of the result, which is overwritten."""
         padding, stride, dilation, groups = self.geometry
-        if self.weight is not None and not self.packs:
-            maps = F.conv2d(maps, self.weight, self.bias, stride, padding, dilation, groups)
-            maps = maps if shortcut is None else shortcut.add_(maps)
-            return maps.relu_() if self.relu else maps
+        if self.weight is not None and not self.pack_weights:
+            x = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
+            x = x if shortcut is None else shortcut.add_(x)
+            return x.relu_() if self.relu else x
         if self.weight is not None:
             reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self.packed = reorder(self.weight.to_mkldnn(), *self.geometry, list(maps.shape))
+            self.packed = reorder(self.weight.to_mkldnn(), *self.geometry, list(x.shape))
             self.weight = None
-        given = maps.contiguous(memory_format=torch.channels_last), self.packed, self.bias, *self.geometry
+        arguments = x.contiguous(memory_format=torch.channels_last), self.packed, self.bias, *self.geometry
         if shortcut is None:
-            return torch.ops.mkldnn._convolution_pointwise(*given, "relu" if self.relu else "none", [], "")
+            return torch.ops.mkldnn._convolution_pointwise(*arguments, "relu" if self.relu else "none", [], "")
         act = "relu" if self.relu else None
-        return torch.ops.mkldnn._convolution_pointwise_.binary(shortcut, *given, "add", 1.0, act, [], "")
+        return torch.ops.mkldnn._convolution_pointwise_.binary(shortcut, *arguments, "add", 1.0, act, [], "")
 
 
 class FusedBottleneck(nn.Module):
-    """A bottleneck whose last convolution adds the shortcut; its other parts are fused already."""
+    """Bottleneck whose last convolution adds the shortcut; its other layers are fused already."""
 
     def __init__(self, block: Bottleneck, last: FusedConv2d) -> None:
         super().__init__()
         self.conv1, self.conv2, self.conv3 = block.conv1, block.conv2, last
         self.avd_before, self.avd_after, self.shortcut = block.avd_before, block.avd_after, block.shortcut
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map ``[N, in_channels, H, W]`` as the bottleneck does; without a projection ``maps`` are overwritten.
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, in_channels, H, W]`` as the bottleneck does; without a projection ``x`` is overwritten.
 
-        Nobody else needs them: each stage begins with a block that projects.
+        No other layer needs it: each stage begins with a block that has a projection.
         """
-        residual = self.conv1(maps)
+        residual = self.conv1(x)
         if self.avd_before is not None:
             residual = self.avd_before(residual)
         residual = self.conv2(residual)
         if self.avd_after is not None:
             residual = self.avd_after(residual)
-        return self.conv3(residual, maps if self.shortcut is None else self.shortcut(maps))
+        return self.conv3(residual, x if self.shortcut is None else self.shortcut(x))
 
 
-def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, packs: bool = True) -> None:
+def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, pack_weights: bool = True) -> None:
     """Fold and fuse the layers of a network in place. It can then be neither trained nor saved.
 
     Args:
-        model: In evaluation mode, on its device, in float32 or float64.
-        dtype: What it computes in from then on.
-        packs: Arrange weights for oneDNN where it is on a processor that has it; not for a network that is compiled.
+        model: Network in evaluation mode, on its device, in float32 or float64.
+        dtype: Type of the network afterwards.
+        pack_weights: Whether to arrange weights for oneDNN on a CPU; not for a network that is to be compiled.
     """
     model.requires_grad_(False)
     parts = list(model.modules())
@@ -95,15 +95,17 @@ def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, packs: bo
             case SplitAttention() if fold(part.conv, part.norm) and fold(part.fc1, part.fc1_norm):
                 part.norm, part.fc1_norm = nn.Identity(), nn.Identity()
     model.to(dtype)
-    packs = packs and next(model.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available()
+    pack_weights = (
+        pack_weights and next(model.parameters()).device.type == "cpu" and torch.backends.mkldnn.is_available()
+    )
     for part in parts:
         match part:
             case ConvNormAct(norm=None, conv=nn.Conv2d() as conv):
-                part.conv, part.act = FusedConv2d(conv, part.act is not None, packs), None
+                part.conv, part.act = FusedConv2d(conv, part.act is not None, pack_weights), None
             case Shortcut(norm=nn.Identity(), conv=nn.Conv2d() as conv):
-                part.conv = FusedConv2d(conv, False, packs)
+                part.conv = FusedConv2d(conv, False, pack_weights)
             case SplitAttention(norm=nn.Identity(), conv=nn.Conv2d() as conv, fc1=nn.Conv2d() as fc1):
-                part.conv, part.fc1 = FusedConv2d(conv, True, packs), FusedConv2d(fc1, True, packs)
+                part.conv, part.fc1 = FusedConv2d(conv, True, pack_weights), FusedConv2d(fc1, True, pack_weights)
                 part.act = nn.Identity()
     for part in parts:
         for name, child in part.named_children():
@@ -114,10 +116,10 @@ def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, packs: bo
 
 @torch.no_grad()
 def fold(conv: nn.Module, norm: nn.Module) -> bool:
-    """Put the statistics and the scale of a batch normalisation into the convolution before it, in float64.
+    """Fold batch normalization into the convolution before it, in float64.
 
     Returns:
-        Whether that was done: what group normalisation does is not known before the maps.
+        Whether the layer was folded; group normalization depends on its input and cannot be.
     """
     if not isinstance(norm, nn.BatchNorm2d | FrozenBatchNorm2d):
         return False

@@ -1,41 +1,40 @@
-"""Test-time augmentation of a model by the protocol that its numbers were published with."""
+"""Test-time augmentation (TTA) by the protocol of the published metrics."""
 
 from collections.abc import Callable
+from typing import Any
 
-from splitnest.detection.rcnn import RCNN
 from splitnest.errors import UsageError
-from splitnest.inference.detection import LONG_SIDE, SHORT_SIDES, DetectionTTA
-from splitnest.inference.semantic import SemanticTTA
-from splitnest.model import Model
-from splitnest.recipe import DetectionInput, Recipe, SemanticInput
-from splitnest.results import Result
-from splitnest.segmentation.segmentor import Segmentor
+from splitnest.inference.detection_tta import DetectionTTA
+from splitnest.inference.exported_model import ExportedModel
+from splitnest.inference.semantic_tta import SemanticTTA
+from splitnest.models.base import Model
+from splitnest.recipe import Recipe
+from splitnest.structures import Result
 
-PUBLISHED_SHORT_SIDE = 800
-"""Short side of a detector's input that the sizes of its published views belong to."""
+TTA: dict[str, Callable[[Any, Any], Callable[..., Result]]] = {
+    "detection": DetectionTTA.published,
+    "instance": DetectionTTA.published,
+    "semantic": SemanticTTA,
+}
+"""Task -> constructor of its augmented prediction, from a model and section ``input`` of its recipe."""
 
 
-def augmented(model: Model, recipe: Recipe) -> Callable[..., Result]:
-    """Return what gives the result of a photograph, uint8 RGB ``[H, W, 3]``, with ``resize=False`` of its very pixels.
-
-    Of a detector with another short side than the published 800, views are larger or smaller in proportion.
+def published_tta(model: Model, recipe: Recipe) -> Callable[..., Result]:
+    """Return a function from an image, uint8 RGB ``[H, W, 3]``, to its result; ``resize=False`` keeps its pixels.
 
     Args:
-        model: In evaluation mode.
-        recipe: Of the model.
+        model: Model in evaluation mode.
+        recipe: Recipe of the model.
 
     Raises:
-        UsageError: Its task has no such protocol: classification, or panoptic, whose published numbers are without.
+        UsageError: No metrics with test-time augmentation were published for the task, or the model is an exported
+            file, whose layers cannot be run one by one.
     """
-    match recipe.input:
-        case DetectionInput() as facts if recipe.task != "panoptic":
-            assert isinstance(model, RCNN)
-            scale = facts.short_side / PUBLISHED_SHORT_SIDE
-            return DetectionTTA(model, facts, [round(side * scale) for side in SHORT_SIDES], round(LONG_SIDE * scale))
-        case SemanticInput() as facts:
-            assert isinstance(model, Segmentor)
-            return SemanticTTA(model, facts)
-    raise UsageError(
-        f"{recipe.name} has no test-time augmentation: that is for detection, instance and semantic segmentation, "
-        f"and this is a model for {recipe.task}. Leave tta out."
-    )
+    if isinstance(model, ExportedModel):
+        raise UsageError(f"{recipe.name} is an exported model, which has no test-time augmentation. Omit tta.")
+    if recipe.task not in TTA:
+        raise UsageError(
+            f"{recipe.name} has no test-time augmentation: its task is {recipe.task}, and it exists for "
+            f"{', '.join(TTA)}. Omit tta."
+        )
+    return TTA[recipe.task](model, recipe.input)

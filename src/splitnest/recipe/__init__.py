@@ -1,70 +1,66 @@
-"""Recipes: every fact that makes one model, validated. Never imports torch."""
+"""Recipes: the validated definition of a model, its data and its training. Never imports torch."""
 
-from splitnest.recipe.backbone import DEPTHS, BackboneFacts, NormName
+from splitnest.recipe.backbone import BackboneConfig, NormName
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
-from splitnest.recipe.data import CLASS_TABLES, Data
+from splitnest.recipe.data import CLASS_TABLES, Data, Split
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
 from splitnest.recipe.keypoints import Keypoints
 from splitnest.recipe.schema import (
-    RECIPE,
-    TASKS,
     ClassificationRecipe,
-    ClassifierFacts,
+    ClassifierConfig,
     DetectionRecipe,
-    DetectorFacts,
-    Layout,
-    PoseFacts,
+    DetectorConfig,
+    PoseModelConfig,
     PoseRecipe,
     Recipe,
     RecipeBase,
-    SegmentorFacts,
+    SegmentorConfig,
     SemanticRecipe,
     Task,
     Weights,
 )
 from splitnest.recipe.training import (
+    OHEM,
     ClassificationTraining,
     DetectionTraining,
-    HardPixels,
     PoseTraining,
     SemanticTraining,
     Training,
+    required_training,
 )
 
 __all__ = [
     "CLASS_TABLES",
-    "DEPTHS",
     "DETECTRON2",
     "MMDET",
-    "RECIPE",
-    "TASKS",
-    "BackboneFacts",
+    "OHEM",
+    "BackboneConfig",
     "ClassificationInput",
     "ClassificationRecipe",
     "ClassificationTraining",
-    "ClassifierFacts",
+    "ClassifierConfig",
     "Conventions",
     "Data",
     "DetectionInput",
     "DetectionRecipe",
     "DetectionTraining",
-    "DetectorFacts",
-    "HardPixels",
+    "DetectorConfig",
     "Input",
     "Keypoints",
-    "Layout",
     "NormName",
-    "PoseFacts",
     "PoseInput",
+    "PoseModelConfig",
     "PoseRecipe",
     "PoseTraining",
     "Recipe",
     "RecipeBase",
-    "SegmentorFacts",
+    "SegmentorConfig",
     "SemanticInput",
     "SemanticRecipe",
     "SemanticTraining",
+    "Split",
     "Task",
     "Training",
     "Weights",
+    "required_training",
 ]

@@ -1,49 +1,41 @@
-"""The facts that tell one published ResNet or ResNeSt from another."""
+"""Backbone section of a recipe: the parameters in which published ResNets and ResNeSts differ."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from splitnest.recipe.strict import Strict
-
-DEPTHS: dict[int, tuple[int, int, int, int]] = {
-    14: (1, 1, 1, 1),
-    26: (2, 2, 2, 2),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    200: (3, 24, 36, 3),
-    269: (3, 30, 48, 8),
-}
-"""Blocks of the stages c2 to c5 by depth (ResNeSt paper, section 4; timm for 14 and 26)."""
+from splitnest.recipe.base import Section
 
 Stage = Literal[2, 3, 4, 5]
 NormName = Literal["bn", "frozen_bn", "gn", "sync_bn"]
 
 
-class BackboneFacts(Strict):
-    """A ResNet (``radix`` 0) or ResNeSt (``radix`` 1, 2, 4).
+class BackboneConfig(Section):
+    """ResNet (``radix`` 0) or ResNeSt (``radix`` 1, 2 or 4).
 
     Attributes:
-        depth: Names the blocks of each stage, see ``DEPTHS``.
-        radix: Splits of the split attention; 0 is a plain 3x3 convolution.
-        cardinality: Groups of the 3x3 convolution.
-        base_width: Width of a group, as a share of 64.
-        planes: Bottleneck width of c2 at base width 64; each later stage doubles it, its output is 4 times that.
-        stem: One 7x7 convolution, or three 3x3 ones.
-        stem_width: Channels of the first two 3x3 convolutions; the third has twice as many. Unused by the 7x7 stem.
-        stem_stride: Input pixels of a cell of c2. 2 leaves out the max pooling and 1 the stride of the stem, too, for
-            images of few pixels.
-        avg_down: The shortcut pools, then projects with stride 1.
-        avd: Average pooling in place of the stride of the 3x3 convolution.
-        avd_first: That pooling comes before the split attention (the ``fast`` variants), not after it.
-        avd_in_dilated: The first block of a dilated stage has that pooling too, with stride 1 (official, timm).
-        stride_in_1x1: The stride is in the first 1x1 convolution (as MSRA trained ResNet).
-        output_stride: 32, or 8 with dilations 2 and 4 in c4 and c5; less where the stem has a smaller stride than 4.
+        depth: Depth, which determines the number of blocks of each stage.
+        radix: Number of splits of split attention; 0 for a plain 3x3 convolution.
+        cardinality: Number of groups of the 3x3 convolution.
+        base_width: Width of a group, relative to 64.
+        planes: Bottleneck width of c2 at base width 64; it doubles with each stage, and a stage has 4 times as many
+            output channels.
+        stem: ``7x7`` for one convolution, ``3x3`` for the deep stem of three.
+        stem_width: Channels of the first two convolutions of the deep stem; the third has twice as many.
+        stem_stride: Stride of c2. 4 is standard; 2 omits the max pooling, 1 also the stride of the stem, for small
+            images.
+        avg_down: Whether the shortcut pools and then projects with stride 1.
+        avd: Whether average pooling replaces the stride of the 3x3 convolution.
+        avd_first: Whether that pooling comes before split attention (the ``fast`` variants) instead of after it.
+        avd_in_dilated: Whether the first block of a dilated stage has that pooling too, with stride 1 (official, timm).
+        stride_in_1x1: Whether the stride is in the first 1x1 convolution (MSRA's ResNet).
+        output_stride: Stride of c5: 32, or 8 with dilations 2 and 4 in c4 and c5; less with a smaller ``stem_stride``.
         dcn_stages: Stages with modulated deformable convolutions.
-        norm: Normalisation; ``sync_bn`` is plain BN until there are several CUDA processes.
-        frozen_stages: Stages that do not train: 0 none, 1 the stem, 2 the stem and c2, and so on.
+        norm: Normalization layer; ``sync_bn`` is plain batch normalization except in multi-process CUDA training.
+        frozen_stages: Number of frozen stages: 0 for none, 1 for the stem, 2 for the stem and c2, up to 5.
     """
 
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"frozen_stages"})
     depth: Literal[14, 26, 50, 101, 200, 269]
     radix: Literal[0, 1, 2, 4] = 2
     cardinality: Literal[1, 2, 4] = 1
@@ -63,17 +55,12 @@ class BackboneFacts(Strict):
     frozen_stages: int = Field(0, ge=0, le=5)
 
     @property
-    def blocks(self) -> tuple[int, int, int, int]:
-        """Blocks of the stages c2 to c5."""
-        return DEPTHS[self.depth]
-
-    @property
     def stride(self) -> int:
-        """Input pixels of a cell of c5."""
+        """Stride of c5 in pixels of the input."""
         return self.output_stride * self.stem_stride // 4
 
     @model_validator(mode="after")
-    def _shape_is_possible(self) -> Self:
+    def _check_width(self) -> Self:
         if self.dcn_stages and not self.radix:
             raise ValueError("dcn_stages needs a radix of 1, 2 or 4: no plain ResNet with DCNv2 was published")
         width = int(self.planes * self.base_width / 64) * self.cardinality

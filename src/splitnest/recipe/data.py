@@ -1,131 +1,267 @@
-"""Where the data of a recipe is, and what its classes are."""
+"""Data section of a recipe: location, annotation format and classes of a dataset.
+
+``format`` selects the section's type, so a key that the format does not use is an error.
+"""
 
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
+from splitnest.recipe.base import Section
 from splitnest.recipe.keypoints import Color, Keypoints
-from splitnest.recipe.strict import Strict
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
-"""Named class tables and their sizes; the names themselves are in ``splitnest.data.categories``."""
+"""Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
+
+FOLDERS = "folders"
+"""Value of ``data.classes`` that takes the sorted names of the image folders as classes."""
+
+Split = Literal["train", "val"]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+ClassNames = Literal["imagenet", "coco", "cityscapes", "ade20k"] | Names
 
 
-OF_FOLDERS = "folders"
-"""Stands for the names of the folders of a classifier's photographs, in their order, until they are known."""
-
-
-def plain_class(name: str) -> str:
-    """Return a class name without what spellings differ in: case, and blanks, underscores and hyphens."""
+def normalized_class_name(name: str) -> str:
+    """Return a class name in lower case, with single blanks for runs of blanks, underscores and hyphens."""
     return re.sub(r"[\s_-]+", " ", name).strip().lower()
 
 
-class SceneData(Strict):
-    """Drawn scenes in place of photographs.
+class Data(Section):
+    """Fields of every dataset.
 
     Attributes:
-        train_count, val_count: Number of scenes.
-        height, width: Of a scene in pixels.
-        seed: Of the scenes for training; those for validation are drawn with the next one.
+        root: Folder that all paths are relative to; None until the user gives it.
+        classes: Name of a class table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``), or the class names in label
+            order; thing classes of a panoptic dataset.
     """
 
+    root: str | None = None
+    classes: ClassNames
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 for image folders whose names have not been read yet."""
+        return CLASS_TABLES.get(self.classes, 0) if isinstance(self.classes, str) else len(self.classes)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Class names that the recipe lists itself; None for a class table."""
+        return self.classes if isinstance(self.classes, tuple) else None
+
+    @property
+    def stuff_classes(self) -> str | tuple[str, ...] | None:
+        """Stuff classes of a panoptic dataset; None for any other."""
+        return None
+
+    @property
+    def num_stuff(self) -> int:
+        """Number of stuff classes; 0 for a dataset that is not panoptic."""
+        stuff = self.stuff_classes
+        return CLASS_TABLES[stuff] if isinstance(stuff, str) else len(stuff or ())
+
+    def has_split(self, split: Split) -> bool:
+        """Return whether the recipe names images for a split."""
+        return getattr(self, f"{split}_images", None) is not None
+
+    @model_validator(mode="after")
+    def _check_distinct_classes(self) -> Self:
+        names = [name for table in (self.classes, self.stuff_classes) if isinstance(table, tuple) for name in table]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(map(repr, repeated))} is listed more than once among the classes")
+        return self
+
+
+class FileData(Data):
+    """Dataset of image and annotation files.
+
+    Attributes:
+        train_images, val_images: Image folder of each split; None for a recipe without the split.
+        train_annotations, val_annotations: Annotation file or folder of each split, as the format defines it.
+    """
+
+    train_images: str | None = None
+    train_annotations: str | None = None
+    val_images: str | None = None
+    val_annotations: str | None = None
+
+
+class CocoData(FileData):
+    """COCO JSON annotations of boxes, instance masks and panoptic segments.
+
+    Attributes:
+        stuff: Stuff classes of a panoptic dataset: ``coco_stuff``, or their names in label order. The annotation files
+            are then COCO's panoptic JSON, with the PNG folder of the same name beside it.
+        train_instances, val_instances: COCO instance annotations of the images of a panoptic dataset; None derives
+            instances from the panoptic segments.
+    """
+
+    format: Literal["coco"] = "coco"
+    stuff: Literal["coco_stuff"] | Names | None = None
+    train_instances: str | None = None
+    val_instances: str | None = None
+
+    @property
+    def stuff_classes(self) -> str | tuple[str, ...] | None:
+        """Stuff classes of a panoptic dataset."""
+        return self.stuff
+
+
+class VocData(FileData):
+    """Pascal VOC: lists of image names such as ``ImageSets/Main/train.txt``, and XML files in ``Annotations``."""
+
+    format: Literal["voc"]
+
+
+class YoloData(FileData):
+    """YOLO text files: the annotations are a folder, by default the one called ``labels`` beside ``images``."""
+
+    format: Literal["yolo"]
+
+
+class SceneData(Data):
+    """Synthetic scenes that are drawn instead of read.
+
+    Attributes:
+        train_count, val_count: Number of scenes of each split.
+        height, width: Size of a scene in pixels.
+        seed: Seed of the training scenes; validation scenes use the next one.
+        stuff: Stuff classes of a panoptic dataset, by name.
+    """
+
+    format: Literal["scenes"]
     train_count: PositiveInt
     val_count: PositiveInt
     height: int = Field(240, ge=64)
     width: int = Field(320, ge=64)
     seed: int = Field(0, ge=0)
+    stuff: Names | None = None
+
+    @property
+    def stuff_classes(self) -> tuple[str, ...] | None:
+        """Stuff classes of a panoptic dataset."""
+        return self.stuff
+
+    def has_split(self, split: Split) -> bool:
+        """Return True: both splits are drawn."""
+        return True
 
 
-class Data(Strict):
-    """Where the data set of a recipe is.
+class LabelMapData(FileData):
+    """Images with label maps: PNG files of the same size with the class of each pixel.
 
     Attributes:
-        root: Folder that the other paths are relative to; None until the user gives it.
-        classes: A named table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``) or the class names in order; of a
-            panoptic model those of things; of a classifier also ``folders``, the names of the folders, sorted.
-        stuff: Of a panoptic model, its classes without instances: ``coco_stuff``, or their names in order.
-        format: Form of the boxes and masks of a detector. ``coco``: a JSON file. ``voc``: the annotations are a list of
-            names such as ``ImageSets/Main/test.txt``, the XML files are in ``Annotations``. ``yolo``: the annotations
-            are a folder of text files; None takes the one called ``labels`` beside the ``images``. ``scenes``: drawn,
-            see ``scenes``; no paths. Of a segmentor: ``cityscapes``, ``ade20k``, or ``folders`` of photographs and of
-            label maps of the same names. Of a classifier ``folders``, one for each class;
-            or photographs in one folder, and as annotations a list of their names and classes.
-        label_maps: Of ``folders``, what the label maps hold: class indices, or the colours of ``palette``.
-        palette: Of a segmentor, the colour of each class index, red, green and blue, that results are drawn in; None
-            for those of the named table, or distinct ones.
-        ignore_label: In ``folders``, the index of pixels without a label, besides 255 (65535 from 256 classes on). The
-            palette may have its colour behind those of the classes.
-        val_images, val_annotations: Folder of photographs, and annotation file or folder.
-        train_images, train_annotations: The same for training.
-        val_instances, train_instances: Of panoptic data, a COCO file with the same objects as polygons; None takes them
-            from the panoptic segments. The annotations are COCO's panoptic JSON, with a folder of PNG files beside it
-            that has its name without ``.json``.
-        keypoints: Of a pose estimator: ``coco``, the 17 of a person; or what they are; None takes them from the
-            annotation file.
-        val_detections: Of a pose estimator, whom it looks at in evaluation: a file of COCO detection results. ``auto``
-            takes ``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``, with which the published
-            numbers were measured, where it is there, and otherwise the boxes of the ground truth; None takes those.
-        scenes: How many scenes are drawn, for that format.
+        palette: RGB color of each class index, for drawing; None uses the colors of the class table, or distinct ones.
     """
 
-    root: str | None = None
-    classes: (
-        Literal["imagenet", "coco", "cityscapes", "ade20k", "folders"] | Annotated[tuple[str, ...], Field(min_length=1)]
-    )
-    stuff: Literal["coco_stuff"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    format: Literal["coco", "voc", "yolo", "scenes", "cityscapes", "ade20k", "folders"] = "coco"
-    label_maps: Literal["indices", "colors"] = "indices"
     palette: tuple[Color, ...] | None = None
-    ignore_label: int | None = Field(None, ge=0)
-    val_images: str | None = None
-    val_annotations: str | None = None
-    train_images: str | None = None
-    train_annotations: str | None = None
-    val_instances: str | None = None
-    train_instances: str | None = None
-    keypoints: Literal["coco"] | Keypoints | None = None
-    val_detections: str | None = None
-    scenes: SceneData | None = None
+
+    @property
+    def num_unlabeled_colors(self) -> int:
+        """Number of palette entries behind those of the classes."""
+        return 0
 
     @model_validator(mode="after")
-    def _classes_are_distinct(self) -> Self:
-        names = [name for table in (self.classes, self.stuff) if isinstance(table, tuple) for name in table]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{', '.join(map(repr, twice))} is more than once among classes and stuff")
-        return self
-
-    @model_validator(mode="after")
-    def _format_has_its_facts(self) -> Self:
-        if self.format == "scenes" and self.scenes is None:
-            raise ValueError("format scenes needs scenes.train_count and scenes.val_count, the numbers to draw")
-        return self
-
-    @model_validator(mode="after")
-    def _palette_fits_classes(self) -> Self:
-        if self.label_maps == "colors" and (self.palette is None or self.format != "folders"):
-            raise ValueError("label_maps colors needs format folders, and in palette the colour of each class")
+    def _check_palette_size(self) -> Self:
         if self.palette is None:
             return self
-        if self.format not in ("folders", "cityscapes", "ade20k"):
-            raise ValueError(f"format {self.format} has no palette: it is for label maps")
-        without_label = int(self.ignore_label == self.num_classes)
-        if not 0 <= len(self.palette) - self.num_classes <= without_label:
+        if not 0 <= len(self.palette) - self.num_classes <= self.num_unlabeled_colors:
             raise ValueError(
-                f"palette has {len(self.palette)} colours for {self.num_classes} classes: give one for each, in their "
-                f"order, and one more where ignore_label is {self.num_classes}"
+                f"palette has {len(self.palette)} colors for {self.num_classes} classes: give one for each class, in "
+                f"label order, and one more where ignore_label is {self.num_classes}"
             )
-        twice = [color for color in self.palette if self.palette.count(color) > 1]
-        if twice and self.label_maps == "colors":
-            raise ValueError(f"palette has {twice[0]} more than once")
         return self
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 of folders that were not looked at."""
-        return CLASS_TABLES.get(self.classes, 0) if isinstance(self.classes, str) else len(self.classes)
+
+class CityscapesData(LabelMapData):
+    """Cityscapes: a folder for each city below ``leftImg8bit/<split>`` and ``gtFine/<split>``."""
+
+    format: Literal["cityscapes"]
+
+
+class Ade20kData(LabelMapData):
+    """ADE20K scene parsing: label maps with 0 for unlabeled pixels and classes from 1."""
+
+    format: Literal["ade20k"]
+
+
+class LabelMapFolderData(LabelMapData):
+    """Folders of images and of label maps with the same file names.
+
+    Attributes:
+        label_maps: Pixel values of the label maps: class indices, or the colors of ``palette``.
+        ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on). The palette may list its color
+            behind those of the classes.
+    """
+
+    format: Literal["folders"]
+    label_maps: Literal["indices", "colors"] = "indices"
+    ignore_label: int | None = Field(None, ge=0)
 
     @property
-    def num_stuff(self) -> int:
-        """Number of classes without instances; 0 of data that is not panoptic."""
-        return CLASS_TABLES[self.stuff] if isinstance(self.stuff, str) else len(self.stuff or ())
+    def num_unlabeled_colors(self) -> int:
+        """Number of palette entries behind those of the classes."""
+        return int(self.ignore_label == self.num_classes)
+
+    @model_validator(mode="after")
+    def _check_colors(self) -> Self:
+        if self.label_maps == "indices":
+            return self
+        if self.palette is None:
+            raise ValueError("label_maps colors needs the color of each class in palette")
+        repeated = [color for color in self.palette if self.palette.count(color) > 1]
+        if repeated:
+            raise ValueError(f"palette lists {repeated[0]} more than once")
+        return self
+
+
+class ImageFolderData(FileData):
+    """Images with one class each: a folder for each class, or a list of image names and classes as annotations.
+
+    Attributes:
+        classes: Same as ``Data.classes``; ``folders`` takes the sorted names of the folders.
+    """
+
+    format: Literal["folders"] = "folders"
+    classes: ClassNames | Literal["folders"]  # type: ignore[assignment]  # wider than in other sections
+
+
+class KeypointData(FileData):
+    """COCO JSON annotations of keypoints.
+
+    Attributes:
+        keypoints: ``coco`` for the 17 keypoints of COCO persons, or a description; None reads the annotation file.
+        val_detections: COCO detection results with the person boxes for evaluation. ``auto`` uses the file of the
+            published protocol (``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``) where it
+            exists, and ground-truth boxes otherwise; None uses ground-truth boxes.
+    """
+
+    format: Literal["coco"] = "coco"
+    keypoints: Literal["coco"] | Keypoints | None = None
+    val_detections: str | None = None
+
+
+class KeypointSceneData(SceneData):
+    """Synthetic scenes with persons.
+
+    Attributes:
+        keypoints: Same as ``KeypointData.keypoints``.
+    """
+
+    keypoints: Literal["coco"] | Keypoints | None = None
+
+
+def _with_default_format(default: str) -> BeforeValidator:
+    """Return a validator that lets a data section leave out the default format of its task."""
+    return BeforeValidator(lambda value: {"format": default, **value} if isinstance(value, dict) else value)
+
+
+DetectionData = Annotated[
+    CocoData | VocData | YoloData | SceneData, Field(discriminator="format"), _with_default_format("coco")
+]
+SemanticData = Annotated[
+    CityscapesData | Ade20kData | LabelMapFolderData | SceneData,
+    Field(discriminator="format"),
+    _with_default_format("folders"),
+]
+PoseData = Annotated[KeypointData | KeypointSceneData, Field(discriminator="format"), _with_default_format("coco")]

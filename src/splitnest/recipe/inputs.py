@@ -1,42 +1,43 @@
-"""What a network is given: size, crop or resize, statistics."""
+"""Input section of a recipe: size, crop or resize rule, and pixel statistics of the network's input."""
 
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from splitnest.recipe.strict import Strict
+from splitnest.recipe.base import Section
 
 Triple = tuple[float, float, float]
 PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 
-class Input(Strict):
-    """What a network was trained to see.
+class Input(Section):
+    """Normalization of the network's input.
 
     Attributes:
-        mean, std: Statistics in the order of the channels that the network takes, in the unit of ``pixel_range``.
-        float32_statistics: They are rounded to float32 even where pixels are float64: gradients of deep backbones show
-            it in the third digit.
-        channels: Order of the channels that the network takes.
-        pixel_range: Largest pixel value: 255, or 1 where pixels are divided by 255 first.
+        mean, std: Mean and standard deviation of each channel, in the order of ``channels`` and the unit of
+            ``pixel_range``.
+        channels: Channel order of the network's input.
+        pixel_range: Maximum pixel value: 255, or 1 where pixels are divided by 255 first.
+        float32_statistics: Whether the statistics are rounded to float32 even for float64 pixels, as the preprocessors
+            of mmsegmentation and mmpose hold them. Gradients of deep backbones differ in the third digit otherwise.
     """
 
+    float32_statistics: ClassVar[bool] = False
     mean: Triple
     std: PositiveTriple
-    float32_statistics: ClassVar[bool] = False
     channels: Literal["RGB", "BGR"] = "RGB"
     pixel_range: Literal[1, 255] = 255
 
 
 class ClassificationInput(Input):
-    """A square centre crop.
+    """Square center crop.
 
     Attributes:
-        size: Side of the network's input in pixels.
-        crop: ``official`` crops ``short * size / (size + 32)`` pixels and resizes; ``timm`` resizes the short side to
-            ``floor(size / crop_fraction)`` and crops.
-        crop_fraction: timm's crop percentage.
-        interpolation: Pillow's filter.
+        size: Side of the input in pixels.
+        crop: ``official`` crops ``short_side * size / (size + 32)`` pixels and resizes the crop to ``size``; ``timm``
+            resizes the short side to ``floor(size / crop_fraction)`` and crops ``size`` pixels.
+        crop_fraction: timm's crop percentage, as a fraction.
+        interpolation: Interpolation of Pillow's resize.
     """
 
     size: PositiveInt
@@ -44,14 +45,19 @@ class ClassificationInput(Input):
     crop_fraction: float = Field(0.875, gt=0, le=1)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return self.size, self.size
+
 
 class DetectionInput(Input):
-    """The whole photograph, resized so that neither limit is passed, padded at the right and below.
+    """Whole image, resized to the largest size within two limits, and padded at the right and bottom.
 
     Attributes:
-        short_side, long_side: Limits in pixels.
-        resize: Whose bilinear filter: OpenCV's (no antialias) or Pillow's.
-        divisor: Height and width are padded with zeros to a multiple of it, after normalisation.
+        short_side, long_side: Maximum length of the short and of the long side in pixels.
+        resize: Library whose bilinear resize is reproduced: OpenCV (no antialiasing) or Pillow.
+        divisor: Height and width are padded with zeros to a multiple of it, after normalization.
     """
 
     short_side: PositiveInt = 800
@@ -59,55 +65,71 @@ class DetectionInput(Input):
     resize: Literal["opencv", "pillow"] = "opencv"
     divisor: PositiveInt = 32
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Nominal height and width of the padded input in pixels."""
+        return self.padded(self.short_side), self.padded(self.long_side)
+
+    def padded(self, side: int) -> int:
+        """Return a side in pixels rounded up to a multiple of ``divisor``."""
+        return -(-side // self.divisor) * self.divisor
+
 
 class SemanticInput(Input):
-    """The whole photograph, resized with OpenCV's bilinear filter so that neither limit is passed; not padded.
+    """Whole image, resized with OpenCV's bilinear filter to the largest size within two limits; not padded.
 
     Attributes:
-        short_side, long_side: Limits in pixels.
-        window: Height and width of the parts that a larger image is seen in, one after the other; None for the whole
-            at once.
-        stride: Pixels from one such part to the next, down and right; None for their size. Where they overlap, they
-            are averaged.
+        short_side, long_side: Maximum length of the short and of the long side in pixels.
+        window: Crop size (height, width) of sliding-window inference; None processes the whole image.
+        stride: Stride (vertical, horizontal) of the sliding window in pixels; None uses the window size. Logits are
+            averaged where windows overlap.
     """
 
-    float32_statistics: ClassVar[bool] = True  # the recordings of mmsegmentation, whose preprocessor holds them so
+    float32_statistics: ClassVar[bool] = True
     short_side: PositiveInt
     long_side: PositiveInt = 2048
     window: tuple[PositiveInt, PositiveInt] | None = None
     stride: tuple[PositiveInt, PositiveInt] | None = None
 
-    @model_validator(mode="after")
-    def _windows_leave_no_gaps(self) -> Self:
-        if self.stride is None:
-            return self
-        if self.window is None:
-            raise ValueError("stride is from one window to the next: give window, too")
-        if any(step > side for step, side in zip(self.stride, self.window, strict=True)):
-            raise ValueError(
-                f"stride {self.stride} is larger than window {self.window}: pixels between would be left out"
-            )
-        return self
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Nominal height and width of the network's input in pixels."""
+        return self.short_side, self.long_side
 
     @property
     def resize(self) -> Literal["opencv"]:
-        """Whose bilinear filter."""
+        """Library whose bilinear resize is reproduced."""
         return "opencv"
+
+    @model_validator(mode="after")
+    def _check_stride(self) -> Self:
+        if self.stride is None:
+            return self
+        if self.window is None:
+            raise ValueError("stride is that of the sliding window: set window too")
+        if any(step > side for step, side in zip(self.stride, self.window, strict=True)):
+            raise ValueError(f"stride {self.stride} is larger than window {self.window}: pixels would be skipped")
+        return self
 
 
 class PoseInput(Input):
-    """An affine crop around each person.
+    """Affine crop around a person box.
 
     Attributes:
         height, width: Size of the network's input in pixels.
-        padding: Factor by which a person's box is widened.
-        flip_test: Average the heatmaps of a crop and of its mirror image, as for the published numbers.
-        shift_heatmap: Move those of the mirror image by a cell first, as for the published numbers.
+        padding: Factor by which the person box is enlarged.
+        flip_test: Whether the heatmaps of a crop and of its horizontal flip are averaged, as in the published protocol.
+        shift_heatmap: Whether the heatmaps of the flipped crop are shifted by one cell, as in the published protocol.
     """
 
-    float32_statistics: ClassVar[bool] = True  # the recordings of mmpose, whose preprocessor holds them so
+    float32_statistics: ClassVar[bool] = True
     height: int = Field(ge=32, multiple_of=32)
     width: int = Field(ge=32, multiple_of=32)
     padding: float = Field(1.25, ge=1)
     flip_test: bool = True
     shift_heatmap: bool = True
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return self.height, self.width

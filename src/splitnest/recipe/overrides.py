@@ -1,186 +1,184 @@
-"""Changes to a recipe: ``key=value`` on the command line, YAML files, and the stored forms of a whole recipe.
+"""Overrides of a recipe: ``key=value`` on the command line, mappings in Python, and keys of a YAML file with a base.
 
 A key is dotted (``input.short_side``); a mapping stands for the keys below it, so ``{"input": {"short_side": 600}}`` is
-the same. The schema checks the values. Every error is a ``UsageError`` that names the key, the file if there is one,
-and what was expected.
+the same override. Every error is a ``UsageError`` that names the key and what was expected.
 """
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from reprlib import repr as short_repr
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from splitnest import recipes
 from splitnest.errors import UsageError
 from splitnest.recipe.conventions import NAMED
-from splitnest.recipe.schema import ClassificationRecipe, DetectionRecipe, PoseRecipe, Recipe, SemanticRecipe
+from splitnest.recipe.plain_yaml import read_yaml
+from splitnest.recipe.schema import Recipe, RecipeClass, is_same_network
+from splitnest.recipe.training import Training
 
-RecipeClass = type[ClassificationRecipe] | type[DetectionRecipe] | type[SemanticRecipe] | type[PoseRecipe]
-
-_CLASS_OF: dict[str, RecipeClass] = {
-    "classification": ClassificationRecipe,
-    "detection": DetectionRecipe,
-    "instance": DetectionRecipe,
-    "panoptic": DetectionRecipe,
-    "semantic": SemanticRecipe,
-    "pose": PoseRecipe,
+ALIASES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lr", "learning_rate", "lr0", "base_lr"), ("train.lr",)),
+    **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "length"), ("train.epochs",)),
+    **dict.fromkeys(("iterations", "max_iter", "max_iters", "steps"), ("train.iterations",)),
+    **dict.fromkeys(("batch", "batch_size", "ims_per_batch", "samples_per_gpu"), ("train.batch_size",)),
+    **dict.fromkeys(
+        ("imgsz", "img_size", "image_size", "img_scale"), ("input.size", "input.short_side", "input.height")
+    ),
+    **dict.fromkeys(("workers", "num_workers"), ("train.workers",)),
+    **dict.fromkeys(("start", "load_from", "pretrained", "init_checkpoint"), ("train.init_from",)),
+    **dict.fromkeys(("names", "class_names", "num_classes", "nc"), ("data.classes",)),
+    **dict.fromkeys(("unit",), ("train.epochs", "train.iterations")),
+    "train_candidates": ("model.rpn_pre_nms_topk",),
+    "train_proposals": ("model.rpn_post_nms_topk",),
 }
+"""Last part of a key in other frameworks or earlier versions -> keys here, of which those that a task has are named."""
 
 
-def apply(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """The recipe with some of its values replaced.
+class _Union(NamedTuple):
+    """Section whose class is selected by a discriminator key."""
+
+    discriminator: str
+    members: tuple[type[BaseModel], ...]
+
+
+def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Recipe:
+    """Return a recipe with some of its values replaced.
+
+    The published weights and metrics are dropped where classes, network or name change.
 
     Args:
-        recipe: The base.
+        recipe: Base recipe.
         overrides: Dotted keys -> values. A mapping changes only the keys that it holds.
+        where: Beginning of error messages.
 
     Raises:
-        UsageError: An unknown key, a value of the wrong type or out of range, or values that do not go together.
+        UsageError: A key is unknown, a value has the wrong type or range, or values contradict each other.
     """
-    return _validated(type(recipe), recipe.model_dump(), overrides, "")
+    cls = type(recipe)
+    changes = dict(_expanded(cls, overrides, where))
+    values = recipe.model_dump()
+    _select_members(cls, values, changes)
+    _replace_alternatives(values, changes, where)
+    changed = _validated(cls, values, changes, where)
+    if changed.name == recipe.name and is_same_network(recipe, changed):
+        return changed
+    stale: dict[str, Any] = {"weights": None, "published": {}}
+    stale = {key: value for key, value in stale.items() if not _mentions(changes, key)}
+    return changed.model_copy(update=stale)
+
+
+def build(cls: RecipeClass, content: Mapping[Any, Any], where: str = "") -> Recipe:
+    """Return the recipe of a complete mapping.
+
+    Raises:
+        UsageError: Same conditions as ``apply``; or a key is missing.
+    """
+    return _validated(cls, {}, dict(_expanded(cls, content, where)), where)
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
-    """Overrides from the command line.
+    """Parse overrides of the command line.
 
     Args:
-        assignments: Texts like ``data.root=/data/coco`` or ``data.classes=[cat, dog]``. Values are YAML; the last
-            one of a key counts.
+        assignments: Texts like ``data.root=/data/coco`` or ``data.classes=[cat, dog]``. Values are YAML; the last value
+            of a key counts.
 
     Raises:
-        UsageError: A text is no ``key=value``, or its value is no YAML.
+        UsageError: A text is not of the form ``key=value``, or its value is not YAML.
     """
     overrides = {}
     for text in assignments:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            raise UsageError(f"{text!r} is no override; write key=value, for example input.short_side=600.")
-        overrides[key.strip()] = _read_yaml(value, f"The value of {key.strip()}")
+            raise UsageError(f"{text!r} is not an override. Write key=value, for example input.short_side=600.")
+        overrides[key.strip()] = read_yaml(value, f"The value of {key.strip()}")
     return overrides
 
 
-def load_yaml(path: str | os.PathLike[str]) -> Recipe:
-    """Reads a user's recipe: ``base: <published name>`` and overrides, or a whole recipe as ``dump_yaml`` writes it.
-
-    Raises:
-        UsageError: The file cannot be read, is no YAML mapping, or its recipe is not valid.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"The recipe {path} is not UTF-8 text.") from error
-    content = _read_yaml(text, str(path))
-    if content is None:
-        raise UsageError(f"The recipe {path} is empty; write at least a line 'base: <name of a published model>'.")
-    if not isinstance(content, dict):
-        raise UsageError(f"The recipe {path} is not a mapping of keys to values.")
-    return _from_mapping(content, f"{path}: ")
-
-
-def dump_yaml(recipe: Recipe) -> str:
-    """The whole recipe as YAML, which ``load_yaml`` reads back unchanged."""
-    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-
-
-def to_json(recipe: Recipe) -> str:
-    """The whole recipe as JSON, for the metadata of a checkpoint."""
-    return recipe.model_dump_json()
-
-
-def from_json(text: str) -> Recipe:
-    """Reads what ``to_json`` wrote.
-
-    Raises:
-        UsageError: The text is no JSON object, or its recipe is not valid.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"The stored recipe is not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise UsageError("The stored recipe is not a JSON object.")
-    return _from_mapping(content, "The stored recipe: ")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes mappings as blocks, lists in one line, and quotes text with line separators, which PyYAML would fold."""
-
-
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
-    ),
-)
-_Dumper.add_representer(
-    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
-)
-
-
-def _read_yaml(text: str, origin: str) -> Any:
-    """What plain YAML says; a tag that names a Python object is an error, nothing is ever executed."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{origin}{line}: this is not plain YAML: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{origin}: this is not plain YAML: {' '.join(str(error).split())}.") from error
-
-
-def _from_mapping(content: dict[Any, Any], where: str) -> Recipe:
-    """A recipe from a mapping with ``base`` and overrides, or with everything; ``where`` heads the messages."""
-    if "base" in content:
-        overrides = {key: value for key, value in content.items() if key != "base"}
-        name = content["base"]
-        if not isinstance(name, str):
-            raise UsageError(f"{where}base should be the name of a published model, not {short_repr(name)}.")
-        try:
-            base = recipes.get(name)
-        except UsageError as error:
-            raise UsageError(f"{where}base: {error}") from error
-        return _validated(type(base), base.model_dump(), overrides, where)
-    task = content.get("task")
-    if not isinstance(task, str) or task not in _CLASS_OF:
-        given = "there is neither base nor task" if task is None else f"there is no task {short_repr(task)}"
-        raise UsageError(f"{where}{given}; name a published model as base, or a task of {', '.join(_CLASS_OF)}.")
-    return _validated(_CLASS_OF[task], {}, content, where)
-
-
-def _validated(cls: RecipeClass, values: dict[str, Any], overrides: Mapping[Any, Any], where: str) -> Recipe:
-    """Puts ``overrides`` into the nested ``values`` and validates them as ``cls``."""
-    keys = _keys(cls)
+def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """Yield checked dotted keys and values; the name of a member of a union becomes its discriminator."""
+    keys, unions = known_keys(cls), _unions(cls)
     for key, value in _flat(overrides, keys):
         if key not in keys:
-            nearest = get_close_matches(key, keys, n=1, cutoff=0.0)[0]
-            raise UsageError(f"{where}There is no key {key!r}; the nearest is {nearest!r}.")
+            raise UsageError(f"{where}There is no key {key!r}; {_suggestion(key, keys)}")
+        if key in unions and isinstance(value, str):
+            yield f"{key}.{unions[key].discriminator}", value
+        else:
+            yield key, value
+
+
+def _select_members(cls: RecipeClass, values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Drop the values of a union's section that belong to another member than the one that ``changes`` select."""
+    for key, union in _unions(cls).items():
+        chosen = changes.get(f"{key}.{union.discriminator}")
+        section = _section(values, key)
+        if chosen is None or section is None or section.get(union.discriminator) == chosen:
+            continue
+        common = set.intersection(*(set(member.model_fields) for member in union.members))
+        kept = {name: value for name, value in section.items() if name in common}
+        section.clear()
+        section.update(kept)
+
+
+def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
+    """Reset the base's value of a key where ``changes`` set its alternative, and what is counted in its unit."""
+    train = values.get("train")
+    if not isinstance(train, dict):
+        return
+    for pair in Training.exclusive:
+        for key, alternative in (pair, pair[::-1]):
+            if changes.get(f"train.{key}") and not changes.get(f"train.{alternative}"):
+                switched = bool(train.get(alternative))
+                train[alternative] = Training.model_fields[alternative].default
+                if switched and key in ("epochs", "iterations"):
+                    _reset_unit(train, changes, alternative, where)
+
+
+def _reset_unit(train: dict[str, Any], changes: Mapping[str, Any], old_unit: str, where: str) -> None:
+    """Reset the intervals of the base, which count in the unit of its length; its milestones must be given anew."""
+    train["evaluate_every"] = train["save_every"] = 0
+    milestones = (train.get("schedule") or {}).get("milestones")
+    if milestones and not _mentions(changes, "train.schedule"):
+        raise UsageError(
+            f"{where}train.schedule.milestones {list(milestones)} of the base are {old_unit}, and the length of the "
+            f"training is no longer in {old_unit}. Set train.schedule too, for example train.schedule=cosine."
+        )
+
+
+def _mentions(changes: Mapping[str, Any], key: str) -> bool:
+    return any(changed == key or changed.startswith(f"{key}.") for changed in changes)
+
+
+def _section(values: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    """Return the nested mapping under a dotted key; None if there is none."""
+    section: Any = values
+    for part in key.split("."):
+        section = section.get(part) if isinstance(section, Mapping) else None
+    return section if isinstance(section, dict) else None
+
+
+def _validated(cls: RecipeClass, values: dict[str, Any], changes: Mapping[str, Any], where: str) -> Recipe:
+    """Set ``changes`` in the nested ``values`` and validate them as ``cls``."""
+    for key, value in changes.items():
         *parents, last = key.split(".")
-        place = values
+        section = values
         for parent in parents:
-            if not isinstance(place.get(parent), dict):
-                place[parent] = {}
-            place = place[parent]
-        # Named conventions are spelt out, so that later keys can change one of their fields.
+            if not isinstance(section.get(parent), dict):
+                section[parent] = {}
+            section = section[parent]
+        # Named conventions are spelled out, so that later keys can change one of their fields.
         named = last == "conventions" and isinstance(value, str) and value in NAMED
-        place[last] = NAMED[value].model_dump() if named else value
+        section[last] = NAMED[value].model_dump() if named else value
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise UsageError(where + _sentence(error, keys)) from error
+        raise UsageError(where + _sentence(error, values, cls)) from error
 
 
 def _flat(overrides: Mapping[Any, Any], keys: tuple[str, ...], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; goes into the mappings that stand for keys below, not into values that are mappings."""
+    """Yield dotted keys and values; mappings are entered where the schema has keys below, not where they are values."""
     for key, value in overrides.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping) and any(known.startswith(f"{dotted}.") for known in keys):
@@ -190,39 +188,79 @@ def _flat(overrides: Mapping[Any, Any], keys: tuple[str, ...], prefix: str = "")
 
 
 @cache
-def _keys(cls: type[BaseModel]) -> tuple[str, ...]:
-    """Every dotted key of a schema class, the ones that stand for a whole part included."""
-    found = []
+def known_keys(cls: type[BaseModel]) -> tuple[str, ...]:
+    """Return every dotted key of a schema class, those of whole sections included."""
+    keys: dict[str, None] = {}
     for name, field in cls.model_fields.items():
-        found.append(name)
-        for part in (field.annotation, *get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                found += [f"{name}.{key}" for key in _keys(part)]
-    return tuple(found)
+        keys[name] = None
+        for part in _sections(field.annotation):
+            keys |= dict.fromkeys(f"{name}.{key}" for key in known_keys(part))
+    return tuple(keys)
 
 
-def _sentence(error: ValidationError, keys: tuple[str, ...]) -> str:
-    """The first thing that the schema refuses, in a sentence."""
+@cache
+def _unions(cls: type[BaseModel]) -> dict[str, _Union]:
+    """Return the dotted keys of all sections that are discriminated unions."""
+    unions = {}
+    for name, field in cls.model_fields.items():
+        members = tuple(_sections(field.annotation))
+        if isinstance(field.discriminator, str):
+            unions[name] = _Union(field.discriminator, members)
+        for member in members:
+            unions |= {f"{name}.{key}": union for key, union in _unions(member).items()}
+    return unions
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            yield part
+
+
+def _suggestion(key: str, keys: tuple[str, ...]) -> str:
+    meant = [alias for alias in ALIASES.get(key.rpartition(".")[2], ()) if alias in keys]
+    return f"use {' or '.join(meant or get_close_matches(key, keys, n=1, cutoff=0.0))}."
+
+
+def _sentence(error: ValidationError, values: Mapping[str, Any], cls: RecipeClass) -> str:
+    """Return the first problem of a validation error as a sentence."""
+    keys = known_keys(cls)
     problems = error.errors(include_url=False)
     first_key = _key_of(problems[0]["loc"], keys)
     problems = [problem for problem in problems if _key_of(problem["loc"], keys) == first_key]
-    # A union reports each of its members: the one that got deepest into the value says most, or one that understood it
-    # and still refused; equals are listed.
+    # A union of value types reports each member: the problem deepest in the value says most, or one that understood it
+    # and still refused; equal ones are listed.
     first = max(problems, key=lambda problem: (len(problem["loc"]), problem["type"] == "value_error"))
     label = _label(first["loc"], keys)
-    if first["type"] == "missing":
-        return f"{label} is missing."
-    if first["type"] == "value_error":
-        return f"{label}: {first['ctx']['error']}." if label else f"{first['ctx']['error']}."
+    match first["type"]:
+        case "missing":
+            return f"{label} is missing."
+        case "value_error":
+            return f"{label}: {first['ctx']['error']}." if label else f"{first['ctx']['error']}."
+        case "extra_forbidden":
+            return _unused_key(label, values, cls)
+        case "union_tag_invalid":
+            discriminator, tags = first["ctx"]["discriminator"].strip("'"), first["ctx"]["expected_tags"]
+            return f"{label}.{discriminator} should be one of {tags}, not {first['ctx']['tag']!r}."
     same = [problem for problem in problems if _label(problem["loc"], keys) == label]
     expected = " or ".join(dict.fromkeys(_expected(problem["type"], problem["msg"]) for problem in same))
     return f"{label} should {expected}, not {short_repr(first['input'])}."
 
 
+def _unused_key(label: str, values: Mapping[str, Any], cls: RecipeClass) -> str:
+    """Say which choice makes a key of another member of a union unused."""
+    section = label.rpartition(".")[0]
+    union = _unions(cls).get(section)
+    if union is None:
+        return f"There is no key {label!r}."
+    chosen = (_section(values, section) or {}).get(union.discriminator)
+    return f"{label} has no effect with {section}.{union.discriminator} {chosen}. Remove it."
+
+
 def _expected(kind: str, message: str) -> str:
-    """What follows "should" in pydantic's message, in the words of a recipe's author."""
+    """Return the part of pydantic's message after "should"."""
     match kind:
-        case "model_type":
+        case "model_type" | "model_attributes_type" | "dict_type":
             return "be a mapping of keys to values"
         case "tuple_type":
             return "be a list"
@@ -231,16 +269,15 @@ def _expected(kind: str, message: str) -> str:
 
 
 def _key_of(location: tuple[int | str, ...], keys: tuple[str, ...]) -> str:
-    """The longest known key at the head of an error's location, which also holds indices and members of unions."""
+    """Return the dotted key of an error's location, which also holds indices and names of union members."""
     key = ""
     for part in location:
         longer = f"{key}.{part}" if key else str(part)
-        if longer not in keys:
-            break
-        key = longer
+        if longer in keys:
+            key = longer
     return key
 
 
 def _label(location: tuple[int | str, ...], keys: tuple[str, ...]) -> str:
-    """The key with the indices behind it, as ``input.mean[2]``."""
+    """Return the key with indices, such as ``input.mean[2]``."""
     return _key_of(location, keys) + "".join(f"[{part}]" for part in location if isinstance(part, int))

@@ -1,46 +1,48 @@
-"""A recipe: every fact that makes one published model, of any task. Closed, and validated when made."""
+"""Schema of a recipe: everything that defines one model and its training. Closed, and validated on construction."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from splitnest.recipe.backbone import BackboneFacts, NormName
+from splitnest.recipe.backbone import BackboneConfig, NormName
+from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
-from splitnest.recipe.data import OF_FOLDERS, Data
+from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
-from splitnest.recipe.strict import Strict
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
-TASKS: tuple[Task, ...] = ("classification", "detection", "instance", "panoptic", "semantic", "pose")
-Layout = Literal["official", "timm", "mmdet", "mmseg", "mmpose", "detectron2", "caffe2", "splitnest"]
 
 
 def _named_conventions(value: Any) -> Any:
     if isinstance(value, str):
         if value not in NAMED:
-            raise ValueError(f"there are no conventions {value!r}; there are {' and '.join(NAMED)}")
+            raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
         return NAMED[value]
     return value
 
 
-class ClassifierFacts(Strict):
-    """A backbone, global average pooling and one linear layer."""
+class ClassifierConfig(Section):
+    """Image classifier: backbone, global average pooling and one linear layer."""
 
-    backbone: BackboneFacts
+    backbone: BackboneConfig
 
 
-class PanopticFacts(Strict):
-    """The semantic branch of Panoptic FPN (Kirillov et al. 2019), and how its stuff is merged with instances.
+class PanopticConfig(Section):
+    """Semantic branch of Panoptic FPN (Kirillov et al. 2019), and merging of stuff and instances.
 
     Attributes:
-        channels, norm: Of its convolutions; None for a bias in place of the normalisation.
-        loss_weight: Of its cross entropy.
-        min_score: Instances under it are left out of the segmentation.
-        max_overlap: So are those of which a larger share is covered by better ones.
-        min_stuff_area: And kinds of stuff with fewer pixels of the photograph.
+        channels: Channels of the convolutions of the semantic branch.
+        norm: Normalization of these convolutions; None for a bias instead.
+        loss_weight: Weight of the semantic cross entropy.
+        min_score: Minimum score of an instance in the panoptic segmentation.
+        max_overlap: Maximum fraction of an instance that better instances may cover.
+        min_stuff_area: Minimum area of a stuff segment in pixels of the original image.
     """
 
+    not_architecture: ClassVar[frozenset[str]] = frozenset(
+        {"loss_weight", "min_score", "max_overlap", "min_stuff_area"}
+    )
     channels: PositiveInt = 128
     norm: NormName | None = None
     loss_weight: float = Field(0.5, gt=0)
@@ -49,62 +51,75 @@ class PanopticFacts(Strict):
     min_stuff_area: int = Field(4096, ge=0)
 
 
-class DetectorFacts(Strict):
+class DetectorConfig(Section):
     """Faster, Mask, Cascade and Cascade Mask R-CNN with FPN, and Panoptic FPN.
 
     Attributes:
-        conventions: Which code base's behaviour; ``mmdet``, ``detectron2``, or the fields themselves.
-        fpn_norm, box_norm, mask_norm: Normalisation of the convolutions, None for a bias in its place.
+        backbone: Backbone.
+        conventions: Conventions of a code base: ``mmdet``, ``detectron2``, or the fields themselves.
+        fpn_norm, box_norm, mask_norm: Normalization of the convolutions of FPN, box head and mask head; None for a bias
+            instead.
         fpn_channels: Channels of p2 to p6.
-        box_head: Two linear layers, or four convolutions and one linear layer.
-        box_channels, box_features: Channels of those convolutions, features of those linear layers.
-        cascade: Three box heads, each on the boxes of the one before; their boxes do not depend on the class.
-        mask_convs: Convolutions of the mask head; 0 for a model without masks.
-        mask_channels: Their channels.
-        panoptic: The semantic branch of Panoptic FPN; None for a model without.
-        train_proposals: Proposals of an image that the RPN gives in training.
-        train_candidates: Anchors of a level and image that they are made of.
-        rpn_samples, roi_samples: Anchors and regions of an image that losses are taken of.
-        roi_low_quality: The best region of an object is positive even where a better object claims it (mmdetection's
-            rows with masks).
-        rpn_ignores_crossing: Anchors that cross the border of the image take no part (mmdetection's cascade rows).
-        rpn_box_beta, box_beta: Of the smooth L1 loss of boxes: under it errors count squared; 0 for plain L1.
+        box_head: ``2fc`` for two linear layers, ``4conv1fc`` for four convolutions and one linear layer.
+        box_conv_channels: Channels of the convolutions of the box head.
+        box_fc_channels: Output features of the linear layers of the box head.
+        cascade: Whether there are three box heads in a cascade, with class-agnostic boxes.
+        mask_convs: Number of convolutions of the mask head; 0 for a model without masks.
+        mask_channels: Channels of the convolutions of the mask head.
+        panoptic: Semantic branch of Panoptic FPN; None for any other model.
+        rpn_pre_nms_topk: Number of anchors of each level and image that are decoded in training.
+        rpn_post_nms_topk: Number of proposals of an image in training.
+        rpn_samples: Number of anchors of an image that the RPN losses sample.
+        roi_samples: Number of regions of an image that the losses of the box and mask heads sample.
+        roi_match_low_quality: Whether the best region of a ground-truth box is positive even under the IoU threshold
+            (mmdetection's rows with masks).
+        rpn_ignore_crossing: Whether the RPN losses ignore anchors that cross the image border (mmdetection's cascade
+            rows).
+        rpn_box_beta, box_beta: Beta of the smooth L1 loss of RPN and box head; 0 for the L1 loss.
     """
 
-    backbone: BackboneFacts
+    not_architecture: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("conventions", "rpn_pre_nms_topk", "rpn_post_nms_topk", "rpn_samples", "roi_samples"),
+            *("roi_match_low_quality", "rpn_ignore_crossing", "rpn_box_beta", "box_beta"),
+        }
+    )
+    backbone: BackboneConfig
     conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
     fpn_norm: NormName | None
     box_norm: NormName | None
     mask_norm: NormName | None = None
     fpn_channels: PositiveInt = 256
     box_head: Literal["2fc", "4conv1fc"] = "4conv1fc"
-    box_channels: PositiveInt = 256
-    box_features: PositiveInt = 1024
+    box_conv_channels: PositiveInt = 256
+    box_fc_channels: PositiveInt = 1024
     cascade: bool = False
     mask_convs: Literal[0, 4, 8] = 0
     mask_channels: PositiveInt = 256
-    panoptic: PanopticFacts | None = None
-    train_proposals: PositiveInt = 1000
-    train_candidates: PositiveInt = 2000
+    panoptic: PanopticConfig | None = None
+    rpn_pre_nms_topk: PositiveInt = 2000
+    rpn_post_nms_topk: PositiveInt = 1000
     rpn_samples: PositiveInt = 256
     roi_samples: PositiveInt = 512
-    roi_low_quality: bool = False
-    rpn_ignores_crossing: bool = False
+    roi_match_low_quality: bool = False
+    rpn_ignore_crossing: bool = False
     rpn_box_beta: float = Field(0.0, ge=0)
     box_beta: float = Field(0.0, ge=0)
 
 
-class SegmentorFacts(Strict):
-    """A dilated backbone, a decode head on c5 and an auxiliary FCN head on c4.
+class SegmentorConfig(Section):
+    """Semantic segmentor: dilated backbone, decode head on c5 and auxiliary FCN head on c4.
 
     Attributes:
-        head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3) or ``separable_aspp`` (DeepLabV3+).
-        head_channels, auxiliary_channels: Channels of the two heads.
-        norm: Normalisation of the heads.
-        dropout: Share of channels that are dropped before the classifier of each head, in training.
+        backbone: Backbone.
+        head: Decode head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3) or ``separable_aspp`` (DeepLabV3+).
+        head_channels, auxiliary_channels: Channels of the decode head and of the auxiliary head.
+        norm: Normalization of the heads.
+        dropout: Probability of channel dropout before the classifier of each head.
     """
 
-    backbone: BackboneFacts
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"dropout"})
+    backbone: BackboneConfig
     head: Literal["fcn", "psp", "aspp", "separable_aspp"]
     head_channels: PositiveInt = 512
     auxiliary_channels: PositiveInt = 256
@@ -112,56 +127,58 @@ class SegmentorFacts(Strict):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class PoseFacts(Strict):
-    """A backbone, transposed convolutions and one heatmap a keypoint (SimpleBaseline).
+class PoseModelConfig(Section):
+    """Top-down pose estimator (SimpleBaseline): backbone, transposed convolutions and one heatmap per keypoint.
 
     Attributes:
+        backbone: Backbone.
         deconv_channels: Channels of each transposed convolution.
-        norm: Normalisation of the transposed convolutions.
-        sigma: Standard deviation of a target in heatmap cells.
+        norm: Normalization of the transposed convolutions.
+        sigma: Standard deviation of the target heatmaps in cells.
     """
 
-    backbone: BackboneFacts
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma"})
+    backbone: BackboneConfig
     deconv_channels: Annotated[tuple[PositiveInt, ...], Field(max_length=5)] = (256, 256, 256)
     norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
 
     @model_validator(mode="after")
-    def _cells_are_pixels_or_more(self) -> Self:
+    def _check_heatmap_size(self) -> Self:
         if 2 ** len(self.deconv_channels) > self.backbone.stride:
             raise ValueError(
-                f"deconv_channels has {len(self.deconv_channels)} layers, each of which doubles the size of a map that "
-                f"is a {self.backbone.stride}th of the input: heatmaps would be larger than that"
+                f"deconv_channels has {len(self.deconv_channels)} layers, each of which doubles the resolution of "
+                f"features of stride {self.backbone.stride}: heatmaps would be larger than the input"
             )
         return self
 
 
-class Weights(Strict):
-    """A published file.
+class Weights(Section):
+    """Published weights.
 
     Attributes:
-        url: Where it was published.
-        sha256: First hexadecimal digits of its SHA-256, as its name holds them; None where its name holds none.
-        layout: Whose key names it has.
-        mirrors: Other addresses of the same file, tried in order.
+        url: URL of the file.
+        sha256: First hexadecimal digits of its SHA-256, as far as published; None where they are not.
+        mirrors: Other URLs of the same file, tried in order.
     """
 
     url: str
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{8,64}$")
-    layout: Layout
     mirrors: tuple[str, ...] = ()
 
 
-class RecipeBase(Strict):
-    """What recipes of all tasks share.
+class RecipeBase(Section):
+    """Fields of the recipes of all tasks.
 
     Attributes:
-        name: Name of the model: ``<arch>_<backbone>..._<dataset>.<source>``, or the user's own. Files are named after
-            it, so a recipe of a stranger must not lead them into another folder.
-        weights: Its published file, None for a recipe that has none.
-        published: Metrics as published: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
+        task: Task of the model.
+        name: Name of the model, without slashes; files are named after it.
+        weights: Published weights; None for a recipe without any.
+        published: Published metrics: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
+        data: Dataset.
     """
 
+    task: Task
     name: str = Field(pattern=r"^[^/\\]+$")
     weights: Weights | None = None
     published: dict[str, float] = Field(default_factory=dict)
@@ -169,88 +186,118 @@ class RecipeBase(Strict):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes that the model tells apart."""
+        """Number of classes of the model; thing classes of a panoptic model."""
         return self.data.num_classes
 
-    @model_validator(mode="after")
-    def _folders_are_of_classes(self) -> Self:
-        if self.data.classes == OF_FOLDERS and not isinstance(self, ClassificationRecipe):
-            raise ValueError("data.classes folders is for classification: list the names of the classes")
-        return self
+    @property
+    def num_pixel_classes(self) -> int:
+        """Number of classes of a label map of the model."""
+        return self.num_classes
 
 
 class ClassificationRecipe(RecipeBase):
-    """Image classification."""
+    """Recipe of image classification."""
 
     task: Literal["classification"] = "classification"
-    model: ClassifierFacts
+    data: ImageFolderData
+    model: ClassifierConfig
     input: ClassificationInput
     train: ClassificationTraining | None = None
 
-    @model_validator(mode="after")
-    def _data_has_one_class_an_image(self) -> Self:
-        if self.data.stuff is not None:
-            raise ValueError("task classification has no data.stuff: all its classes are in data.classes")
-        return self
-
 
 class DetectionRecipe(RecipeBase):
-    """Detection, instance segmentation, panoptic segmentation."""
+    """Recipe of detection, instance segmentation or panoptic segmentation."""
 
     task: Literal["detection", "instance", "panoptic"]
-    model: DetectorFacts
+    data: DetectionData
+    model: DetectorConfig
     input: DetectionInput
     train: DetectionTraining | None = None
 
+    @property
+    def num_pixel_classes(self) -> int:
+        """Number of classes of a label map: for a panoptic model all things as one class, then the stuff classes."""
+        return self.data.num_stuff + 1 if self.task == "panoptic" else self.num_classes
+
     @model_validator(mode="after")
-    def _task_matches_model(self) -> Self:
+    def _check_task(self) -> Self:
         masks, panoptic = self.task != "detection", self.task == "panoptic"
         if masks != (self.model.mask_convs > 0):
             raise ValueError(f"task {self.task} does not match model.mask_convs={self.model.mask_convs}")
-        for key, value in (("model.panoptic", self.model.panoptic), ("data.stuff", self.data.stuff)):
+        for key, value in (("model.panoptic", self.model.panoptic), ("data.stuff", self.data.stuff_classes)):
             if panoptic != (value is not None):
                 raise ValueError(f"task {self.task} {'needs' if panoptic else 'has no'} {key}")
-        return self
-
-    @model_validator(mode="after")
-    def _panoptic_data_has_a_form(self) -> Self:
-        if self.task == "panoptic" and self.data.format not in ("coco", "scenes"):
-            raise ValueError(f"data.format {self.data.format} has no panoptic form: it must be coco or scenes")
+        if panoptic and self.data.format not in ("coco", "scenes"):
+            raise ValueError(f"data.format {self.data.format} has no panoptic segments: use coco or scenes")
         return self
 
 
 class SemanticRecipe(RecipeBase):
-    """Semantic segmentation."""
+    """Recipe of semantic segmentation."""
 
     task: Literal["semantic"] = "semantic"
-    model: SegmentorFacts
+    data: SemanticData
+    model: SegmentorConfig
     input: SemanticInput
     train: SemanticTraining | None = None
 
     @model_validator(mode="after")
-    def _stuff_is_among_the_classes(self) -> Self:
-        if self.data.stuff is not None:
-            raise ValueError("task semantic has no data.stuff: all its classes are in data.classes")
+    def _check_stuff(self) -> Self:
+        if self.data.stuff_classes is not None:
+            raise ValueError("task semantic has no data.stuff: list all classes in data.classes")
         return self
 
 
 class PoseRecipe(RecipeBase):
-    """Top-down human pose."""
+    """Recipe of top-down pose estimation."""
 
     task: Literal["pose"] = "pose"
-    model: PoseFacts
+    data: PoseData
+    model: PoseModelConfig
     input: PoseInput
     train: PoseTraining | None = None
 
     @model_validator(mode="after")
-    def _data_has_keypoints(self) -> Self:
+    def _check_one_class(self) -> Self:
         if self.data.num_classes != 1:
-            raise ValueError(f"data.classes has {self.data.num_classes} classes: a pose estimator is of one")
-        if self.data.format not in ("coco", "scenes"):
-            raise ValueError(f"data.format {self.data.format} has no keypoints: it must be coco or scenes")
+            raise ValueError(f"data.classes has {self.data.num_classes} classes: a pose estimator has one")
         return self
 
 
 Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe
-RECIPE: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="task")])
-"""Validates a mapping into the recipe of its task."""
+RecipeClass = type[ClassificationRecipe] | type[DetectionRecipe] | type[SemanticRecipe] | type[PoseRecipe]
+
+RECIPE_CLASSES: dict[str, RecipeClass] = {
+    "classification": ClassificationRecipe,
+    "detection": DetectionRecipe,
+    "instance": DetectionRecipe,
+    "panoptic": DetectionRecipe,
+    "semantic": SemanticRecipe,
+    "pose": PoseRecipe,
+}
+"""Recipe class of each task."""
+
+
+def is_same_network(one: Recipe, other: Recipe) -> bool:
+    """Return whether two recipes have the same classes and the same network, so that weights of one fit the other.
+
+    Training parameters, thresholds and the kind of batch normalization do not change a network.
+    """
+    classes = [(r.data.classes, r.data.stuff_classes, getattr(r.data, "keypoints", None)) for r in (one, other)]
+    return (
+        one.task == other.task and classes[0] == classes[1] and _architecture(one.model) == _architecture(other.model)
+    )
+
+
+def _architecture(section: Section) -> dict[str, Any]:
+    """Return the fields of a model section that determine its parameters."""
+    fields: dict[str, Any] = {}
+    for key, value in section:
+        if key in getattr(section, "not_architecture", ()):
+            continue
+        if isinstance(value, Section):
+            value = _architecture(value)
+        elif key.endswith("norm") and value is not None:
+            value = "gn" if value == "gn" else "bn"
+        fields[key] = value
+    return fields

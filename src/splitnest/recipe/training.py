@@ -1,235 +1,263 @@
-"""How a model is trained: optimizer, schedule, augmentation."""
+"""Training section of a recipe: length, optimizer, schedule, augmentation."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from splitnest.recipe.strict import Strict
+from splitnest.errors import UsageError
+from splitnest.recipe.base import Section
+from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, ScheduleConfig
+
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class Training(Strict):
-    """What training of every task shares.
+class Training(Section):
+    """Training parameters of every task.
+
+    Exactly one of ``epochs`` and ``iterations`` is set. It is the unit of ``schedule.milestones``, ``evaluate_every``
+    and ``save_every``.
 
     Attributes:
-        batch_size: Images of a step, over all processes and accumulated parts.
-        accumulate: Parts that a step's batch is split into, one after the other.
-        unit: Clock of ``length``, ``milestones``, ``evaluate_every`` and ``save_every``.
-        length: Of the training.
-        optimizer: SGD with momentum, Adam or AdamW.
-        learning_rate: After the warm-up.
-        rate_batch_size: Images of a step that ``learning_rate`` is for: with another ``batch_size`` it is scaled in
-            proportion (Goyal et al. 2017). None takes it as it is.
-        momentum: Of SGD.
-        nesterov: Its step looks ahead (Nesterov's accelerated gradient).
-        weight_decay: L2 penalty (SGD, Adam), or decoupled (AdamW).
-        decay_norms: Normalisation layers decay too.
-        decay_biases: So do the biases of other layers.
-        schedule: ``multi_step`` multiplies the rate by ``gamma`` at each milestone; ``cosine`` falls to 0 from the end
-            of the warm-up on; ``poly`` falls to ``min_rate`` as ``(1 - done)`` to the ``power``.
-        milestones, gamma: Of ``multi_step``.
-        power, min_rate: Of ``poly``.
-        warmup_steps, warmup_factor: The rate rises linearly from ``warmup_factor`` times itself over the first steps.
-        warmup_epochs: The same in epochs, in place of ``warmup_steps``.
-        clip_norm: Largest norm of all gradients together; None does not clip.
-        precision: Type of the forward pass; gradients and weights stay float32.
-        ema_decay: Decay of a moving average of the weights, which is then what is evaluated and used; None for none.
-        precise_bn_steps: Batches over which the statistics of batch normalisation are averaged anew before evaluation.
-        evaluate_every: Time between evaluations; 0 for the end alone.
-        save_every: Time between checkpoints, besides one after each evaluation; 0 for no others.
-        keep: Checkpoints to go on from that are kept: ``last.pt``, the one before it as ``last-1.pt``, and so on.
-        skip_not_finite: Steps of the whole training that may be skipped, as a loss or the gradient is not finite; one
-            more stops it.
-        corrupt_share: Share of the photographs that may be unusable, each replaced by the next one; one more stops the
-            training. With 0.001, under 1000 photographs the first one does.
-        start: What the weights start from: the name of a published model, or a checkpoint of any layout or its address.
-            All of it is taken where it is of the same network, else its backbone. None for random weights.
-        seed: Of weights, order, augmentation and sampling.
-        workers: Processes that read images; 0 reads in the training process.
+        epochs: Length of the training in epochs.
+        iterations: Length of the training in iterations (optimizer steps).
+        batch_size: Images of an iteration, over all processes and accumulated parts.
+        accumulate: Number of parts that a batch is split into for gradient accumulation.
+        optimizer: Optimizer and its parameters.
+        lr: Learning rate after the warm-up.
+        lr_batch_size: Batch size that ``lr`` is meant for; with another ``batch_size`` it is scaled linearly (Goyal et
+            al. 2017). None uses ``lr`` as it is.
+        weight_decay: Weight decay.
+        decay_norms: Whether weight decay applies to the parameters of normalization layers.
+        decay_biases: Whether weight decay applies to the biases of other layers.
+        schedule: Learning-rate schedule and its parameters.
+        warmup_iterations: Length of the linear warm-up in iterations.
+        warmup_epochs: Length of the linear warm-up in epochs, instead of ``warmup_iterations``.
+        warmup_factor: Learning rate at the start of the warm-up, as a fraction of the full rate.
+        clip_grad_norm: Maximum norm of all gradients together; None does not clip.
+        precision: Floating-point type of the forward pass; weights and gradients stay float32.
+        ema_decay: Decay of an exponential moving average (EMA) of the weights, which is then evaluated and saved; None
+            uses no average.
+        precise_bn_batches: Batches over which the statistics of batch normalization are recomputed before an
+            evaluation (precise BN); 0 keeps the running statistics.
+        evaluate_every: Interval between evaluations; 0 evaluates at the end only.
+        save_every: Interval between checkpoints, besides one after each evaluation; 0 saves no others.
+        keep_checkpoints: Number of resumable checkpoints to keep: ``last.pt``, ``last-1.pt`` and so on.
+        max_skipped_steps: Steps with a non-finite loss or gradient that may be skipped in the whole training; one more
+            stops it.
+        max_corrupt_fraction: Fraction of the images that may be unreadable and are then replaced by others; one more
+            stops the training. With 0.001, fewer than 1000 images tolerate none.
+        init_from: Initial weights: name of a published model, or path or URL of a checkpoint of any code base. The
+            whole network is loaded where it fits, otherwise its backbone. None starts from random weights.
+        seed: Seed of weights, sample order, augmentation and sampling.
+        workers: Number of data loading processes; 0 loads in the training process.
     """
 
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("epochs", "iterations"),
+        ("warmup_epochs", "warmup_iterations"),
+    )
+    """Pairs of keys that say the same in other units: setting one replaces the other of the base recipe."""
+
+    epochs: PositiveInt | None = None
+    iterations: PositiveInt | None = None
     batch_size: PositiveInt = 16
     accumulate: PositiveInt = 1
-    unit: Literal["epoch", "iteration"] = "epoch"
-    length: PositiveInt
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: PositiveFloat
-    rate_batch_size: PositiveInt | None = None
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = False
+    optimizer: OptimizerConfig = SGD()
+    lr: PositiveFloat
+    lr_batch_size: PositiveInt | None = None
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
     decay_biases: bool = True
-    schedule: Literal["multi_step", "cosine", "poly"] = "multi_step"
-    milestones: tuple[PositiveInt, ...] = ()
-    gamma: float = Field(0.1, gt=0, le=1)
-    power: PositiveFloat = 0.9
-    min_rate: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(0, ge=0)
+    schedule: ScheduleConfig = MultiStep()
+    warmup_iterations: int = Field(0, ge=0)
     warmup_epochs: int = Field(0, ge=0)
-    warmup_factor: float = Field(0.001, ge=0, le=1)
-    clip_norm: PositiveFloat | None = None
+    warmup_factor: Probability = 0.001
+    clip_grad_norm: PositiveFloat | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    precise_bn_steps: int = Field(0, ge=0)
+    precise_bn_batches: int = Field(0, ge=0)
     evaluate_every: int = Field(0, ge=0)
     save_every: int = Field(0, ge=0)
-    keep: PositiveInt = 2
-    skip_not_finite: int = Field(0, ge=0)
-    corrupt_share: float = Field(0.001, ge=0, lt=1)
-    start: str | None = None
+    keep_checkpoints: PositiveInt = 2
+    max_skipped_steps: int = Field(0, ge=0)
+    max_corrupt_fraction: float = Field(0.001, ge=0, lt=1)
+    init_from: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
     workers: int = Field(2, ge=0)
 
     @property
-    def peak_rate(self) -> float:
-        """The learning rate after the warm-up, for the images of a step."""
-        return self.learning_rate * self.batch_size / (self.rate_batch_size or self.batch_size)
+    def peak_lr(self) -> float:
+        """Learning rate after the warm-up, scaled to the batch size."""
+        return self.lr * self.batch_size / (self.lr_batch_size or self.batch_size)
 
     @model_validator(mode="after")
-    def _parts_divide(self) -> Self:
+    def _check_length(self) -> Self:
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError("set one of epochs and iterations, the length of the training")
+        if self.warmup_iterations and self.warmup_epochs:
+            raise ValueError("set one of warmup_iterations and warmup_epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
         if self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} does not divide into {self.accumulate} accumulated parts")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones {self.milestones} do not rise")
-        if self.warmup_steps and self.warmup_epochs:
-            raise ValueError("warmup_steps and warmup_epochs say the same: set one of them to 0")
-        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
-            raise ValueError("nesterov is a step of optimizer sgd with a momentum: set it to false")
         return self
 
 
 class DetectionTraining(Training):
-    """Training of a detector.
+    """Training parameters of detection, instance and panoptic segmentation.
 
     Attributes:
-        short_sides: Short sides in pixels that an image is resized to.
-        short_side_sampling: One of ``short_sides``, or any whole number between the first and the last.
-        long_side: Limit of the long side in pixels.
-        flip: Probability of a mirror image.
-        crop: Least share of each side that a crop keeps, around a random instance, before the resize; None for none.
+        short_sides: Short sides in pixels for multi-scale resizing.
+        short_side_sampling: ``choice`` picks one of ``short_sides``; ``range`` any integer from the first to the last.
+        long_side: Maximum long side in pixels.
+        flip: Probability of a horizontal flip.
+        crop: Minimum fraction of each side that a random crop keeps, around a random instance and before resizing;
+            None does not crop.
         color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
-        min_image_side: Photographs with a shorter side are left out.
-        min_box_side: Boxes with a shorter side, without area or outside of the image are left out.
-        empty_images: Photographs without ground truth take part.
-        group_by_aspect: The images of a batch are all wider than high, or all not.
+        min_image_side: Images with a shorter side in pixels are excluded.
+        min_box_side: Boxes with a shorter side in pixels, without area or outside the image are excluded.
+        keep_empty_images: Whether images without ground truth take part.
+        group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
     """
 
     short_sides: tuple[PositiveInt, ...] = Field(min_length=1)
     short_side_sampling: Literal["choice", "range"] = "choice"
     long_side: PositiveInt = 1333
-    flip: float = Field(0.5, ge=0, le=1)
+    flip: Probability = 0.5
     crop: float | None = Field(None, gt=0, le=1)
-    color_jitter: float = Field(0.0, ge=0, le=1)
+    color_jitter: Probability = 0.0
     min_image_side: int = Field(0, ge=0)
     min_box_side: float = Field(0.0, ge=0)
-    empty_images: bool = False
-    group_by_aspect: bool = True
+    keep_empty_images: bool = False
+    group_by_aspect_ratio: bool = True
 
 
-class HardPixels(Strict):
-    """Online hard example mining: the loss is taken of the pixels that the model is least sure of.
-
-    Attributes:
-        max_score: Pixels whose own class has a score over it are left out.
-        min_pixels: But at least so many of a batch's pixels stay, per image.
-    """
-
-    max_score: float = Field(0.7, gt=0, le=1)
-    min_pixels: PositiveInt = 100_000
-
-
-class CropTraining(Training):
-    """Training on crops, all of one size."""
-
-    @property
-    def group_by_aspect(self) -> bool:
-        """Whether the images of a batch are all wider than high, or all not: it makes no difference."""
-        return False
-
-
-class ClassificationTraining(CropTraining):
-    """Training of a classifier.
+class ClassificationTraining(Training):
+    """Training parameters of image classification.
 
     Attributes:
-        size: Side of the crop in pixels; None for that of ``input``.
-        area: Smallest and largest share of the photograph that a crop is cut from.
-        flip: Probability of a mirror image.
-        policy: Random operations on the photograph before the crop: AutoAugment's learnt pairs of them (Cubuk et al.
-            2018), or ``policy_operations`` of RandAugment (Cubuk et al. 2019) at ``policy_magnitude`` of 30.
-        policy_operations, policy_magnitude: Of ``rand_augment``.
+        crop_size: Side of the random crop in pixels; None uses ``input.size``.
+        crop_area: Minimum and maximum area of the random crop, as a fraction of the image.
+        flip: Probability of a horizontal flip.
+        policy: Augmentation policy before the crop: AutoAugment for ImageNet (Cubuk et al. 2018) or RandAugment (Cubuk
+            et al. 2019).
+        policy_operations: Number of operations of RandAugment.
+        policy_magnitude: Magnitude of RandAugment, from 0 to 30.
         color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
-        lighting: Standard deviation of random shifts along the principal colours of ImageNet (Krizhevsky et al. 2012).
-        mixup: Images of a batch are mixed in pairs, by a share from Beta(mixup, mixup) (Zhang et al. 2017); 0 for none.
-        label_smoothing: Share of the target that is spread over all classes.
-        drop_block: Share of c4 and c5 that is dropped in blocks of 3x3 at the end of the training; it rises from 0.
-        dropout: Share of the pooled features that is dropped.
-        zero_init: The last normalisation of each bottleneck starts at 0, so that the bottleneck begins as its shortcut.
+        lighting: Standard deviation of PCA lighting noise (Krizhevsky et al. 2012).
+        mixup: Alpha of mixup (Zhang et al. 2017); 0 for none.
+        label_smoothing: Label smoothing.
+        drop_block: Drop probability of DropBlock in c4 and c5 at the end of training; it rises linearly from 0.
+        dropout: Dropout probability before the classifier.
+        zero_init_last: Whether the last normalization of each residual block is initialized to 0.
     """
 
-    size: PositiveInt | None = None
-    area: tuple[PositiveFloat, Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
-    flip: float = Field(0.5, ge=0, le=1)
+    crop_size: PositiveInt | None = None
+    crop_area: tuple[PositiveFloat, Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
+    flip: Probability = 0.5
     policy: Literal["auto_augment", "rand_augment"] | None = None
     policy_operations: PositiveInt = 2
     policy_magnitude: int = Field(12, ge=0, le=30)
-    color_jitter: float = Field(0.4, ge=0, le=1)
+    color_jitter: Probability = 0.4
     lighting: float = Field(0.1, ge=0)
     mixup: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     drop_block: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
-    zero_init: bool = False
+    zero_init_last: bool = False
 
     @model_validator(mode="after")
-    def _area_rises(self) -> Self:
-        if self.area[0] > self.area[1]:
-            raise ValueError(f"area {self.area} falls: give the smaller share first")
+    def _check_crop_area(self) -> Self:
+        if self.crop_area[0] > self.crop_area[1]:
+            raise ValueError(f"crop_area {self.crop_area}: give the minimum first")
         return self
 
 
-class SemanticTraining(CropTraining):
-    """Training of a segmentor.
+class OHEM(Section):
+    """Online hard example mining of pixels (mmsegmentation ``OHEMPixelSampler``).
 
     Attributes:
-        crop: Height and width in pixels of what the network sees, padded where an image is smaller.
-        ratios: An image is first resized to the limits of ``input`` times a random ratio between these two.
-        max_class_share: A crop of which one class has a larger share is drawn anew, up to ten times.
-        flip: Probability of a mirror image.
-        photometric: Random brightness, contrast, saturation and hue (SSD's distortion).
-        auxiliary_weight: Of the loss of the auxiliary head.
-        hard_pixels: Take the loss of hard pixels alone; None of all.
+        threshold: Pixels whose true class has a higher probability are ignored.
+        min_kept: Minimum number of pixels of each image that are kept.
     """
 
-    crop: tuple[PositiveInt, PositiveInt]
-    ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
-    max_class_share: float = Field(0.75, gt=0, le=1)
-    flip: float = Field(0.5, ge=0, le=1)
-    photometric: bool = True
-    auxiliary_weight: float = Field(0.4, ge=0)
-    hard_pixels: HardPixels | None = None
+    threshold: float = Field(0.7, gt=0, le=1)
+    min_kept: PositiveInt = 100_000
+
+
+class SemanticTraining(Training):
+    """Training parameters of semantic segmentation.
+
+    Attributes:
+        crop_size: Height and width in pixels of the random crop; smaller images are padded.
+        resize_ratios: Minimum and maximum of the random factor of the size limits of ``input``.
+        max_class_fraction: Crops of which one class covers more are drawn again, up to ten times.
+        flip: Probability of a horizontal flip.
+        photometric_distortion: Whether to apply random brightness, contrast, saturation and hue (SSD).
+        auxiliary_loss_weight: Weight of the loss of the auxiliary head.
+        ohem: Online hard example mining; None uses all pixels.
+    """
+
+    crop_size: tuple[PositiveInt, PositiveInt]
+    resize_ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    max_class_fraction: float = Field(0.75, gt=0, le=1)
+    flip: Probability = 0.5
+    photometric_distortion: bool = True
+    auxiliary_loss_weight: float = Field(0.4, ge=0)
+    ohem: OHEM | None = None
 
     @model_validator(mode="after")
-    def _ratios_rise(self) -> Self:
-        if self.ratios[0] > self.ratios[1]:
-            raise ValueError(f"ratios {self.ratios} fall: give the smaller one first")
+    def _check_resize_ratios(self) -> Self:
+        if self.resize_ratios[0] > self.resize_ratios[1]:
+            raise ValueError(f"resize_ratios {self.resize_ratios}: give the minimum first")
         return self
 
 
-class PoseTraining(CropTraining):
-    """Training of a pose estimator.
+class PoseTraining(Training):
+    """Training parameters of top-down pose estimation.
 
     Attributes:
-        flip: Probability of a mirror image.
-        half_body: Probability that a person with most keypoints is cut down to the upper or the lower body.
-        shift: Largest shift of the crop, as a share of its sides; ``shift_probability`` that there is one.
-        scale: Largest change of the crop's size, as a share of it.
-        rotation: Largest angle in degrees; ``rotation_probability`` that there is one.
+        flip: Probability of a horizontal flip.
+        half_body: Probability of a crop of the upper or lower body, for persons with enough keypoints.
+        shift: Maximum shift of the crop, as a fraction of its sides.
+        shift_probability: Probability of a shift.
+        scale: Maximum change of the crop size, as a fraction of it.
+        rotation: Maximum rotation in degrees.
+        rotation_probability: Probability of a rotation.
     """
 
-    flip: float = Field(0.5, ge=0, le=1)
-    half_body: float = Field(0.3, ge=0, le=1)
+    flip: Probability = 0.5
+    half_body: Probability = 0.3
     shift: float = Field(0.16, ge=0)
-    shift_probability: float = Field(0.3, ge=0, le=1)
+    shift_probability: Probability = 0.3
     scale: float = Field(0.5, ge=0, lt=1)
     rotation: float = Field(80.0, ge=0, le=180)
-    rotation_probability: float = Field(0.6, ge=0, le=1)
+    rotation_probability: Probability = 0.6
+
+
+T_co = TypeVar("T_co", bound=Training, covariant=True)
+
+
+class Trainable(Protocol[T_co]):
+    """Recipe that may have a training section."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def train(self) -> T_co | None:
+        """Training section."""
+
+
+def required_training(recipe: Trainable[T_co]) -> T_co:
+    """Return the training section of a recipe.
+
+    Raises:
+        UsageError: The recipe has none.
+    """
+    if recipe.train is None:
+        raise UsageError(f"The recipe {recipe.name} has no section 'train'. Add one, or use another base.")
+    return recipe.train

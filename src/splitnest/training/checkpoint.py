@@ -1,8 +1,8 @@
-"""Checkpoints of a training: everything that it needs to go on as if it had never stopped.
+"""Checkpoints of a training, from which it resumes exactly.
 
-A checkpoint is a torch file of tensors and plain containers, so reading it runs no code. Its ``state_dict`` is the
-model that is evaluated (the average where there is one), its ``recipe`` is JSON: all that ``splitnest.load`` needs.
-``training`` holds the rest; ``best`` checkpoints have none. A SHA-256 in it tells damage before anything is unpickled.
+A checkpoint is a torch file of tensors and plain containers, so reading it runs no code. ``state_dict`` is the model
+that was evaluated (the EMA if there is one) and ``recipe`` is JSON, so ``splitnest.load`` reads it. ``training`` has
+the rest; ``best`` checkpoints have none. A checksum reveals damage before anything is unpickled.
 """
 
 import random
@@ -16,114 +16,121 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-import splitnest
+from splitnest._version import __version__
+from splitnest.distributed import broadcast_from_main, gather_to_main, is_main_process, rank
 from splitnest.errors import DamagedError, WeightsError
-from splitnest.files import kept, replacing
-from splitnest.processes import from_first, gathered, is_first, rank
-from splitnest.recipe import Recipe, overrides
-from splitnest.training.seal import is_sealed, seal
+from splitnest.files import replacing, versions
+from splitnest.recipe import Recipe
+from splitnest.recipe.serialization import to_json
+from splitnest.training.checksum import add_checksum, has_valid_checksum
 from splitnest.training.state import TrainingState
 from splitnest.weights.read import FORMAT
 
 
 def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None = None, resumable: bool = True) -> None:
-    """Write a checkpoint. It appears under its name when it is whole and on the disk; until then the one before stays.
+    """Write a checkpoint; the previous one stays until it is complete.
 
-    Collective: the first process writes, with the random numbers of all.
+    Collective: the main process writes, with the random states of all processes.
 
     Args:
-        state: The training.
-        recipe: Of the training.
-        path: The file.
-        keep: As of ``replacing``: how many to keep, this one included; None looks at no others.
-        resumable: Write what a training goes on from, not the model alone.
+        state: State of the training.
+        recipe: Recipe of the training.
+        path: Path of the file.
+        keep: Number of versions to keep, see ``replacing``; None keeps the new one and ignores others.
+        resumable: Whether to write the whole state instead of the model alone.
 
     Raises:
-        WeightsError: The file cannot be written.
+        OutputError: The file cannot be written.
     """
-    states = gathered(random_states()) if resumable else []
-    if not is_first():
+    random_states = gather_to_main(get_random_states()) if resumable else []
+    if not is_main_process():
         return
     content: dict[str, Any] = {
         "format": FORMAT,
-        "version": splitnest.__version__,
-        "recipe": overrides.to_json(recipe),
+        "version": __version__,
+        "recipe": to_json(recipe),
         "step": state.step,
         "metrics": state.best,
-        "state_dict": dict(state.evaluated.state_dict()),
+        "state_dict": dict(state.evaluated_model.state_dict()),
     }
     if resumable:
         content["training"] = {
-            "model": dict(state.model.state_dict()),  # without an average the same tensors, which are written once
-            "average": None if state.average is None else dict(state.average.state_dict()),
+            "model": dict(state.model.state_dict()),  # without an EMA the same tensors, which are written once
+            "ema": None if state.ema is None else dict(state.ema.state_dict()),
             "optimizer": state.optimizer.state_dict(),
             "scheduler": state.scheduler.state_dict(),
             "scaler": state.scaler.state_dict(),
-            "random": states,
+            "random": random_states,
             "evaluated_step": state.evaluated_step,
             "skipped": state.skipped,
         }
-    _write(content, path, keep)
+    with replacing(path, keep) as file:
+        torch.save(content, file)
+        add_checksum(file)
 
 
 def restore_newest(state: TrainingState, path: Path) -> None:
-    """Restore from ``path``, or from the newest before it that is whole.
+    """Restore a checkpoint, or its newest undamaged version.
 
-    A damaged one is reported and renamed to ``<name>.damaged``, so that it takes the place of no other.
+    Damaged versions are reported and renamed to ``<name>.damaged``.
 
     Raises:
-        WeightsError: As ``restore``; or all are damaged.
+        WeightsError: Same conditions as ``restore``; or all versions are damaged.
     """
-    restore(state, from_first(partial(_newest_whole, path)))
+    restore(state, broadcast_from_main(partial(_newest_undamaged, path)))
 
 
-def _newest_whole(path: Path) -> Path:
+def _newest_undamaged(path: Path) -> Path:
     damaged = []
-    for file in kept(path):
+    for file in versions(path):
         try:
             with _opened(file):
                 pass
         except DamagedError as error:
-            print(f"{error} The one before it is looked for.", file=sys.stderr)
+            print(f"{error} The previous version is tried.", file=sys.stderr)
             damaged.append(file)
             continue
         for bad in damaged:
             bad.rename(f"{bad}.damaged")
         return file
-    raise WeightsError(f"No checkpoint {path} is whole, nor one before it. Begin anew, or start from best.pt.")
+    raise WeightsError(
+        f"All versions of {path} are damaged. Start a new run, with best.pt as train.init_from if it exists."
+    )
 
 
 def restore(state: TrainingState, path: Path) -> None:
-    """Make ``state`` what it was when ``path`` was written, the random number generators of this process included.
+    """Restore the state of a training from a checkpoint, with the random state of this process.
 
     Raises:
-        DamagedError: The file is not as it was written.
-        WeightsError: It cannot be read, has nothing to go on from, or is of another model or optimizer.
+        DamagedError: The checksum does not match.
+        WeightsError: The file cannot be read, is not resumable, or belongs to another model or optimizer.
     """
     content = _read(path)
     training = content["training"]
-    if (training["average"] is None) != (state.average is None):
-        raise WeightsError(f"{path} and this training differ in train.ema_decay. Resume with the recipe that began it.")
+    if (training["ema"] is None) != (state.ema is None):
+        raise WeightsError(f"{path} was trained with another train.ema_decay. Resume with the recipe of the run.")
     try:
         state.model.load_state_dict(training["model"])
-        if state.average is not None:
-            state.average.load_state_dict(training["average"])
+        if state.ema is not None:
+            state.ema.load_state_dict(training["ema"])
         state.optimizer.load_state_dict(training["optimizer"])
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".: ")
-        raise WeightsError(f"{path} is of another training: {reason}. Resume with the recipe that began it.") from error
+        raise WeightsError(
+            f"{path} belongs to another training: {reason}. Resume with the recipe of the run."
+        ) from error
     state.scheduler.load_state_dict(training["scheduler"])
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]
     state.evaluated_step, state.skipped = training["evaluated_step"], training["skipped"]
     if rank() < len(training["random"]):
         set_random_states(training["random"][rank()])
-    else:  # more processes than there were
+    else:  # more processes than before
         torch.manual_seed(torch.initial_seed() + rank())
 
 
-def random_states() -> dict[str, Any]:
-    """Return the states of the generators of Python, numpy and torch, as tensors and plain containers."""
+def get_random_states() -> dict[str, Any]:
+    """Return the random states of Python, numpy and torch as tensors and plain containers."""
     _, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
@@ -134,7 +141,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Put the generators into the states that ``random_states`` returned; of CUDA those of the devices there are."""
+    """Restore the random states that ``get_random_states`` returned; for CUDA those of the present devices."""
     version, internal, gauss_next = states["python"]
     random.setstate((version, tuple(internal), gauss_next))
     keys, position, has_gauss, gauss = states["numpy"]
@@ -145,32 +152,21 @@ def set_random_states(states: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(state, device)
 
 
-def _write(content: dict[str, Any], path: Path, keep: int | None) -> None:
-    try:
-        with replacing(path, keep) as file:
-            torch.save(content, file)
-            seal(file)
-    except (OSError, RuntimeError) as error:
-        # On a full disk torch's writer raises an error of its own, about positions, while it handles the real one.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
-            raise
-        kept = f" The earlier {path.name} is as it was." if path.exists() else ""
-        raise WeightsError(f"{path} cannot be written: {cause.strerror}.{kept}") from error
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Yield the file of a checkpoint, which is as it was written."""
+    """Open a checkpoint whose checksum matches.
+
+    Raises:
+        DamagedError: The checksum does not match.
+        WeightsError: The file cannot be read.
+    """
     try:
         file = path.open("rb")
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     with file:
-        if not is_sealed(file):
-            raise DamagedError(
-                f"{path} is cut short or damaged: its content does not have the SHA-256 it was written with."
-            )
+        if not has_valid_checksum(file):
+            raise DamagedError(f"{path} is truncated or damaged: its SHA-256 checksum does not match.")
         yield file
 
 
@@ -178,10 +174,11 @@ def _read(path: Path) -> dict[str, Any]:
     with _opened(path) as file:
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # sealed, but by somebody else: an unpickler raises nearly anything
+        except Exception as error:  # an unpickler raises nearly any error for a file with a forged checksum
             raise WeightsError(
-                f"{path} is no checkpoint of this version. Begin anew, or start from best.pt."
+                f"{path} is not a checkpoint of this version. Start a new run, with it as train.init_from."
             ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "training" not in content:
-        raise WeightsError(f"{path} holds nothing that a training could go on from. Give the last.pt of a run.")
+    training = content.get("training") if isinstance(content, dict) and content.get("format") == FORMAT else None
+    if not isinstance(training, dict) or "ema" not in training:
+        raise WeightsError(f"{path} is not a resumable checkpoint of this version. Give the last.pt of a run.")
     return content

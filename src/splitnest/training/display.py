@@ -1,4 +1,4 @@
-"""A training on the screen: live lines on a terminal, a plain line every ten seconds elsewhere."""
+"""Progress of a training: live lines on a terminal, a plain line every ten seconds elsewhere."""
 
 import sys
 import time
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from splitnest.processes import is_first
-from splitnest.progress import LINE_EVERY_SECONDS, memory_mb
-from splitnest.training.meter import Measured
-from splitnest.training.metrics import headline
+from splitnest.distributed import is_main_process
+from splitnest.progress import LINE_INTERVAL_S, memory_mb
+from splitnest.training.meter import StepMetrics
+from splitnest.training.metrics_log import headline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SMOOTHING = 0.9
-"""Share of the past in the numbers that are shown."""
+"""Weight of the previous value in the exponential average of displayed numbers."""
 
 
 class Display:
-    """Shows on standard error how far a training is, once for all processes; a context manager.
+    """Context that shows the progress of a training on standard error, in the main process.
 
     Args:
-        total: Steps of the whole training.
-        start: Steps that were done before.
+        total: Number of steps of the training.
+        start: Number of steps done before.
     """
 
     def __init__(self, total: int, start: int) -> None:
         self._total, self._done = total, start
         self._losses: dict[str, float] = {}
         self._times: dict[str, float] = {}
-        self._rate = 0.0
-        self._printed = -LINE_EVERY_SECONDS
-        self._live = _live(self) if is_first() and sys.stderr.isatty() else None
+        self._lr = 0.0
+        self._printed = -LINE_INTERVAL_S
+        self._live = _live(self) if is_main_process() and sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -48,27 +48,28 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, done: int, measured: Measured) -> None:
-        """Show that ``done`` steps are done, and what the last of them measured."""
-        self._done, self._rate = done, measured.learning_rate
-        losses = {name.removeprefix("loss_"): value for name, value in measured.losses.items()}
-        self._losses = _mixed(self._losses, {"loss": measured.loss, **losses})
-        times = {"seconds": measured.seconds, "waited": measured.waited, "images": float(measured.images)}
-        self._times = _mixed(self._times, times)
+    def update(self, done: int, metrics: StepMetrics) -> None:
+        """Show the number of steps done and the measurements of the last one."""
+        self._done, self._lr = done, metrics.lr
+        losses = {name.removeprefix("loss_"): value for name, value in metrics.losses.items()}
+        self._losses = _smoothed(self._losses, {"loss": metrics.loss, **losses})
+        times = {"seconds": metrics.seconds, "data": metrics.data_seconds, "images": float(metrics.num_images)}
+        self._times = _smoothed(self._times, times)
         now = time.perf_counter()
-        if is_first() and self._live is None and (done == self._total or now - self._printed >= LINE_EVERY_SECONDS):
+        is_due = done == self._total or now - self._printed >= LINE_INTERVAL_S
+        if is_main_process() and self._live is None and is_due:
             self._printed = now
             print(f"step {done}/{self._total}, {self._loss_line()}, {self._time_line()}", file=sys.stderr, flush=True)
 
     def metrics(self, done: int, metrics: Mapping[str, float]) -> None:
-        """Write a line of what an evaluation found; to be called while the live lines are paused."""
-        if metrics and is_first():
-            found = ", ".join(f"{name} {value:.3f}" for name, value in headline(metrics).items())
-            print(f"step {done}/{self._total}: {found}", file=sys.stderr, flush=True)
+        """Print the metrics of an evaluation, while the live lines are paused."""
+        if metrics and is_main_process():
+            values = ", ".join(f"{name} {value:.3f}" for name, value in headline(metrics).items())
+            print(f"step {done}/{self._total}: {values}", file=sys.stderr, flush=True)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the screen to somebody else for a while."""
+        """Pause the live lines inside the context."""
         if self._live is not None:
             self._live.stop()
         yield
@@ -88,13 +89,13 @@ class Display:
         return Group(bar, *(Text(t, no_wrap=True, overflow="ellipsis") for t in (self._loss_line(), self._time_line())))
 
     def _loss_line(self) -> str:
-        total, *others = (f"{name} {_shown(value)}" for name, value in self._losses.items())
+        total, *others = (f"{name} {_format(value)}" for name, value in self._losses.items())
         return f"{total} ({', '.join(others)})"
 
     def _time_line(self) -> str:
-        seconds, waited, images = (self._times[key] for key in ("seconds", "waited", "images"))
+        seconds, data, images = (self._times[key] for key in ("seconds", "data", "images"))
         return (
-            f"rate {self._rate:.2g}, {images / seconds:.1f} images/s, {waited / seconds:.0%} waiting for data, "
+            f"lr {self._lr:.2g}, {images / seconds:.1f} images/s, {data / seconds:.0%} waiting for data, "
             f"{_memory()}, {_duration(seconds * (self._total - self._done))} left"
         )
 
@@ -106,12 +107,12 @@ def _live(display: Display) -> Any:
     return Live(get_renderable=display.__rich__, console=Console(stderr=True), refresh_per_second=4)
 
 
-def _mixed(past: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
-    return {key: SMOOTHING * past.get(key, value) + (1 - SMOOTHING) * value for key, value in now.items()}
+def _smoothed(previous: Mapping[str, float], current: Mapping[str, float]) -> dict[str, float]:
+    return {key: SMOOTHING * previous.get(key, value) + (1 - SMOOTHING) * value for key, value in current.items()}
 
 
 def _memory() -> str:
-    """The peak memory of the device that trains."""
+    """Return the peak memory of the device that trains."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return f"{torch.cuda.max_memory_allocated() // 2**20} MB on the GPU"
     return f"{memory_mb()} MB"
@@ -125,5 +126,5 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _shown(value: float) -> str:
-    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.2g}"  # heatmaps have losses of a few ten thousandths
+def _format(value: float) -> str:
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.2g}"  # heatmap losses are a few ten-thousandths

@@ -1,56 +1,36 @@
-"""The training loop."""
+"""Training loop: train, evaluate, log, save, stop."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch import nn
 
-from splitnest.batch import Batch
-from splitnest.data.workers import plain_worker_errors
-from splitnest.device import DTYPES
-from splitnest.errors import Interrupted, SplitnestError
-from splitnest.layers.drop_block import set_progress
-from splitnest.layers.recompute import recomputing
-from splitnest.processes import mean_of, world_size
+from splitnest.distributed import wrap_ddp
+from splitnest.models.layers.drop_block import set_progress
 from splitnest.recipe import Training
+from splitnest.structures.batch import Batch
 from splitnest.training.display import Display
-from splitnest.training.distributed import not_yet_shared, shared
-from splitnest.training.interruption import Interruption
-from splitnest.training.meter import Measured, Meter
-from splitnest.training.not_finite import NotFinite, listed, skipping
-from splitnest.training.run import RunFolder
+from splitnest.training.guard import Guard
+from splitnest.training.meter import Meter, StepMetrics
+from splitnest.training.not_finite import skipping_not_finite
+from splitnest.training.precise_bn import recompute_statistics
+from splitnest.training.run_folder import RunFolder
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState
-from splitnest.training.statistics import renew_statistics
+from splitnest.training.step import Losses, train_step
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-"""From a model in evaluation mode to its metrics; the first of them tells which model is the best."""
+"""Function from a model in evaluation mode to its metrics; models are compared by the first."""
 
 
 class TrainingData(Protocol):
-    """Batches without end, the same ones whenever they are asked for."""
+    """Batches without end, the same for each iteration."""
 
     def steps(self, start: int) -> Iterator[Sequence[Batch]]:
-        """Yield the batch of step ``start``, of the next, and so on; each in the parts that are accumulated."""
-
-
-class Losses(nn.Module):
-    """A model whose ``forward`` is its ``loss``, so that DistributedDataParallel can wrap it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model: Any = model
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of a batch, scalars by name."""
-        with recomputing():
-            return self.model.loss(batch)
+        """Yield the batch of step ``start`` and of all following steps, in the parts that are accumulated."""
 
 
 def fit(
@@ -58,165 +38,113 @@ def fit(
     schedule: Schedule,
     data: TrainingData,
     folder: RunFolder,
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluate | None,
+    guard: Guard,
 ) -> None:
     """Train from ``state.step`` to the end of the schedule.
 
-    Rows of losses and metrics and the checkpoints ``last`` and ``best`` go to ``folder``. Evaluation does not disturb
-    torch's random numbers, so how often a model is evaluated does not change how it trains.
+    Rows of losses and metrics and the checkpoints ``last`` and ``best`` are written into the run folder. Evaluation
+    does not change torch's random state, so training does not depend on how often the model is evaluated.
 
     Args:
-        state: The training so far; advanced in place.
-        schedule: When what happens.
-        data: What is trained on.
-        folder: Of the run.
-        evaluate: Called when the schedule says so; None where there is nothing to evaluate on.
+        state: State of the training, advanced in place.
+        schedule: Schedule of the training.
+        data: Training batches.
+        folder: Run folder.
+        evaluate: Evaluation of the model; None without a validation dataset.
+        guard: Guard of the training.
 
     Raises:
         DataError: A loss or the gradient is not finite, or the data cannot be read.
-        Interrupted: SIGTERM or SIGINT came; a checkpoint is written.
-        WeightsError: A checkpoint cannot be written.
-        UsageError: Another file of the run cannot be written.
+        Interrupted: SIGTERM or SIGINT was received; a checkpoint was written.
+        OutputError: A file cannot be written.
+        UsageError: Memory ran out.
     """
-    network = shared(Losses(state.model), state.device).train()
-    meter, begun = Meter(), state.step
-    interruption = Interruption(state, schedule.total, folder.path)
-    with Display(schedule.total, state.step) as display, interruption, plain_worker_errors():
+    network = wrap_ddp(Losses(state.model), state.device).train()
+    meter = Meter()
+    with Display(schedule.total, state.step) as display, guard:
+        if schedule.evaluates(state.step) and state.evaluated_step != state.step:  # interrupted while it was evaluated
+            folder.log(_row(state, schedule) | _evaluation(state, schedule, data, folder, evaluate, display, guard))
+            folder.save_last(state)
         batches = iter(data.steps(state.step))
-        while state.step < schedule.total or _owes_evaluation(state, schedule):
-            if not _owes_evaluation(state, schedule):  # else it was broken off in the evaluation after its last step
-                measured = _next_step(network, state, schedule, batches, folder, begun)
-                if measured is not None:
-                    meter.add(measured)
-                    display.update(state.step, measured)
+        while state.step < schedule.total:
+            metrics = _train(network, state, schedule, batches, folder, guard)
+            if metrics is not None:
+                meter.add(metrics)
+                display.update(state.step, metrics)
             if schedule.logs(state.step):
-                row = {"step": state.step, "epoch": schedule.epoch(state.step)} | meter.row()
-                if _owes_evaluation(state, schedule):
-                    with display.paused(), _saved_on_error(state, folder, begun), interruption.at_once():
-                        metrics = evaluate_best(state, schedule.facts, data, folder, evaluate)
-                        display.metrics(state.step, metrics)
-                    state.evaluated_step = state.step
-                    row |= metrics
+                row = _row(state, schedule) | meter.row()
+                if schedule.evaluates(state.step):
+                    row |= _evaluation(state, schedule, data, folder, evaluate, display, guard)
                     network.train()
                 folder.log(row)
-            stops = interruption.is_due()
-            if schedule.saves(state.step) or stops:
+            is_interrupted = guard.is_interrupted()
+            if schedule.saves(state.step) or is_interrupted:
                 folder.save_last(state)
-            if stops and state.step < schedule.total:
-                raise interruption.error()
+            if is_interrupted and state.step < schedule.total:
+                raise guard.interruption()
 
 
-def _next_step(
+def _row(state: TrainingState, schedule: Schedule) -> dict[str, float]:
+    return {"step": state.step, "epoch": schedule.epoch(state.step)}
+
+
+def _train(
     network: nn.Module,
     state: TrainingState,
     schedule: Schedule,
     batches: Iterator[Sequence[Batch]],
     folder: RunFolder,
-    begun: int,
-) -> Measured | None:
-    """Wait for a batch, take a step, and return what it measured; None of a step that is skipped."""
-    started, rate = time.perf_counter(), schedule.rate(state.step)
-    with _saved_on_error(state, folder, begun):
+    guard: Guard,
+) -> StepMetrics | None:
+    """Take a step and return its measurements; None for a step that was skipped."""
+    started, lr, train_cfg = time.perf_counter(), schedule.lr(state.step), schedule.train_cfg
+    with guard.saving_on_error():
         parts = next(batches)
-    waited = time.perf_counter() - started
+    data_seconds = time.perf_counter() - started
     set_progress(state.model, state.step / schedule.total)
-    with skipping(state, schedule.facts, rate, parts, folder):
-        losses, norm = train_step(network, state, schedule.facts, parts)
-        seconds = time.perf_counter() - started
-        return Measured(losses, norm, rate, schedule.facts.batch_size, seconds, waited)
+    with skipping_not_finite(state, train_cfg, lr, parts, folder):
+        losses, norm = train_step(network, state, train_cfg, parts)
+        return StepMetrics(losses, norm, lr, train_cfg.batch_size, time.perf_counter() - started, data_seconds)
     return None
 
 
-def train_step(
-    network: nn.Module, state: TrainingState, facts: Training, parts: Sequence[Batch]
-) -> tuple[dict[str, float], float]:
-    """Take one step: the gradients of ``parts``, one after the other, averaged; then the optimizer.
-
-    Args:
-        network: ``Losses`` of ``state.model``, shared by all processes.
-        state: Advanced by a step.
-        facts: Of the recipe.
-        parts: Of the batch.
-
-    Returns:
-        The losses, those of all processes together, and the norm of the gradient before it is clipped.
-
-    Raises:
-        NotFinite: See there.
-    """
-    device, dtype = state.device, state.dtype
-    means: dict[str, float] = {}
-    state.optimizer.zero_grad(set_to_none=True)
-    for number, part in enumerate(parts, start=1):
-        with not_yet_shared(network, is_last=number == len(parts)):
-            with torch.autocast(device.type, DTYPES[facts.precision], enabled=facts.precision != "fp32"):
-                losses = network(part.to(device, dtype))
-            scalars = torch.stack([loss.to(dtype) for loss in losses.values()])
-            values = dict(zip(losses, mean_of(scalars).tolist(), strict=True))
-            if not all(map(math.isfinite, values.values())):
-                raise NotFinite(listed(values))
-            state.scaler.scale(scalars.sum() / len(parts)).backward()
-        means = {name: means.get(name, 0.0) + value / len(parts) for name, value in values.items()}
-    norm = _clip(state, facts.clip_norm)
-    if not math.isfinite(norm) and not state.scaler.is_enabled():  # the scaler skips the step, and scales less
-        raise NotFinite(f"{listed(means)}, norm of the gradient {norm}")
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.scheduler.step()
-    if state.average is not None:
-        state.average.update_parameters(state.model)
-    state.step += 1
-    return means, norm
-
-
-def evaluate_best(
-    state: TrainingState, facts: Training, data: TrainingData, folder: RunFolder, evaluate: Evaluate | None
+def _evaluation(
+    state: TrainingState,
+    schedule: Schedule,
+    data: TrainingData,
+    folder: RunFolder,
+    evaluate: Evaluate | None,
+    display: Display,
+    guard: Guard,
 ) -> dict[str, float]:
-    """Evaluate ``state.evaluated`` and save it if it is the best so far.
-
-    Returns:
-        Its metrics; none without ``evaluate``, but the statistics of batch normalisation are renewed all the same.
-    """
-    model, device = state.evaluated, state.device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        if facts.precise_bn_steps:
-            parts = (part for step in islice(data.steps(state.step), facts.precise_bn_steps) for part in step)
-            renew_statistics(Losses(model), (part.to(device, torch.float32) for part in parts))
-        model.eval()
-        metrics = {} if evaluate is None else dict(evaluate(model))
-    if state.is_best(metrics):
-        before, state.best = state.best, metrics
-        try:
-            folder.save_best(state)
-        except BaseException:  # it is evaluated again when the training goes on, and is then the best again
-            state.best = before
-            raise
+    """Evaluate the model, save it if it is the best so far, and return its metrics."""
+    with display.paused(), guard.saving_on_error(), guard.abortable():
+        metrics = evaluate_model(state, schedule.train_cfg, data, evaluate)
+        if state.is_best(metrics):
+            previous, state.best = state.best, metrics
+            try:
+                folder.save_best(state)
+            except BaseException:  # after resuming it is evaluated again, and is the best again
+                state.best = previous
+                raise
+        display.metrics(state.step, metrics)
+    state.evaluated_step = state.step
     return metrics
 
 
-def _owes_evaluation(state: TrainingState, schedule: Schedule) -> bool:
-    return schedule.evaluates(state.step) and state.evaluated_step != state.step
+def evaluate_model(
+    state: TrainingState, train_cfg: Training, data: TrainingData, evaluate: Evaluate | None
+) -> dict[str, float]:
+    """Recompute the statistics of batch normalization if the recipe says so (precise BN), and evaluate the model.
 
-
-@contextmanager
-def _saved_on_error(state: TrainingState, folder: RunFolder, begun: int) -> Iterator[None]:
-    """Keep what was done since step ``begun`` when data cannot be read, or an evaluation fails or is broken off.
-
-    Saving takes all processes: where one alone has failed, the checkpoint before stays the last.
+    Returns:
+        Metrics by name; empty without ``evaluate``.
     """
-    try:
-        yield
-    except SplitnestError as error:
-        if state.step > begun and (world_size() == 1 or isinstance(error, Interrupted)):
-            folder.save_last(state)
-        raise
-
-
-def _clip(state: TrainingState, limit: float | None) -> float:
-    """Clip the gradient to a norm of ``limit``; return its norm before that."""
-    state.scaler.unscale_(state.optimizer)
-    parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = get_total_norm([p.grad for p in parameters])
-    if limit is not None:
-        clip_grads_with_norm_(parameters, limit, norm)
-    return norm.item()
+    model, device = state.evaluated_model, state.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        if train_cfg.precise_bn_batches:
+            steps = islice(data.steps(state.step), train_cfg.precise_bn_batches)
+            recompute_statistics(Losses(model), (part.to(device, torch.float32) for step in steps for part in step))
+        model.eval()
+        return {} if evaluate is None else dict(evaluate(model))

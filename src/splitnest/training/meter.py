@@ -1,4 +1,4 @@
-"""What training steps measure: losses, gradient norm, time."""
+"""Measurements of training steps, and their means."""
 
 import math
 from collections.abc import Mapping
@@ -6,58 +6,58 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One step.
+class StepMetrics:
+    """Measurements of one step.
 
     Attributes:
-        losses: Name -> value.
-        gradient_norm: Of all gradients together, before they are clipped; infinite where fp16 overflowed.
-        learning_rate: Of the step.
-        images: In the batch.
-        seconds: Of the whole step.
-        waited: Seconds of those that the batch was waited for.
+        losses: Loss name -> value.
+        grad_norm: Norm of all gradients together before clipping; infinite after an fp16 overflow.
+        lr: Learning rate of the step.
+        num_images: Number of images of the batch.
+        seconds: Duration of the whole step.
+        data_seconds: Time in the step spent waiting for the batch.
     """
 
     losses: Mapping[str, float]
-    gradient_norm: float
-    learning_rate: float
-    images: int
+    grad_norm: float
+    lr: float
+    num_images: int
     seconds: float
-    waited: float
+    data_seconds: float
 
     @property
     def loss(self) -> float:
-        """What was minimised: the sum of the losses."""
+        """Sum of the losses, which is minimized."""
         return sum(self.losses.values())
 
 
 class Meter:
-    """The means of steps, from one call of ``row`` to the next."""
+    """Means of the steps between two calls of ``row``."""
 
     def __init__(self) -> None:
-        self._steps: list[Measured] = []
+        self._steps: list[StepMetrics] = []
 
-    def add(self, measured: Measured) -> None:
-        """Take a step into account."""
-        self._steps.append(measured)
+    def add(self, metrics: StepMetrics) -> None:
+        """Add the measurements of a step."""
+        self._steps.append(metrics)
 
     def row(self) -> dict[str, float]:
-        """Return the means of the steps since the last call; nothing if there were none.
+        """Return the means of the steps since the last call; an empty dictionary without steps.
 
-        ``learning_rate`` is that of the last step, ``gradient_norm`` the mean of finite ones, ``images_per_second``
-        includes waiting for data, ``data_wait`` is the share of the time that this took.
+        ``lr`` is that of the last step, ``grad_norm`` the mean of the finite ones, ``images_per_second`` includes
+        waiting for data, and ``data_fraction`` is the fraction of the time spent waiting for data.
         """
         steps, self._steps = self._steps, []
         if not steps:
             return {}
         names = dict.fromkeys(name for step in steps for name in step.losses)
-        norms = [step.gradient_norm for step in steps if math.isfinite(step.gradient_norm)]
+        norms = [step.grad_norm for step in steps if math.isfinite(step.grad_norm)]
         seconds = sum(step.seconds for step in steps)
         return {
-            "learning_rate": steps[-1].learning_rate,
+            "lr": steps[-1].lr,
             "loss": sum(step.loss for step in steps) / len(steps),
             **{name: sum(step.losses.get(name, 0.0) for step in steps) / len(steps) for name in names},
-            **({"gradient_norm": sum(norms) / len(norms)} if norms else {}),
-            "images_per_second": sum(step.images for step in steps) / seconds,
-            "data_wait": sum(step.waited for step in steps) / seconds,
+            **({"grad_norm": sum(norms) / len(norms)} if norms else {}),
+            "images_per_second": sum(step.num_images for step in steps) / seconds,
+            "data_fraction": sum(step.data_seconds for step in steps) / seconds,
         }

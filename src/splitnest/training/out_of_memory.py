@@ -1,4 +1,4 @@
-"""What is said when memory runs out: which batch size would fit."""
+"""Out-of-memory errors with a batch size that would fit."""
 
 import os
 import sys
@@ -8,26 +8,25 @@ from contextlib import contextmanager
 
 import torch
 
+from splitnest.distributed import world_size
 from splitnest.errors import UsageError
-from splitnest.processes import world_size
-from splitnest.recipe import Recipe, Training
-from splitnest.training.memory import Memory, estimate, images_at_once
+from splitnest.recipe import Recipe, Training, required_training
+from splitnest.training.memory import Memory, estimate_memory, images_per_forward
 
-USABLE = 0.8
-"""Share of the memory that an estimated step may take; the rest is for workspaces and for the libraries themselves."""
+USABLE_FRACTION = 0.8
+"""Fraction of the memory that an estimated step may take; the rest is for workspaces and libraries."""
 
-CPU_REFUSALS = ("can't allocate memory", "not enough memory")
-"""What torch's CPU allocator says in a RuntimeError, on Linux and on Windows (``c10/core/impl/alloc_cpu.cpp``)."""
+CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+"""Messages of torch's CPU allocator on Linux and Windows (``c10/core/impl/alloc_cpu.cpp``)."""
 
 
 @contextmanager
-def plain_memory_errors(recipe: Recipe, facts: Training, device: torch.device) -> Iterator[None]:
-    """Say which batch size would fit when a training inside runs out of memory.
+def plain_memory_errors(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Replace an out-of-memory error of a training inside the context by one that names a batch size that would fit.
 
     Args:
-        recipe: Of the training.
-        facts: Its section ``train``.
-        device: That trains.
+        recipe: Recipe of the training.
+        device: Device of the training.
 
     Raises:
         UsageError: Memory ran out.
@@ -37,51 +36,50 @@ def plain_memory_errors(recipe: Recipe, facts: Training, device: torch.device) -
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # which hold the tensors of the step
-        raise UsageError(explain(estimate(recipe, facts), facts, device, total_memory(device))) from error
+        traceback.clear_frames(error.__traceback__)  # frees the tensors of the step
+        train_cfg = required_training(recipe)
+        raise UsageError(explain(estimate_memory(recipe), train_cfg, device, total_memory(device))) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left, of a GPU or of the machine."""
+    """Return whether an error says that the memory of a GPU or of the machine ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_REFUSALS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in CPU_MESSAGES)
 
 
-def explain(memory: Memory, facts: Training, device: torch.device, total: int | None) -> str:
-    """Return what to change when a step runs out of memory.
+def explain(memory: Memory, train_cfg: Training, device: torch.device, total: int | None) -> str:
+    """Return the message for a step that runs out of memory.
 
     Args:
         memory: Estimate of a step.
-        facts: Section ``train`` of the recipe.
-        device: That trains.
-        total: Bytes that it has; None where the system does not tell.
+        train_cfg: Section ``train`` of the recipe.
+        device: Device of the training.
+        total: Memory of the device in bytes; None if unknown.
     """
-    part = images_at_once(facts)
-    room = (
-        part
-        if total is None
-        else int((USABLE * total - (sum(memory) - memory.activations)) * part / memory.activations)
-    )
-    fits = max(min(room, part // 2), 0)  # what the estimate takes for possible was not
-    known = "" if total is None else f", and {device} has {total / 2**20:.0f} MB in all"
-    text = f"Memory ran out. A step with {part} images in a forward pass takes {memory}{known}."
+    images = images_per_forward(train_cfg)
+    room = images
+    if total is not None:
+        room = int((USABLE_FRACTION * total - (sum(memory) - memory.activations)) * images / memory.activations)
+    fits = max(min(room, images // 2), 0)  # at most half: the estimate may have allowed what just failed
+    limit = "" if total is None else f", and {device} has {total / 2**20:.0f} MB"
+    text = f"Memory ran out. A step with {images} images in a forward pass takes {memory}{limit}."
     if not fits:
-        return f"{text} Not even one image would fit: make the input smaller, or set train.precision=bf16."
-    divisor = next(
+        return f"{text} Not even one image fits. Reduce the input size, or set train.precision=bf16."
+    accumulate = next(
         n
-        for n in range(1, facts.batch_size + 1)
-        if facts.batch_size % n == 0 and facts.batch_size <= n * fits * world_size()
+        for n in range(1, train_cfg.batch_size + 1)
+        if train_cfg.batch_size % n == 0 and train_cfg.batch_size <= n * fits * world_size()
     )
-    largest = fits * facts.accumulate * world_size()
+    batch_size = fits * train_cfg.accumulate * world_size()
     return (
-        f"{text} By the estimate {fits} would fit: set train.batch_size={largest}, and the learning "
-        f"rate in proportion, or keep the batch and set train.accumulate={divisor}."
+        f"{text} About {fits} would fit: set train.batch_size={batch_size} and scale train.lr with it, or keep the "
+        f"batch size and set train.accumulate={accumulate}."
     )
 
 
 def total_memory(device: torch.device) -> int | None:
-    """Return the bytes of memory that a process may have on ``device``; None where the system does not tell."""
+    """Return the memory in bytes that a process may use on a device; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The log of a run for TensorBoard: the numbers of ``metrics.jsonl`` as event files in the folder of the run."""
+"""TensorBoard event files of a run: the rows of ``metrics.jsonl``."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 
 class EventLog:
-    """Writes rows where the package ``tensorboard`` is installed (extra ``track``), and nothing elsewhere.
+    """Writer of event files if the package ``tensorboard`` is installed (extra ``track``); otherwise without effect.
 
-    The package is imported with the first row. A run that resumes goes on behind its checkpoint: TensorBoard is told to
-    drop what it has of later steps, as those steps are taken again.
+    The package is imported with the first row. A resumed run tells TensorBoard to drop the rows of later steps, which
+    are trained again.
 
     Args:
-        folder: Of the run.
-        done: Steps that are done.
+        folder: Run folder.
+        done: Number of steps done.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
         self._folder, self._done = folder, done
-        self._installed = find_spec("tensorboard") is not None
+        self._is_installed = find_spec("tensorboard") is not None
         self._writer: SummaryWriter | None = None
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add the row of a step, which holds at least ``step``; it is in the file at once.
+        """Add a row with at least the key ``step``, and flush it.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
-        if not self._installed:
+        if not self._is_installed:
             return
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter

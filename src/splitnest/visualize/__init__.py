@@ -1,4 +1,4 @@
-"""Drawing results on photographs, with Pillow and numpy alone. Every function draws on a copy of the same size."""
+"""Drawing of results on images with Pillow and numpy. All functions draw on a copy of the same size."""
 
 from splitnest.visualize.classification import draw_classification
 from splitnest.visualize.instances import draw_detections

@@ -1,53 +1,50 @@
-"""The most probable classes of an image, as bars."""
+"""Drawing of the most probable classes of an image as bars."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from splitnest.results import Classification
-from splitnest.visualize.canvas import Canvas, font_of, shortened, text_size
+from splitnest.visualize.canvas import Canvas, load_font, text_size, truncate_text
 
-BAR = (64, 196, 255)
+BAR_COLOR = (64, 196, 255)
 
 
-def draw_classification(image: np.ndarray, classification: Classification) -> np.ndarray:
-    """Draw a panel at the bottom left with a bar for each of the five best classes, or for those that find room.
+def draw_classification(image: np.ndarray, names: Sequence[str], probabilities: Sequence[float]) -> np.ndarray:
+    """Draw a panel at the bottom left with a bar for each class; classes that do not fit are left out.
 
     Args:
-        image: uint8 [H, W, 3], RGB; not changed.
-        classification: Of an image of this size.
+        image: uint8 RGB ``[H, W, 3]``; not modified.
+        names: Names of the most probable classes, in descending order.
+        probabilities: Probability of each class, from 0 to 1.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    canvas = Canvas(image, classification.image_size)
+    canvas = Canvas(image)
     size = canvas.font_size
     padding, row_height = size // 2 + 2, round(size * 1.75)
-    number = text_size("100%", size)[0] + size
-    longest = max(text_size(guess.name, size)[0] for guess in classification.top)
-    width = min(max(longest + number, 11 * size) + 2 * padding, canvas.width - 2 * padding)
-    guesses = classification.top[: max(0, (canvas.height - 4 * padding) // row_height)]
-    if width < 6 * size or not guesses:
+    percent_width = text_size("100%", size)[0] + size
+    longest = max(text_size(name, size)[0] for name in names)
+    width = min(max(longest + percent_width, 11 * size) + 2 * padding, canvas.width - 2 * padding)
+    num_rows = min(len(names), max(0, (canvas.height - 4 * padding) // row_height))
+    if width < 6 * size or not num_rows:
         return canvas.pixels
-    top = canvas.height - padding - len(guesses) * row_height - padding
+    top = canvas.height - padding - num_rows * row_height - padding
     panel = (padding, top, padding + width, canvas.height - padding)
     canvas.panel(panel)
-    picture = Image.fromarray(canvas.pixels)
-    draw = ImageDraw.Draw(picture)
+    image_with_panel = Image.fromarray(canvas.pixels)
+    draw = ImageDraw.Draw(image_with_panel)
     left, right = panel[0] + padding, panel[2] - padding
-    for row, guess in enumerate(guesses):
+    for row, (name, probability) in enumerate(zip(names[:num_rows], probabilities, strict=False)):
         y = top + padding // 2 + row * row_height
         color = (255, 255, 255) if row == 0 else (205, 210, 216)
-        draw.text(
-            (left, y + size * 0.7),
-            shortened(guess.name, size, right - left - number),
-            fill=color,
-            font=font_of(size),
-            anchor="lm",
-        )
-        draw.text((right, y + size * 0.7), f"{guess.probability:.0%}", fill=color, font=font_of(size), anchor="rm")
-        thick, base = max(2, size // 6), y + round(size * 1.4)
-        draw.rectangle((left, base, right, base + thick - 1), fill=(72, 78, 86))
-        length = round((right - left) * guess.probability)
+        text = truncate_text(name, size, right - left - percent_width)
+        draw.text((left, y + size * 0.7), text, fill=color, font=load_font(size), anchor="lm")
+        draw.text((right, y + size * 0.7), f"{probability:.0%}", fill=color, font=load_font(size), anchor="rm")
+        thickness, base = max(2, size // 6), y + round(size * 1.4)
+        draw.rectangle((left, base, right, base + thickness - 1), fill=(72, 78, 86))
+        length = round((right - left) * probability)
         if length:
-            draw.rectangle((left, base, left + length, base + thick - 1), fill=BAR)
-    return np.array(picture)
+            draw.rectangle((left, base, left + length, base + thickness - 1), fill=BAR_COLOR)
+    return np.array(image_with_panel)

@@ -1,10 +1,11 @@
-"""Colours that can be told from each other and read on any photograph."""
+"""Colors of instances, keypoints and text that contrast with each other and with images."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 Color = tuple[int, int, int]
+"""RGB, from 0 to 255."""
 
 PALETTE: tuple[Color, ...] = (
     (255, 92, 87),
@@ -20,34 +21,51 @@ PALETTE: tuple[Color, ...] = (
     (240, 160, 120),
     (0, 184, 148),
 )
-"""Bright colours of far hues, so that neighbours in the list are told apart and all stand out from photographs."""
+"""Bright instance colors; consecutive ones have distant hues."""
+
+LEFT: Color = (64, 196, 255)
+RIGHT: Color = (255, 152, 48)
+MIDDLE: Color = (142, 232, 96)
+"""Colors of keypoints on the left and right body side, and on neither."""
+
+
+def side_color(*names: str) -> Color:
+    """Return ``LEFT`` or ``RIGHT`` if all keypoint names start with that side, and ``MIDDLE`` otherwise."""
+    if all(name.lower().startswith("left") for name in names):
+        return LEFT
+    return RIGHT if all(name.lower().startswith("right") for name in names) else MIDDLE
 
 
 def luminance(color: Color) -> float:
-    """How bright a colour looks, from 0 to 255 (the weights of ITU-R BT.601)."""
+    """Return the luminance of a color, from 0 to 255 (weights of ITU-R BT.601)."""
     return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
 
 
 def text_color(background: Color) -> Color:
-    """Near black or white, whichever is the easier to read."""
+    """Return a text color with contrast to a background: near black or white."""
     return (20, 20, 20) if luminance(background) > 135 else (255, 255, 255)
 
 
-def bright(color: Color, least: float = 130) -> Color:
-    """Mix a dark colour with white until its luminance is ``least``: the official dark blues vanish in shadows."""
-    share = max(0.0, (least - luminance(color)) / (255 - luminance(color) + 1e-6))
-    red, green, blue = (round(channel + (255 - channel) * share) for channel in color)
+def brighten(color: Color, min_luminance: float = 130) -> Color:
+    """Blend a dark color with white up to a luminance; dark official class colors are hard to see in shadows.
+
+    Args:
+        color: Color.
+        min_luminance: Minimum luminance of the result, from 0 to 255.
+    """
+    weight = max(0.0, (min_luminance - luminance(color)) / (255 - luminance(color) + 1e-6))
+    red, green, blue = (round(channel + (255 - channel) * weight) for channel in color)
     return red, green, blue
 
 
 def instance_colors(boxes_xyxy: np.ndarray) -> Sequence[Color]:
-    """A palette colour for each box, so that boxes near each other differ.
+    """Return a palette color for each box; nearby boxes get different colors.
 
-    Each box in turn takes the colour whose earlier owners are the farthest away, counted as the sum of
-    1 / (1 + gap / 20) over them, with the gap between boxes in pixels.
+    Colors are assigned greedily: each box gets the color with the smallest sum of 1 / (1 + gap / 20) over the earlier
+    boxes of that color, where the gap between boxes is in pixels.
 
     Args:
-        boxes_xyxy: [N, 4] in pixels.
+        boxes_xyxy: ``[N, 4]`` in pixels.
     """
     chosen: list[int] = []
     for index, box in enumerate(boxes_xyxy):

@@ -1,4 +1,7 @@
-"""A confusion matrix as a picture."""
+"""Drawing of confusion matrices.
+
+Shapes: K classes.
+"""
 
 from collections.abc import Sequence
 
@@ -6,78 +9,78 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import font_of, shortened, text_size
+from splitnest.visualize.canvas import load_font, text_size, truncate_text
 from splitnest.visualize.colors import Color, text_color
 from splitnest.visualize.sheet import INK, PAPER
 
 MAX_NAMED = 60
-"""Classes up to which rows and columns have names and cells numbers; beyond, the picture is a map of colours."""
+"""Maximum number of classes with names and counts; larger matrices are drawn as a heatmap."""
 
-CELL, FONT, MARGIN, NAME_WIDTH = 44, 14, 24, 170
-"""Side of a cell with a number, text height, margin and widest name, in pixels."""
+CELL_SIZE, FONT_SIZE, MARGIN, NAME_WIDTH = 44, 14, 24, 170
+"""Side of a cell with a count, text height, margin and maximum width of a name, in pixels."""
 
-MAP_SIDE = 1000
-"""About as wide is a map of colours, in pixels; a class has one pixel at least."""
+HEATMAP_SIZE = 1000
+"""Approximate side of a heatmap in pixels; a cell has at least one pixel."""
 
-RIGHT, WRONG = (24, 110, 60), (190, 40, 40)
-"""Of the diagonal and of the rest, where all of a row is in a cell."""
+CORRECT, INCORRECT = (24, 110, 60), (190, 40, 40)
+"""Colors of cells on and off the diagonal that contain the whole row."""
 
 
 def draw_confusion(confusion: NDArray[np.integer], names: Sequence[str]) -> np.ndarray:
-    """Draw how many photographs of each class were taken for each class, coloured by their share of the row.
+    """Draw a confusion matrix, with cells colored by their fraction of the row.
 
     Args:
-        confusion: ``[K, K]``, rows are true classes, columns what was said.
-        names: Of the classes.
+        confusion: ``[K, K]``, number of images, ground-truth classes in rows and predicted classes in columns.
+        names: Class names.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    colors = _colors(shares)
-    count = len(names)
-    if count > MAX_NAMED:
-        cell = max(1, MAP_SIDE // count)
-        return _titled(Image.fromarray(colors.repeat(cell, 0).repeat(cell, 1)), MARGIN, MARGIN)
-    left = MARGIN + max((text_size(shortened(name, FONT, NAME_WIDTH), FONT)[0] for name in names), default=0) + 8
-    grid = Image.fromarray(colors.repeat(CELL, 0).repeat(CELL, 1))
+    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    colors = _colors(fractions)
+    num_classes = len(names)
+    if num_classes > MAX_NAMED:
+        cell = max(1, HEATMAP_SIZE // num_classes)
+        return _with_title(Image.fromarray(colors.repeat(cell, 0).repeat(cell, 1)), MARGIN, MARGIN)
+    widths = (text_size(truncate_text(name, FONT_SIZE, NAME_WIDTH), FONT_SIZE)[0] for name in names)
+    left = MARGIN + max(widths, default=0) + 8
+    grid = Image.fromarray(colors.repeat(CELL_SIZE, 0).repeat(CELL_SIZE, 1))
     draw = ImageDraw.Draw(grid)
     for row, column in zip(*np.nonzero(confusion), strict=True):
-        ink = text_color(_tuple(colors[row, column]))
-        place = ((column + 0.5) * CELL, (row + 0.5) * CELL)
-        draw.text(place, str(confusion[row, column]), fill=ink, font=font_of(FONT), anchor="mm")
-    page = _titled(grid, left, left)
-    picture = Image.fromarray(page)
-    draw = ImageDraw.Draw(picture)
-    top = picture.height - MARGIN - count * CELL
+        text_fill = text_color(_tuple(colors[row, column]))
+        center = ((column + 0.5) * CELL_SIZE, (row + 0.5) * CELL_SIZE)
+        draw.text(center, str(confusion[row, column]), fill=text_fill, font=load_font(FONT_SIZE), anchor="mm")
+    page = _with_title(grid, left, left)
+    canvas = Image.fromarray(page)
+    draw = ImageDraw.Draw(canvas)
+    top = canvas.height - MARGIN - num_classes * CELL_SIZE
     for index, name in enumerate(names):
-        text = shortened(name, FONT, NAME_WIDTH)
-        draw.text((left - 8, top + (index + 0.5) * CELL), text, fill=INK, font=font_of(FONT), anchor="rm")
-        upright = Image.new("RGB", (NAME_WIDTH + MARGIN, CELL), PAPER)
-        ImageDraw.Draw(upright).text((0, CELL / 2), text, fill=INK, font=font_of(FONT), anchor="lm")
-        upright = upright.rotate(90, expand=True)
+        text = truncate_text(name, FONT_SIZE, NAME_WIDTH)
+        draw.text((left - 8, top + (index + 0.5) * CELL_SIZE), text, fill=INK, font=load_font(FONT_SIZE), anchor="rm")
+        column_name = Image.new("RGB", (NAME_WIDTH + MARGIN, CELL_SIZE), PAPER)
+        ImageDraw.Draw(column_name).text((0, CELL_SIZE / 2), text, fill=INK, font=load_font(FONT_SIZE), anchor="lm")
+        column_name = column_name.rotate(90, expand=True)
         room = left - MARGIN - 8
-        picture.paste(
-            upright.crop((0, upright.height - room, CELL, upright.height)), (left + index * CELL, top - room - 8)
-        )
-    return np.array(picture)
+        cropped = column_name.crop((0, column_name.height - room, CELL_SIZE, column_name.height))
+        canvas.paste(cropped, (left + index * CELL_SIZE, top - room - 8))
+    return np.array(canvas)
 
 
-def _titled(grid: Image.Image, left: int, above: int) -> np.ndarray:
-    """Put a grid on a page that says what its rows and columns are."""
-    head = MARGIN + 2 * FONT
+def _with_title(grid: Image.Image, left: int, above: int) -> np.ndarray:
+    """Return a page with a title and the grid of cells, which is indented by ``left`` and ``above`` pixels."""
+    head = MARGIN + 2 * FONT_SIZE
     page = Image.new("RGB", (max(left + grid.width + MARGIN, 420), head + above + grid.height + MARGIN), PAPER)
-    title = "rows: true class; columns: what was said; colour: share of the row"
-    ImageDraw.Draw(page).text((MARGIN, MARGIN), title, fill=INK, font=font_of(FONT), anchor="lm")
+    title = "rows: ground truth; columns: prediction; color: fraction of the row"
+    ImageDraw.Draw(page).text((MARGIN, MARGIN), title, fill=INK, font=load_font(FONT_SIZE), anchor="lm")
     page.paste(grid, (left, head + above))
     return np.array(page)
 
 
-def _colors(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return a colour for each cell, ``[K, K, 3]``: paler where there is less."""
-    full = np.where(np.eye(len(shares), dtype=bool)[..., None], RIGHT, WRONG)
-    depth = np.sqrt(shares)[..., None]  # rare confusions stay visible
-    return np.rint((1 - depth) * np.array((255, 255, 255)) + depth * full).astype(np.uint8)
+def _colors(fractions: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the color of each cell, ``[K, K, 3]``; cells with a small fraction of the row are pale."""
+    full = np.where(np.eye(len(fractions), dtype=bool)[..., None], CORRECT, INCORRECT)
+    opacity = np.sqrt(fractions)[..., None]  # keeps rare confusions visible
+    return np.rint((1 - opacity) * np.array((255, 255, 255)) + opacity * full).astype(np.uint8)
 
 
 def _tuple(color: NDArray[np.uint8]) -> Color:

@@ -1,4 +1,4 @@
-"""Line plots of a training, with Pillow alone."""
+"""Line plots of training metrics with Pillow."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import font_of, text_size
+from splitnest.visualize.canvas import load_font, text_size
 from splitnest.visualize.colors import Color
 from splitnest.visualize.sheet import INK, PAPER
 
 Points = Sequence[tuple[float, float]]
+"""Points (x, y) in ascending order of x."""
 
 WIDTH, HEIGHT = 640, 400
 """Size of a panel in pixels."""
 
-DETAIL = 2
-"""Pixels are drawn so many times finer and averaged, which smooths the lines."""
+SCALE = 2
+"""Antialiasing factor: panels are drawn this many times larger, and downsampled."""
 
-FONT, LEFT, RIGHT, TOP, BOTTOM = 13, 58, 18, 34, 40
-"""Text height and margins of a panel in pixels; the legend takes more at the top."""
+FONT_SIZE, LEFT, RIGHT, TOP, BOTTOM = 13, 58, 18, 34, 40
+"""Text height and margins of a panel in pixels; the legend is below the top margin."""
 
-GRID, PLAIN = (228, 228, 224), (120, 124, 132)
+GRID, AXIS = (228, 228, 224), (120, 124, 132)
+"""Colors of grid lines, and of axes and their labels."""
+
 COLORS: tuple[Color, ...] = (
     (40, 44, 52),
     (214, 69, 65),
@@ -33,13 +36,13 @@ COLORS: tuple[Color, ...] = (
     (20, 160, 165),
     (200, 80, 150),
 )
-"""Dark enough for paper; the first is for what counts most."""
+"""Curve colors, dark enough for a light background; the first is for the most important curve."""
 
-SMOOTH_FROM = 60
-"""Points from which on a noisy curve is drawn pale, under the moving averages of a 30th of them."""
+MIN_SMOOTHED_POINTS = 60
+"""Minimum number of points of a smoothed curve. The window of its moving average is about 1/30 of the points."""
 
-SPIKES = 98
-"""Percentile of the values above which a noisy curve may leave the panel."""
+CLIP_PERCENTILE = 98
+"""Percentile of the values of a noisy curve that fits into the panel; higher values may be clipped."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ class Panel:
     """One plot.
 
     Attributes:
-        title: Above it.
-        curves: Name -> points (x, y) by rising x. Values that are not finite, or negative as metrics of nothing are,
-            are left out.
-        noisy: Curves are smoothed, and rare high values may leave the panel.
+        title: Title above the plot.
+        curves: Points of each curve by its name. Values that are negative, as for undefined metrics, or not finite are
+            left out.
+        noisy: Whether curves are smoothed, and rare high values clipped.
     """
 
     title: str
@@ -59,31 +62,41 @@ class Panel:
 
 
 def draw_curves(panels: Sequence[Panel], columns: int = 2) -> np.ndarray:
-    """Draw plots in rows, all from x = 0 to the highest x of any.
+    """Draw plots in a grid, with a common x axis from 0 to the maximum of all curves.
+
+    Args:
+        panels: Plots in row-major order.
+        columns: Maximum number of plots in a row.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
 
     Raises:
-        ValueError: If there is no panel.
+        ValueError: There are no panels.
     """
     if not panels:
-        raise ValueError("A page of curves needs a panel.")
+        raise ValueError("a page of curves needs at least one panel")
     end = max((x for panel in panels for points in panel.curves.values() for x, _ in points), default=0.0) or 1.0
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     page = Image.new("RGB", (columns * WIDTH, rows * HEIGHT), PAPER)
     for number, panel in enumerate(panels):
-        fine = Image.new("RGB", (WIDTH * DETAIL, HEIGHT * DETAIL), PAPER)
-        _draw_panel(ImageDraw.Draw(fine), panel, end)
-        place = (number % columns * WIDTH, number // columns * HEIGHT)
-        page.paste(fine.resize((WIDTH, HEIGHT), Image.Resampling.BOX), place)
+        scaled = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
+        _draw_panel(ImageDraw.Draw(scaled), panel, end)
+        position = (number % columns * WIDTH, number // columns * HEIGHT)
+        page.paste(scaled.resize((WIDTH, HEIGHT), Image.Resampling.BOX), position)
     return np.array(page)
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """Where values are in a panel: ``box`` (left, top, right, bottom) in fine pixels shows 0 to ``end`` by ``high``."""
+    """Mapping of values to scaled pixels.
+
+    Attributes:
+        box: Plot area, xyxy in scaled pixels.
+        end: Maximum of the x axis, which starts at 0.
+        high: Maximum of the y axis, which starts at 0.
+    """
 
     box: tuple[int, int, int, int]
     end: float
@@ -99,71 +112,73 @@ class _Axes:
 def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, end: float) -> None:
     curves = {name: [(x, y) for x, y in points if math.isfinite(y) and y >= 0] for name, points in panel.curves.items()}
     curves = {name: points for name, points in curves.items() if points}
-    draw.text((LEFT * DETAIL, 10 * DETAIL), panel.title, fill=INK, font=font_of(round(FONT * 1.2) * DETAIL))
+    draw.text((LEFT * SCALE, 10 * SCALE), panel.title, fill=INK, font=load_font(round(FONT_SIZE * 1.2) * SCALE))
     top = _draw_legend(draw, curves)
     y_ticks = ticks(0.0, max((_highest(points, panel.noisy) for points in curves.values()), default=0.0) or 1.0)
-    box = (LEFT * DETAIL, top, (WIDTH - RIGHT) * DETAIL, (HEIGHT - BOTTOM) * DETAIL)
+    box = (LEFT * SCALE, top, (WIDTH - RIGHT) * SCALE, (HEIGHT - BOTTOM) * SCALE)
     axes = _Axes(box, end, y_ticks[-1])
     _draw_grid(draw, axes, y_ticks)
-    colored = list(zip(curves.values(), _colors(len(curves)), strict=True))[::-1]  # the first is drawn over the others
+    colored = list(zip(curves.values(), _colors(len(curves)), strict=True))[::-1]  # first curve on top
     if panel.noisy:
         for points, color in colored:
-            _draw_curve(draw, axes, points, _pale(color), DETAIL)
+            _draw_curve(draw, axes, points, _pale(color), SCALE)
     for points, color in colored:
-        _draw_curve(draw, axes, _smoothed(points) if panel.noisy else points, color, 2 * DETAIL)
+        _draw_curve(draw, axes, _smoothed(points) if panel.noisy else points, color, 2 * SCALE)
 
 
 def _highest(points: Points, noisy: bool) -> float:
     values = [y for _, y in points]
-    return float(np.percentile(values, SPIKES)) * 1.1 if noisy and len(values) >= SMOOTH_FROM else max(values)
+    if noisy and len(values) >= MIN_SMOOTHED_POINTS:
+        return float(np.percentile(values, CLIP_PERCENTILE)) * 1.1
+    return max(values)
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, curves: Mapping[str, Points]) -> int:
-    """Name the curves with their last values under the title; return where the plot begins, in fine pixels."""
-    size, gap = FONT * DETAIL, 8 * DETAIL
-    x, y = LEFT * DETAIL, TOP * DETAIL
+    """Draw curve names and last values below the title, and return the top of the plot area in scaled pixels."""
+    size, gap = FONT_SIZE * SCALE, 8 * SCALE
+    x, y = LEFT * SCALE, TOP * SCALE
     for (name, points), color in zip(curves.items(), _colors(len(curves)), strict=True):
         text = f"{name} {points[-1][1]:.3g}"
         width = 3 * gap + text_size(text, size)[0]
-        if x > LEFT * DETAIL and x + width > (WIDTH - RIGHT) * DETAIL:
-            x, y = LEFT * DETAIL, y + round(1.4 * size)
+        if x > LEFT * SCALE and x + width > (WIDTH - RIGHT) * SCALE:
+            x, y = LEFT * SCALE, y + round(1.4 * size)
         middle = y + size // 2
-        draw.line((x, middle, x + 1.6 * gap, middle), fill=color, width=2 * DETAIL)
-        draw.text((x + 2 * gap, middle), text, fill=INK, font=font_of(size), anchor="lm")
+        draw.line((x, middle, x + 1.6 * gap, middle), fill=color, width=2 * SCALE)
+        draw.text((x + 2 * gap, middle), text, fill=INK, font=load_font(size), anchor="lm")
         x += width + gap
     return y + 2 * size
 
 
 def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes, y_ticks: Sequence[float]) -> None:
     left, _, right, bottom = axes.box
-    font = font_of(round(FONT * 0.9) * DETAIL)
+    font = load_font(round(FONT_SIZE * 0.9) * SCALE)
     for value in y_ticks:
-        draw.line((left, axes.y(value), right, axes.y(value)), fill=GRID, width=DETAIL)
-        draw.text((left - 6 * DETAIL, axes.y(value)), _label(value), fill=PLAIN, font=font, anchor="rm")
+        draw.line((left, axes.y(value), right, axes.y(value)), fill=GRID, width=SCALE)
+        draw.text((left - 6 * SCALE, axes.y(value)), _label(value), fill=AXIS, font=font, anchor="rm")
     for value in ticks(0.0, axes.end):
         if value <= axes.end:
-            draw.line((axes.x(value), bottom, axes.x(value), bottom + 4 * DETAIL), fill=PLAIN, width=DETAIL)
-            draw.text((axes.x(value), bottom + 6 * DETAIL), _label(value), fill=PLAIN, font=font, anchor="mt")
-    draw.line((left, bottom, right, bottom), fill=PLAIN, width=DETAIL)
-    draw.text((right, bottom + 22 * DETAIL), "step", fill=PLAIN, font=font, anchor="rt")
+            draw.line((axes.x(value), bottom, axes.x(value), bottom + 4 * SCALE), fill=AXIS, width=SCALE)
+            draw.text((axes.x(value), bottom + 6 * SCALE), _label(value), fill=AXIS, font=font, anchor="mt")
+    draw.line((left, bottom, right, bottom), fill=AXIS, width=SCALE)
+    draw.text((right, bottom + 22 * SCALE), "step", fill=AXIS, font=font, anchor="rt")
 
 
 def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, points: Points, color: Color, width: int) -> None:
-    places = [(axes.x(x), axes.y(y)) for x, y in points]
-    if len(places) == 1:
-        (x, y), radius = places[0], 3 * DETAIL
+    pixels = [(axes.x(x), axes.y(y)) for x, y in points]
+    if len(pixels) == 1:
+        (x, y), radius = pixels[0], 3 * SCALE
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
     else:
-        draw.line(places, fill=color, width=width, joint="curve")
+        draw.line(pixels, fill=color, width=width, joint="curve")
 
 
 def _smoothed(points: Points) -> Points:
-    """The mean of the points around each, fewer at the ends; few points stay as they are."""
-    reach = len(points) // SMOOTH_FROM
+    """Return a centered moving average, with smaller windows at both ends."""
+    half_window = len(points) // MIN_SMOOTHED_POINTS
     sums = np.concatenate([[0.0], np.cumsum([y for _, y in points])])
     index = np.arange(len(points))
-    spans = np.minimum(np.minimum(index, index[::-1]), reach)
-    means = (sums[index + spans + 1] - sums[index - spans]) / (2 * spans + 1)
+    half_windows = np.minimum(np.minimum(index, index[::-1]), half_window)
+    means = (sums[index + half_windows + 1] - sums[index - half_windows]) / (2 * half_windows + 1)
     return [(x, y) for (x, _), y in zip(points, means.tolist(), strict=True)]
 
 
@@ -172,15 +187,19 @@ def _pale(color: Color) -> Color:
     return red, green, blue
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers in about ``wanted`` equal steps of 1, 2 or 5 times a power of ten, that reach over both limits.
+def ticks(low: float, high: float, num_steps: int = 5) -> list[float]:
+    """Return tick values that cover a range, in steps of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low, high: Limits of the range.
+        num_steps: Approximate number of steps.
 
     Raises:
-        ValueError: If ``high`` is not over ``low``.
+        ValueError: ``high`` is not greater than ``low``.
     """
     if not high > low:
-        raise ValueError(f"There are no ticks from {low} to {high}.")
-    rough = (high - low) / wanted
+        raise ValueError(f"high must be greater than low, but the range is {low} to {high}")
+    rough = (high - low) / num_steps
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -192,7 +211,7 @@ def _label(value: float) -> str:
 
 
 def _colors(count: int) -> list[Color]:
-    """Of a single curve the third colour; of several the first for the first, and then darker ones."""
+    """Return curve colors: the third color for a single curve, otherwise all colors, then darker shades."""
     if count == 1:
         return [COLORS[2]]
     darker: list[Color] = [(red // 2, green // 2, blue // 2) for red, green, blue in COLORS[1:]]

@@ -1,48 +1,57 @@
-"""Boxes and masks of objects."""
+"""Drawing of boxes and instance masks.
+
+Shapes: N instances.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from splitnest.results import Detections
 from splitnest.visualize.canvas import Canvas, Tag
-from splitnest.visualize.colors import bright, instance_colors
+from splitnest.visualize.colors import Color, brighten, instance_colors
 
 
 def draw_detections(
-    image: np.ndarray, detections: Detections, score_threshold: float = 0.5, scores: bool = True
+    image: np.ndarray,
+    boxes: np.ndarray,
+    names: Sequence[str],
+    colors: Sequence[Color],
+    *,
+    scores: np.ndarray | None = None,
+    masks: Iterable[np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Draw the boxes, masks and names of objects.
+    """Draw boxes, masks and class names of instances.
 
-    Objects with masks have a colour each, so that neighbours are told apart; without masks the colour is that of the
-    class.
+    Instances with masks get distinct colors, which separates neighbors; instances without masks get class colors.
 
     Args:
-        image: uint8 [H, W, 3], RGB; not changed.
-        detections: Of an image of this size.
-        score_threshold: Objects from this score on are drawn.
-        scores: Whether tags tell the score in percent; ground truth has none to tell.
+        image: uint8 RGB ``[H, W, 3]``; not modified.
+        boxes: ``[N, 4]``, xyxy in pixels.
+        names: Class name of each instance.
+        colors: Color of the class of each instance.
+        scores: ``[N]``, from 0 to 1, shown in percent; None shows names only. Tags of high scores are placed first.
+        masks: bool ``[H, W]`` of each instance; None draws boxes only.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    canvas = Canvas(image, detections.image_size)
-    shown = detections.above(score_threshold)
-    areas = (shown.boxes[:, 2:] - shown.boxes[:, :2]).prod(axis=1)
-    shown = shown[np.argsort(-areas, kind="stable")]
-    names = [shown.categories[label].name for label in shown.labels.tolist()]
-    if shown.masks is None:
-        colors = [bright(shown.categories[label].color) for label in shown.labels.tolist()]
+    canvas = Canvas(image)
+    largest_first = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable").tolist()
+    corners = [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes]
+    if masks is None:
+        drawn = [brighten(color) for color in colors]
     else:
-        colors = list(instance_colors(shown.boxes))
-        for mask, color in zip(shown.masks, colors, strict=True):
-            canvas.fill(mask, color, alpha=0.45)
-    boxes = [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in shown.boxes]
-    for box, color in zip(boxes, colors, strict=True):
-        if shown.masks is None:
-            canvas.rectangle(box, color, canvas.line)
+        distinct = instance_colors(boxes[largest_first])
+        drawn = [color for _, color in sorted(zip(largest_first, distinct, strict=True))]
+        pixels = list(masks)
+        for row in largest_first:
+            canvas.fill(pixels[row], drawn[row], alpha=0.45)
+    for row in largest_first:
+        if masks is None:
+            canvas.rectangle(corners[row], drawn[row], canvas.line_width)
         else:
-            canvas.rectangle(box, color, max(1, canvas.line // 2), alpha=0.7)
-    canvas.tags(
-        Tag((f"{names[row]} {shown.scores[row]:.0%}", names[row]) if scores else (names[row],), boxes[row], colors[row])
-        for row in np.argsort(-shown.scores, kind="stable").tolist()
-    )
+            canvas.rectangle(corners[row], drawn[row], max(1, canvas.line_width // 2), alpha=0.7)
+    by_score = largest_first if scores is None else sorted(largest_first, key=lambda row: -scores[row])
+    texts = [(name,) if scores is None else (f"{name} {scores[row]:.0%}", name) for row, name in enumerate(names)]
+    canvas.tags(Tag(texts[row], corners[row], drawn[row]) for row in by_score)
     return canvas.pixels

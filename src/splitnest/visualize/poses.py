@@ -1,46 +1,49 @@
-"""Keypoints and limbs of people."""
+"""Drawing of keypoints and skeletons.
+
+Shapes: N persons, K keypoints.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from splitnest.data.skeleton import MIDDLE, side_color
-from splitnest.results import Poses
 from splitnest.visualize.canvas import Canvas
-from splitnest.visualize.colors import Color
+from splitnest.visualize.colors import MIDDLE, Color
 
 
 def draw_poses(
-    image: np.ndarray, poses: Poses, score_threshold: float = 0.5, keypoint_threshold: float = 0.2
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    visible: np.ndarray,
+    heights: np.ndarray,
+    skeleton: Sequence[tuple[int, int]],
+    colors: Sequence[Color],
 ) -> np.ndarray:
-    """Draw the limbs and keypoints of people in the colours of their categories.
+    """Draw keypoints and skeletons of persons.
 
-    Without any, blue is their left side and orange their right. A limb has the colour of its two ends where they agree.
+    A line of the skeleton has the color of its two keypoints if they are equal, and a neutral color otherwise.
 
     Args:
-        image: uint8 [H, W, 3], RGB; not changed.
-        poses: Of an image of this size.
-        score_threshold: People whose box has this score or more are drawn.
-        keypoint_threshold: Keypoints from this score on are drawn, and limbs between two of them.
+        image: uint8 RGB ``[H, W, 3]``; not modified.
+        keypoints: ``[N, K, 2]``, x and y in pixels.
+        visible: bool ``[N, K]``, keypoints to draw; lines are drawn between visible keypoints.
+        heights: ``[N]``, height of each person in pixels; smaller persons get thinner lines and are drawn first.
+        skeleton: Pairs of keypoint indices that are connected by a line.
+        colors: Color of each keypoint.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    canvas = Canvas(image, poses.image_size)
-    shown = poses.above(score_threshold)
-    colors = shown.categories.keypoint_colors or [side_color(name) for name in shown.categories.keypoint_names]
-    heights = shown.boxes[:, 3] - shown.boxes[:, 1]
+    canvas = Canvas(image)
     for row in np.argsort(heights, kind="stable").tolist():
-        points, seen = shown.keypoints[row].astype(np.float64), shown.scores[row] >= keypoint_threshold
-        radius = max(0.9, min(canvas.line * 1.5, float(heights[row]) / 90))
-        limbs = [(a, b) for a, b in shown.categories.skeleton if seen[a] and seen[b]]
-        for a, b in limbs:
+        points, is_visible = keypoints[row].astype(np.float64), visible[row]
+        radius = max(0.9, min(canvas.line_width * 1.5, float(heights[row]) / 90))
+        edges = [(a, b) for a, b in skeleton if is_visible[a] and is_visible[b]]
+        for a, b in edges:
             canvas.stroke(points[a], points[b], radius + 1, (0, 0, 0), alpha=0.4)
-        for a, b in limbs:
-            canvas.stroke(points[a], points[b], radius, _limb_color(colors[a], colors[b]))
-        for point in np.flatnonzero(seen):
+        for a, b in edges:
+            canvas.stroke(points[a], points[b], radius, colors[a] if colors[a] == colors[b] else MIDDLE)
+        for point in np.flatnonzero(is_visible).tolist():
             canvas.stroke(points[point], points[point], radius * 1.5 + 0.7, (255, 255, 255))
             canvas.stroke(points[point], points[point], radius * 1.5, colors[point])
     return canvas.pixels
-
-
-def _limb_color(one: Color, other: Color) -> Color:
-    return one if one == other else MIDDLE

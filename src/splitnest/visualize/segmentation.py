@@ -1,93 +1,120 @@
-"""Maps of classes and of segments, over the photograph."""
+"""Drawing of semantic and panoptic segmentations."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from splitnest.results import PanopticSegmentation, SemanticSegmentation
-from splitnest.visualize.canvas import Canvas, Tag, eroded
-from splitnest.visualize.colors import Color, bright, instance_colors
+from splitnest.visualize.canvas import Canvas, Tag, erode
+from splitnest.visualize.colors import Color, brighten, instance_colors
 
-TINT = 0.5
-"""Share of the class colour in the picture; the photograph has the rest."""
+TINT_OPACITY = 0.5
+"""Opacity of class and instance colors."""
 
-SMALLEST_NAMED = 0.002
-"""Segments under this share of the image get no name."""
+MIN_TAG_AREA = 0.002
+"""Minimum area of a segment with a tag, as a fraction of the image."""
 
 
-def draw_semantic(image: np.ndarray, segmentation: SemanticSegmentation) -> np.ndarray:
-    """Tint each class with its colour, and name the classes in a legend at the bottom, the largest first.
+class Segment(NamedTuple):
+    """Segment of a panoptic segmentation.
+
+    Attributes:
+        id: Id in the segment map.
+        name: Class name.
+        color: Class color.
+        is_thing: Whether the segment is an instance of a thing class.
+        area: Number of pixels.
+    """
+
+    id: int
+    name: str
+    color: Color
+    is_thing: bool
+    area: int
+
+
+def draw_semantic(image: np.ndarray, labels: np.ndarray, classes: Mapping[int, tuple[str, Color]]) -> np.ndarray:
+    """Tint each class with its color and draw a legend of the classes at the bottom.
 
     Args:
-        image: uint8 [H, W, 3], RGB; not changed.
-        segmentation: Of an image of this size. Pixels without a label keep the photograph's colours.
+        image: uint8 RGB ``[H, W, 3]``; not modified.
+        labels: ``[H, W]``, class of each pixel.
+        classes: Name and color of each class to draw, in the order of the legend; other pixels are not tinted.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    canvas = Canvas(image, segmentation.image_size)
-    areas = segmentation.areas()
-    colors = {label: segmentation.categories[label].color for label in areas}
-    _tint(canvas, segmentation.labels, colors)
-    canvas.legend([(segmentation.categories[label].name, colors[label]) for label in areas])
+    canvas = Canvas(image)
+    _tint(canvas, labels, {label: color for label, (_, color) in classes.items()})
+    canvas.legend(list(classes.values()))
     return canvas.pixels
 
 
-def color_map(segmentation: SemanticSegmentation) -> np.ndarray:
-    """Return each pixel in the colour of its class, black where it has none, uint8 [H, W, 3]."""
-    palette = np.zeros((np.iinfo(segmentation.labels.dtype).max + 1, 3), np.uint8)
-    palette[: len(segmentation.categories)] = [category.color for category in segmentation.categories]
-    return palette[segmentation.labels]
-
-
-def draw_panoptic(image: np.ndarray, segmentation: PanopticSegmentation) -> np.ndarray:
-    """Tint each segment and write its name on it: stuff in the colour of its class, each thing in one of its own.
+def color_map(labels: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
+    """Return each pixel in the color of its class, black for labels without a color.
 
     Args:
-        image: uint8 [H, W, 3], RGB; not changed.
-        segmentation: Of an image of this size. Pixels of no segment keep the photograph's colours.
+        labels: uint8 or uint16 ``[H, W]``, class of each pixel.
+        colors: Color of each class.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 RGB ``[H, W, 3]``.
     """
-    canvas = Canvas(image, segmentation.image_size)
-    infos = sorted(segmentation.segments_info, key=lambda row: -row["area"])
-    masks = [segmentation.mask(row["id"]) for row in infos]
-    middles = [_middle(mask) for mask in masks]
-    things = [index for index, row in enumerate(infos) if row["isthing"]]
-    centres = np.array([[*middles[index], *middles[index]] for index in things], np.float64).reshape(-1, 4)
-    own = dict(zip(things, instance_colors(centres), strict=True))
-    colors = [
-        own.get(index) or bright(segmentation.categories[row["category"]].color) for index, row in enumerate(infos)
-    ]
-    _tint(canvas, segmentation.segments, {row["id"]: color for row, color in zip(infos, colors, strict=True)})
+    palette = np.zeros((np.iinfo(labels.dtype).max + 1, 3), np.uint8)
+    palette[: len(colors)] = colors
+    return palette[labels]
+
+
+def draw_panoptic(image: np.ndarray, segments: np.ndarray, infos: Sequence[Segment]) -> np.ndarray:
+    """Tint each segment and draw its class name.
+
+    Stuff segments get their class color, instances of thing classes distinct colors.
+
+    Args:
+        image: uint8 RGB ``[H, W, 3]``; not modified.
+        segments: ``[H, W]``, segment id of each pixel. Other pixels are not tinted.
+        infos: Segments to draw.
+
+    Returns:
+        uint8 RGB ``[H, W, 3]``.
+    """
+    canvas = Canvas(image)
+    infos = sorted(infos, key=lambda info: -info.area)
+    centers = [_inner_point(segments == info.id) for info in infos]
+    things = [index for index, info in enumerate(infos) if info.is_thing]
+    boxes = np.array([[*centers[index], *centers[index]] for index in things], np.float64).reshape(-1, 4)
+    distinct = dict(zip(things, instance_colors(boxes), strict=True))
+    colors = [distinct.get(index) or brighten(info.color) for index, info in enumerate(infos)]
+    _tint(canvas, segments, {info.id: color for info, color in zip(infos, colors, strict=True)})
     canvas.tags(
-        Tag((segmentation.categories[row["category"]].name,), (x, y, x, y), color, centred=True)
-        for row, (x, y), color in zip(infos, middles, colors, strict=True)
-        if row["area"] >= SMALLEST_NAMED * segmentation.segments.size
+        Tag((info.name,), (x, y, x, y), color, is_centered=True)
+        for info, (x, y), color in zip(infos, centers, colors, strict=True)
+        if info.area >= MIN_TAG_AREA * segments.size
     )
     return canvas.pixels
 
 
-def _tint(canvas: Canvas, labels: np.ndarray, colors: dict[int, Color]) -> None:
-    """Colour the pixels of each label, with a light line where two labels meet."""
+def _tint(canvas: Canvas, labels: np.ndarray, colors: Mapping[int, Color]) -> None:
+    """Blend the color of each label over its pixels, and draw white borders between labels."""
     whole = slice(0, canvas.height), slice(0, canvas.width)
     for label, color in colors.items():
-        canvas.blend(whole, (labels == label) * np.float32(TINT), color)
+        canvas.blend(whole, (labels == label) * np.float32(TINT_OPACITY), color)
     border = np.zeros(labels.shape, bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]
     inside = ~border
-    for _ in range((canvas.line - 1) // 2):
-        inside = eroded(inside)
+    for _ in range((canvas.line_width - 1) // 2):
+        inside = erode(inside)
     canvas.blend(whole, ~inside * np.float32(0.85), (255, 255, 255))
 
 
-def _middle(mask: np.ndarray) -> tuple[float, float]:
-    """A point (x, y) deep inside a mask, bool [H, W], where a name can stand: what is left last when it shrinks."""
+def _inner_point(mask: np.ndarray) -> tuple[float, float]:
+    """Return a point (x, y) deep inside a mask, bool ``[H, W]``: the last pixel that remains under repeated erosion."""
     step = max(1, min(mask.shape) // 96)
     left = mask[::step, ::step]
     if not left.any():
         left, step = mask, 1
-    while (smaller := eroded(left)).any():
+    while (smaller := erode(left)).any():
         left = smaller
     ys, xs = np.nonzero(left)
     nearest = np.abs(ys - np.median(ys)) + np.abs(xs - np.median(xs))

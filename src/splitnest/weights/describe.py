@@ -1,4 +1,4 @@
-"""What a state dict is of, in words, told from our key names and shapes."""
+"""Description of a state dict as text, from our keys and shapes."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 from torch import Size
 
-from splitnest.recipe.backbone import DEPTHS
+from splitnest.weights.key_maps.translate import DETECTOR
 
 
-class Sized(NamedTuple):
-    """A layer that is made for ``K`` of something: it has ``factor * K + offset`` outputs.
+class ClassLayer(NamedTuple):
+    """Layer whose outputs depend on the number ``K`` of classes: ``factor * K + offset`` of them.
 
     Attributes:
-        what: They are.
-        key: Of the recipe, that says which.
+        factor: Outputs of each class.
+        offset: Further outputs.
+        what: Name of the classes in messages.
+        key: Recipe key of the classes.
     """
 
     factor: int
@@ -23,40 +25,41 @@ class Sized(NamedTuple):
     key: str = "data.classes"
 
 
-CLASS_LAYERS: Mapping[str, Sized] = {
-    r"fc": Sized(1, 0),
-    r"head\.output": Sized(1, 0, "keypoints", "data.keypoints"),
-    r"(decode|auxiliary)_head\.logits": Sized(1, 0),
-    r"roi_heads\.box_heads\.\d+\.logits": Sized(1, 1),  # the background is a class of its own
-    r"roi_heads\.box_heads\.\d+\.deltas": Sized(4, 0),
-    r"roi_heads\.mask_heads\.\d+\.logits": Sized(1, 0),
-    r"semantic_head\.logits": Sized(1, 1, "kinds of stuff", "data.stuff"),  # all things are a class of their own
+CLASS_LAYERS: Mapping[str, ClassLayer] = {
+    r"fc": ClassLayer(1, 0),
+    r"head\.output": ClassLayer(1, 0, "keypoints", "data.keypoints"),
+    r"(decode|auxiliary)_head\.logits": ClassLayer(1, 0),
+    r"roi_heads\.box_heads\.\d+\.logits": ClassLayer(1, 1),  # and background
+    r"roi_heads\.box_heads\.\d+\.deltas": ClassLayer(4, 0),
+    r"roi_heads\.mask_heads\.\d+\.logits": ClassLayer(1, 0),
+    r"semantic_head\.logits": ClassLayer(1, 1, "stuff classes", "data.stuff"),  # and one class for all things
 }
-"""Layers by the pattern of their name."""
+"""Layers by the pattern of their name, without the prefix of a panoptic model."""
 
 Shapes = Mapping[str, Size]
 
 
 def describe(shapes: Shapes) -> str:
-    """Return words such as ``Mask R-CNN, ResNeSt-50, 80 classes`` for the state dict with these shapes."""
+    """Return a description such as ``Mask R-CNN, ResNeSt-50, 80 classes`` of a state dict with these shapes."""
+    shapes = {key.removeprefix(DETECTOR): shape for key, shape in shapes.items()}
     counts: dict[str, set[int]] = {}
     for key, shape in shapes.items():
-        count, layer = num_classes(key, shape), sized_layer(key)
-        if count is not None and layer is not None and ".deltas." not in key:  # they may be shared
+        count, layer = num_classes(key, shape), class_layer(key)
+        if count is not None and layer is not None and ".deltas." not in key:  # deltas may be class-agnostic
             counts.setdefault(layer.what, set()).add(count)
-    numbers = [" or ".join(f"{count} {what}" for count in sorted(found)) for what, found in counts.items()]
+    numbers = [" or ".join(f"{count} {what}" for count in sorted(values)) for what, values in counts.items()]
     return ", ".join(part for part in (_architecture(shapes), _backbone(shapes), *numbers) if part)
 
 
-def sized_layer(key: str) -> Sized | None:
-    """Return what the layer of the weight or bias ``key`` is made for; None if for nothing of the kind."""
-    layer = key.rpartition(".")[0]
-    return next((sized for pattern, sized in CLASS_LAYERS.items() if re.fullmatch(pattern, layer)), None)
+def class_layer(key: str) -> ClassLayer | None:
+    """Return the class layer that a weight or bias belongs to; None if it belongs to none."""
+    layer = key.removeprefix(DETECTOR).rpartition(".")[0]
+    return next((known for pattern, known in CLASS_LAYERS.items() if re.fullmatch(pattern, layer)), None)
 
 
 def num_classes(key: str, shape: Size) -> int | None:
-    """Return how many classes, keypoints or kinds of stuff the weight or bias ``key`` is made for; None if for none."""
-    layer = sized_layer(key)
+    """Return the number of classes that the weight or bias of a class layer was made for; None for other layers."""
+    layer = class_layer(key)
     return (shape[0] - layer.offset) // layer.factor if layer is not None and shape else None
 
 
@@ -79,12 +82,10 @@ def _architecture(shapes: Shapes) -> str:
 
 
 def _backbone(shapes: Shapes) -> str:
-    blocks = {found[0] for key in shapes if (found := re.match(r"backbone\.c[2-5]\.\d+\.", key))}
+    blocks = {match[0] for key in shapes if (match := re.match(r"backbone\.c[2-5]\.\d+\.", key))}
     if not blocks:
         return "no backbone"
-    counts = tuple(
-        sum(block.startswith(f"backbone.{stage}.") for block in blocks) for stage in ("c2", "c3", "c4", "c5")
-    )
+    counts = [sum(block.startswith(f"backbone.{stage}.") for block in blocks) for stage in ("c2", "c3", "c4", "c5")]
     family = "ResNeSt" if any(".conv2.fc1." in key for key in shapes) else "ResNet"
-    depth = next((str(depth) for depth, known in DEPTHS.items() if known == counts), None)
-    return f"{family}-{depth}" if depth else f"a {family} of {'-'.join(map(str, counts))} blocks"
+    depth = 3 * sum(counts) + 2  # three convolutions in each block, the stem and the classifier
+    return f"{family}-{depth}"

@@ -1,4 +1,4 @@
-"""Published files: where they are kept, how they get there, whether they are the right ones."""
+"""Download, cache and verification of published weights."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from splitnest.errors import WeightsError
+from splitnest.errors import OutputError, WeightsError
 from splitnest.recipe import Weights
 from splitnest.weights.download import DownloadError, download
 
@@ -20,18 +20,22 @@ else:
 
 
 def fetch(weights: Weights) -> Path:
-    """Return the file of ``weights``, downloaded if it is not there yet.
+    """Return the path of published weights, and download them on first use.
 
-    It is kept in ``weights_folder()``. One that was put there by hand is taken, if its hash is the published one.
-    The addresses are tried in order: ``SPLITNEST_MIRROR``, a base address, when that is set; the published one; the
-    mirrors. Several processes may ask at once: one downloads, the others wait for it.
+    Files are cached in ``weights_folder()``. An existing file is used if its SHA-256 matches. URLs are tried in order:
+    the base URL in the environment variable ``SPLITNEST_MIRROR`` if it is set, the published URL, and the mirrors. Of
+    several processes one downloads, and the others wait.
+
+    Args:
+        weights: URLs and SHA-256 of the file.
 
     Raises:
-        WeightsError: The file cannot be had, or is not the published one.
+        WeightsError: The file cannot be downloaded, or its SHA-256 does not match.
+        OutputError: The folder cannot be written.
     """
     target = weights_folder() / file_name(weights.url)
     if target.exists():
-        _check_present(target, weights.sha256)
+        _check_existing(target, weights.sha256)
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,14 +43,19 @@ def fetch(weights: Weights) -> Path:
             if not target.exists():
                 _download_any(weights, target)
     except OSError as error:
-        raise WeightsError(
-            f"{target} cannot be written: {error.strerror}. SPLITNEST_HOME names another folder."
+        raise OutputError(
+            f"{target} cannot be written: {error.strerror or error}. Free disk space, or set SPLITNEST_HOME to another "
+            f"folder."
         ) from error
     return target
 
 
 def weights_folder() -> Path:
-    """The folder of published files: ``weights`` in ``SPLITNEST_HOME``, else in the user's cache folder."""
+    """Return the cache folder of published weights.
+
+    It is ``$SPLITNEST_HOME/weights`` if the environment variable is set, otherwise ``splitnest/weights`` in the cache
+    folder of the user.
+    """
     if home := os.environ.get("SPLITNEST_HOME"):
         return Path(home).expanduser() / "weights"
     cache = os.environ.get("XDG_CACHE_HOME")
@@ -54,19 +63,22 @@ def weights_folder() -> Path:
 
 
 def file_name(url: str) -> str:
-    """The name under which the file at ``url`` is kept.
+    """Return the file name of a URL in the cache.
 
-    It is the last part of the address; files of the Hugging Face hub, which all have the same name
-    (``<owner>/<repository>/resolve/<revision>/model.safetensors``), are called by their repository.
+    The name is the last part of the URL. Files of the Hugging Face Hub have equal names
+    (``<owner>/<repository>/resolve/<revision>/model.safetensors``), so they are named after their repository.
+
+    Args:
+        url: URL of the file.
 
     Raises:
-        WeightsError: The address does not end in the name of a file.
+        WeightsError: The URL does not end in a file name.
     """
     parts = PurePosixPath(unquote(urlsplit(url).path)).parts
     if "resolve" in parts[1:]:
         return parts[parts.index("resolve") - 1] + PurePosixPath(parts[-1]).suffix
     if not parts or parts[-1] in ("/", "..") or "\\" in parts[-1]:
-        raise WeightsError(f"{url} is not the address of a file. Set weights.url to one that ends in the file's name.")
+        raise WeightsError(f"{url} does not end in a file name. Set weights.url to the URL of a file.")
     return parts[-1]
 
 
@@ -77,46 +89,46 @@ def _download_any(weights: Weights, target: Path) -> None:
     failures = []
     for url in urls:
         if weights.sha256 is None:
-            part.unlink(missing_ok=True)  # with no hash, nothing would tell a file pieced together from two
+            part.unlink(missing_ok=True)  # without a checksum, parts of two different files could be joined unnoticed
         try:
             download(url, part)
         except DownloadError as error:
             failures.append(f"{url}: {error}")
             continue
-        if problem := _wrong_hash(part, weights.sha256):
+        if problem := _hash_mismatch(part, weights.sha256):
             part.unlink()
             failures.append(f"{url}: {problem}")
             continue
         os.replace(part, target)
         return
-    expected = f"; its SHA-256 begins with {weights.sha256}" if weights.sha256 else ""
+    expected = f". Its SHA-256 starts with {weights.sha256}" if weights.sha256 else ""
     raise WeightsError(
-        f"The published weights cannot be had. {'. '.join(failures)}. Get the file in another way and put it at "
-        f"{target}{expected}."
+        f"The published weights cannot be downloaded. {'. '.join(failures)}. Download the file by other means, and "
+        f"save it as {target}{expected}."
     )
 
 
-def _check_present(path: Path, sha256: str | None) -> None:
-    if problem := _wrong_hash(path, sha256):
+def _check_existing(path: Path, sha256: str | None) -> None:
+    if problem := _hash_mismatch(path, sha256):
         raise WeightsError(
-            f"{path} is not the published file: {problem}. Delete it, or put the right one in its place."
+            f"{path} is not the published file: {problem}. Delete it, or replace it with the published file."
         )
 
 
-def _wrong_hash(path: Path, expected: str | None) -> str | None:
-    """Words for how the SHA-256 of a file differs from the published digits; None if it does not."""
+def _hash_mismatch(path: Path, expected: str | None) -> str | None:
+    """Return the mismatch between the SHA-256 of a file and an expected prefix as text; None if it matches."""
     if expected is None:
         return None
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found.startswith(expected):
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual.startswith(expected):
         return None
-    return f"its SHA-256 begins with {found[: len(expected)]}, the published one with {expected}"
+    return f"its SHA-256 starts with {actual[: len(expected)]}, not with {expected}"
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold ``path`` against other processes; the system lets go of it when the process ends, whatever happens."""
+    """Hold an exclusive lock on a file; the operating system releases it when the process ends."""
     with path.open("wb") as file:
         _acquire(file)
         yield

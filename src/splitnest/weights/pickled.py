@@ -1,9 +1,8 @@
-"""Pickles of arrays, read without running anything that they ask for.
+"""Safe unpickling of numpy arrays: no function or class that a pickle names is called.
 
-A pickle names functions and classes, calls them, and sets the state of what they return. Here every allowed name is
-answered by a stand-in that only remembers what it was given; numpy itself sees nothing of the file but a plain type
-code, a shape and a buffer. Our stand-ins are classes with ``__setstate__``: the unpickler then has no other way to
-write to them, or to the classes themselves.
+A pickle names functions and classes, calls them, and sets the state of the results. Here every allowed name resolves to
+a stand-in that only stores its arguments, and numpy receives nothing but a type code, a shape and a buffer. Stand-ins
+define ``__setstate__``, so the unpickler cannot write to their attributes or classes directly.
 """
 
 import pickle
@@ -21,11 +20,11 @@ _TYPE_CODE = re.compile(r"[<>|=]?([biuf])([1248])")
 
 
 class ForbiddenName(pickle.UnpicklingError):
-    """A pickle asks for a function or class that has no stand-in. Its one argument is the dotted name."""
+    """Function or class in a pickle that is not allowed. The argument is its dotted name."""
 
 
 class Ignored:
-    """An object of no interest, such as a training log: made, filled and forgotten."""
+    """Stand-in for objects that are not needed, such as training logs; it stores nothing."""
 
     __slots__ = ()
 
@@ -37,15 +36,19 @@ class Ignored:
 
 
 class Latin1:
-    """Stands in for ``_codecs.encode`` and ``bytes``, which make bytes, and no bytes, in old protocols of Python 3.
+    """Stand-in for ``_codecs.encode`` and ``bytes``, which create bytes in pickle protocols 0 to 2 of Python 3.
 
-    Returns the text itself, as Python 2 would have written it: ``Array`` takes both, and a copy less is held.
+    It returns the latin-1 text unchanged, which avoids a copy: ``Array`` accepts text and bytes.
     """
 
     def __new__(cls, text: str = "", encoding: str = "latin1") -> str:  # type: ignore[misc]
-        """Return ``text``."""
+        """Return the text.
+
+        Raises:
+            UnpicklingError: The encoding is not latin-1.
+        """
         if encoding not in ("latin1", "latin-1"):
-            raise pickle.UnpicklingError(f"text in the encoding {encoding!r}")
+            raise pickle.UnpicklingError(f"unsupported text encoding {encoding!r}")
         return text
 
     def __setstate__(self, state: object) -> None:
@@ -53,7 +56,7 @@ class Latin1:
 
 
 class DType:
-    """Stands in for ``numpy.dtype``: a type code with its byte order."""
+    """Stand-in for ``numpy.dtype``: a type code and its byte order."""
 
     __slots__ = ("code", "order")
     code: str
@@ -66,7 +69,7 @@ class DType:
         self.order = state[1]
 
     def resolved(self) -> np.dtype[Any] | None:
-        """The numpy type; None for anything but booleans, integers and floats of 1 to 8 bytes."""
+        """Return the numpy dtype; None for types other than booleans, integers and floats of 1 to 8 bytes."""
         match = _TYPE_CODE.fullmatch(self.code)
         if match is None:
             return None
@@ -74,9 +77,9 @@ class DType:
 
 
 class Array:
-    """Stands in for ``numpy.ndarray`` and the functions that make one, for all pickle protocols.
+    """Stand-in for ``numpy.ndarray`` and its constructors in all pickle protocols.
 
-    Its data stays as it came, bytes or the latin-1 text of old protocols, until ``tensor`` is called.
+    The data is stored as bytes, or as latin-1 text of old protocols, until ``tensor`` is called.
     """
 
     __slots__ = ("dtype", "fortran", "raw", "shape")
@@ -89,13 +92,14 @@ class Array:
         self.shape, self.dtype, self.fortran, self.raw = (), DType(), False, b""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.shape, self.dtype, self.fortran, self.raw = state[-4:]  # a version comes first, except in the oldest
+        # All formats but the oldest start with a version.
+        self.shape, self.dtype, self.fortran, self.raw = state[-4:]
 
     def tensor(self) -> Tensor | None:
-        """The array as a tensor with its own memory; None for an array of objects or text.
+        """Return the array as a tensor that owns its memory; None for an array of objects or text.
 
         Raises:
-            ValueError: Its data does not fill its shape.
+            ValueError: The size of the data does not match the shape.
         """
         dtype = self.dtype.resolved()
         if dtype is None:
@@ -106,7 +110,7 @@ class Array:
 
 
 class Scalar(Array):
-    """Stands in for ``numpy.core.multiarray.scalar``."""
+    """Stand-in for ``numpy.core.multiarray.scalar``."""
 
     __slots__ = ()
 
@@ -115,7 +119,7 @@ class Scalar(Array):
 
 
 class Buffer(Array):
-    """Stands in for ``numpy.core.numeric._frombuffer``, which protocol 5 uses."""
+    """Stand-in for ``numpy.core.numeric._frombuffer`` of pickle protocol 5."""
 
     __slots__ = ()
 
@@ -142,7 +146,7 @@ STAND_INS: Mapping[str, type] = MappingProxyType(
         },
     }
 )
-"""Every name that a pickle may ask for, and what stands in for it."""
+"""Allowed names in a pickle -> their stand-ins."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -154,12 +158,18 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(file: BinaryIO) -> Any:
-    """Return what ``file`` holds, of plain Python types, ``OrderedDict`` and ``Array``.
+    """Unpickle plain Python types, ``OrderedDict`` and arrays.
 
-    Text and bytes that Python 2 wrote are read as latin-1, the way numpy arrays of that time have to be.
+    Strings of Python 2 are decoded as latin-1, which its numpy arrays require.
+
+    Args:
+        file: Pickle file.
+
+    Returns:
+        Content of the file, with an ``Array`` for each numpy array.
 
     Raises:
-        ForbiddenName: It asks for anything else. Nothing was run.
-        Exception: It is damaged; the unpickler then raises nearly anything.
+        ForbiddenName: The pickle names another function or class. No code was executed.
+        Exception: The file is damaged; the unpickler then raises almost any exception.
     """
     return _Unpickler(file, encoding="latin1").load()

@@ -1,42 +1,44 @@
-"""Our own checkpoints: safetensors that carry their recipe."""
+"""Writing of safetensors checkpoints that contain their recipe."""
 
 import os
 from pathlib import Path
 
 from torch import nn
 
-import splitnest
-from splitnest.errors import UsageError, WeightsError
-from splitnest.recipe import Recipe, overrides
+from splitnest._version import __version__
+from splitnest.errors import OutputError, UsageError
+from splitnest.files import output_errors
+from splitnest.recipe import Recipe
+from splitnest.recipe.serialization import to_json
 from splitnest.weights.read import FORMAT
 
 SUFFIX = ".safetensors"
 
 
 def save(module: nn.Module, recipe: Recipe, path: str | Path) -> None:
-    """Write the tensors of ``module`` and its recipe to ``path``; ``read`` gives both back.
-
-    The file appears under its name when it is whole.
+    """Write the weights of a network and its recipe; ``read`` returns both. The file is complete, or does not appear.
 
     Raises:
-        UsageError: The name does not end in .safetensors.
-        WeightsError: The file cannot be written.
+        UsageError: The file name does not end in .safetensors.
+        OutputError: The file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise UsageError(f"{path}: the name of a checkpoint to write ends in {SUFFIX}.")
+        raise UsageError(f"{path} is not a file name for a checkpoint. Give one that ends in {SUFFIX}.")
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
-    metadata = {"format": FORMAT, "version": splitnest.__version__, "recipe": overrides.to_json(recipe)}
+    metadata = {"format": FORMAT, "version": __version__, "recipe": to_json(recipe)}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             save_file(state, part, metadata)
             os.replace(part, path)
+        except SafetensorError as error:
+            raise OutputError(
+                f"{path} cannot be written: {error}. Free disk space, or write to another path."
+            ) from error
         finally:
             part.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be written: {error}.") from error

@@ -1,4 +1,4 @@
-"""A data set of drawn scenes with labels for every task: nothing to download, the same on any machine."""
+"""Synthetic dataset of drawn scenes with ground truth for every task; identical on any machine."""
 
 from splitnest.data.scenes.classes import CATEGORIES, PERSON, THINGS
 from splitnest.data.scenes.dataset import Scenes

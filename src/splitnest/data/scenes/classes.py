@@ -1,7 +1,7 @@
-"""The classes of the drawn scenes, and the keypoints of their people."""
+"""Classes of the synthetic scenes, and keypoints of their persons."""
 
-from splitnest.data.categories import Categories, Category
-from splitnest.data.skeleton import COCO
+from splitnest.structures.categories import Categories, Category
+from splitnest.structures.skeleton import COCO
 
 THING_NAMES = ("person", "car", "house", "tree", "boat", "bird", "ball", "balloon")
 STUFF_NAMES = ("sky", "mountain", "ground", "water", "road", "wall")
@@ -29,10 +29,10 @@ CATEGORIES = Categories(
         for number, name in enumerate(THING_NAMES + STUFF_NAMES, start=1)
     )
 )
-"""Things, then stuff: the indices of semantic and panoptic labels."""
+"""Thing classes, then stuff classes; semantic and panoptic labels index them."""
 
 THINGS = Categories(CATEGORIES.items[: len(THING_NAMES)])
-"""The indices of objects; the same numbers as in ``CATEGORIES``."""
+"""Thing classes; instance labels index them. Indices are those in ``CATEGORIES``."""
 
-PERSON = COCO.of_class(Categories(CATEGORIES.items[:1]))
-"""The one class that has keypoints: those of COCO."""
+PERSON = COCO.with_class(Categories(CATEGORIES.items[:1]))
+"""Person class with the keypoints of COCO."""

@@ -1,7 +1,6 @@
-"""Writing scenes as a data set in COCO's layout, for every reader of that."""
+"""Export of synthetic scenes as a dataset in the COCO layout."""
 
 import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,26 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from splitnest.data.categories import Categories
 from splitnest.data.scenes.classes import CATEGORIES, PERSON, THINGS
 from splitnest.data.scenes.scene import Scene
-from splitnest.files import replacing
+from splitnest.files import write_bytes, write_json
+from splitnest.structures.categories import Categories
 
 
 def write_coco(scenes: Iterable[Scene], folder: Path, split: str) -> None:
-    """Write scenes with all their labels; files that are there already are replaced.
+    """Write scenes with all annotations; existing files are replaced.
 
-    ``<split>/``: the images, as PNG. ``annotations/{instances,person_keypoints,panoptic}_<split>.json``.
-    ``panoptic_<split>/``: PNG of segment numbers, R + 256 G + 65536 B. ``semantic_<split>/``: PNG of indices into
-    ``CATEGORIES``. Images are numbered from 1.
+    Images go to ``<split>/`` as PNG, with ids from 1, and annotations to
+    ``annotations/{instances,person_keypoints,panoptic}_<split>.json``. ``panoptic_<split>/`` has PNG files of segment
+    ids, R + 256 G + 65536 B; ``semantic_<split>/`` has PNG files of indices into ``CATEGORIES``.
+
+    Args:
+        scenes: Scenes.
+        folder: Root folder of the dataset.
+        split: Name of the split, as in ``train`` or ``val``.
+
+    Raises:
+        OutputError: A file cannot be written.
     """
     images: list[dict[str, Any]] = []
     instances: list[dict[str, Any]] = []
@@ -34,39 +41,39 @@ def write_coco(scenes: Iterable[Scene], folder: Path, split: str) -> None:
         panoptic.append(_panoptic(scene, image_id, name))
         _write_png(folder / split / name, scene.image)
         _write_png(folder / f"semantic_{split}" / name, scene.semantic)
-        numbers = np.stack([scene.segments >> shift & 255 for shift in (0, 8, 16)], axis=2)
-        _write_png(folder / f"panoptic_{split}" / name, numbers.astype(np.uint8))
-    people = [row for row in instances if "keypoints" in row]
-    plain = [{key: value for key, value in row.items() if "keypoints" not in key} for row in instances]
+        ids = np.stack([scene.segments >> shift & 255 for shift in (0, 8, 16)], axis=2)
+        _write_png(folder / f"panoptic_{split}" / name, ids.astype(np.uint8))
+    persons = [row for row in instances if "keypoints" in row]
+    without_keypoints = [{key: value for key, value in row.items() if "keypoints" not in key} for row in instances]
     for kind, annotations, categories in (
-        ("instances", plain, _category_rows(THINGS)),
-        ("person_keypoints", people, _category_rows(PERSON)),
+        ("instances", without_keypoints, _category_rows(THINGS)),
+        ("person_keypoints", persons, _category_rows(PERSON)),
         ("panoptic", panoptic, _category_rows(CATEGORIES)),
     ):
         content = {"images": images, "annotations": annotations, "categories": categories}
-        _write(folder / "annotations" / f"{kind}_{split}.json", json.dumps(content).encode())
+        write_json(folder / "annotations" / f"{kind}_{split}.json", content)
 
 
 def _annotation(scene: Scene, index: int, annotation_id: int, image_id: int) -> dict[str, Any]:
-    """One row of an instances file, with keypoints if it is a person."""
-    one = scene.objects[index]
+    """Return an annotation of an instances file, with keypoints for a person."""
+    instance = scene.objects[index]
     row: dict[str, Any] = {
         "id": annotation_id,
         "image_id": image_id,
-        "category_id": THINGS[one.label].id,
-        "bbox": _xywh(one.box),
-        "area": int(one.mask.sum()),
+        "category_id": THINGS[instance.label].id,
+        "bbox": _xywh(instance.box),
+        "area": int(instance.mask.sum()),
         "iscrowd": 0,
-        "segmentation": one.polygons,
+        "segmentation": instance.polygons,
     }
-    if one.keypoints is not None:
-        row["num_keypoints"] = int(np.count_nonzero(one.keypoints[:, 2]))
-        row["keypoints"] = np.round(one.keypoints.astype(float), 2).ravel().tolist()
+    if instance.keypoints is not None:
+        row["num_keypoints"] = int(np.count_nonzero(instance.keypoints[:, 2]))
+        row["keypoints"] = np.round(instance.keypoints.astype(float), 2).ravel().tolist()
     return row
 
 
 def _panoptic(scene: Scene, image_id: int, name: str) -> dict[str, Any]:
-    """One row of a panoptic file."""
+    """Return an annotation of a panoptic file."""
     segments = []
     for info in scene.segments_info:
         mask = scene.segments == info["id"]
@@ -104,10 +111,4 @@ def _xywh(box: np.ndarray) -> list[float]:
 def _write_png(path: Path, pixels: np.ndarray) -> None:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, format="PNG", compress_level=3)
-    _write(path, data.getvalue())
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(data)
+    write_bytes(path, data.getvalue())

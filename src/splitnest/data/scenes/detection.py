@@ -1,4 +1,4 @@
-"""Drawn scenes as a data set of a detector, without files."""
+"""Synthetic scenes as a detection dataset, without files."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.categories import Categories
-from splitnest.data.coco import CocoDetection
-from splitnest.data.coco_file import CocoFile, build_coco
+from splitnest.data.detection.dataset import DetectionDataset
+from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
 from splitnest.data.scenes.dataset import Scenes
 from splitnest.data.scenes.scene import Scene, SceneObject
+from splitnest.structures.categories import Categories
+
+SCENES = "scenes"
+"""Name of the dataset in messages."""
 
 
-class DrawnPhotographs:
-    """The pixels of scenes, in place of files."""
+class SceneImages:
+    """Pixels of scenes in memory instead of files; a mixin for datasets."""
 
     _images: NDArray[np.uint8]
 
@@ -23,47 +26,47 @@ class DrawnPhotographs:
         return self._images[index]
 
     def check_files(self) -> list[str]:
-        """List the missing files: scenes have none that could miss."""
+        """Return an empty list: scenes have no files."""
         return []
 
 
-class SceneDetection(DrawnPhotographs, CocoDetection):
-    """Scenes with their objects in COCO's terms. All are drawn when this is made, and kept: 230 kB each at 240 x 320.
+class SceneDetection(SceneImages, DetectionDataset):
+    """Scenes with their instances. All are drawn by the constructor and kept: 230 kB each at 240 x 320.
 
     Args:
-        scenes: What is drawn.
-        classes: Classes of the model; None takes those of the scenes.
+        scenes: Scenes.
+        categories: Classes of the model; None uses those of the scenes.
 
     Raises:
-        DataError: The classes of the model are not those of the scenes.
+        DataError: The model has other classes than the scenes.
     """
 
-    def __init__(self, scenes: Scenes, classes: Categories | None = None) -> None:
+    def __init__(self, scenes: Scenes, categories: Categories | None = None) -> None:
         self._images = np.empty((len(scenes), *scenes.size_hw, 3), np.uint8)
-        annotations: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         for index, scene in enumerate(scenes):
-            self._keep(index, scene)
-            annotations += [annotation(one, index + 1, scenes.categories) for one in scene.objects]
-        super().__init__(None, "scenes", classes, coco_of(scenes, scenes.categories, annotations))
+            self._store(index, scene)
+            rows += [annotation_row(instance, index + 1, scenes.categories) for instance in scene.objects]
+        super().__init__(None, annotation_file(scenes, scenes.categories, rows), SCENES, categories)
 
-    def _keep(self, index: int, scene: Scene) -> None:
-        """Store what is not an annotation of an object."""
+    def _store(self, index: int, scene: Scene) -> None:
+        """Store the pixels of a scene, and in subclasses its labels; drawing it a second time would cost too much."""
         self._images[index] = scene.image
 
 
-def coco_of(scenes: Scenes, categories: Categories, annotations: Iterable[dict[str, Any]]) -> CocoFile:
-    """Return scenes as a COCO file with these annotations; images are numbered from 1."""
+def annotation_file(scenes: Scenes, categories: Categories, rows: Iterable[dict[str, Any]]) -> AnnotationFile:
+    """Return the annotations of scenes; images are numbered from 1."""
     images = [(index + 1, f"scene {index}", *scenes.size_hw) for index in range(len(scenes))]
-    return build_coco("scenes", images, [(category.id, category.name) for category in categories], annotations)
+    return from_rows(SCENES, images, [(category.id, category.name) for category in categories], rows)
 
 
-def annotation(one: SceneObject, image_id: int, categories: Categories) -> dict[str, Any]:
-    """Return an object as in a COCO file."""
-    x1, y1, x2, y2 = one.box.tolist()
+def annotation_row(instance: SceneObject, image_id: int, categories: Categories) -> dict[str, Any]:
+    """Return an instance as an annotation of a COCO file."""
+    x1, y1, x2, y2 = instance.box.tolist()
     return {
         "image_id": image_id,
-        "category_id": categories[one.label].id,
+        "category_id": categories[instance.label].id,
         "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": int(one.mask.sum()),
-        "segmentation": one.polygons,
+        "area": int(instance.mask.sum()),
+        "segmentation": instance.polygons,
     }

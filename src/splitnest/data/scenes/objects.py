@@ -1,13 +1,13 @@
-"""Cars, houses, trees, boats, birds, balls and balloons."""
+"""Figures of cars, houses, trees, boats, birds, balls and balloons."""
 
 import math
 from itertools import pairwise
 
-from splitnest.data.scenes.dice import Dice
 from splitnest.data.scenes.figure import Figure, Rgb, ellipse, hsv, limb, polygon, rectangle, shade, standing
+from splitnest.data.scenes.rng import StableRng
 
 GLASS: Rgb = (74, 98, 120)
-TYRE: Rgb = (32, 32, 36)
+TIRE: Rgb = (32, 32, 36)
 WHITE: Rgb = (246, 244, 238)
 
 ENVELOPE = (
@@ -23,19 +23,19 @@ ENVELOPE = (
     (0.13, 0.255),
     (0.08, 0.2),
 )
-"""Half width and height of a hot-air balloon, from the top down."""
+"""Outline of a hot-air balloon as (half width, y), from top to bottom."""
 
 
-def paint(dice: Dice) -> Rgb:
-    """A strong colour."""
-    return hsv(dice.unit(), dice.between(0.55, 0.9), dice.between(0.6, 0.95))
+def vivid_color(rng: StableRng) -> Rgb:
+    """Return a random saturated color."""
+    return hsv(rng.random(), rng.uniform(0.55, 0.9), rng.uniform(0.6, 0.95))
 
 
-def car(dice: Dice) -> Figure:
-    """A saloon, hatchback or van from the side, 2.0 to 2.8 times as long as high."""
-    color = dice.pick([paint(dice), paint(dice), (225, 225, 228), (60, 64, 72), (160, 165, 172)])
-    dark, glass = shade(color, 0.72), shade(GLASS, dice.between(0.8, 1.3))
-    kind = dice.pick(["saloon", "hatchback", "van"])
+def car(rng: StableRng) -> Figure:
+    """Draw a sedan, hatchback or van from the side; its aspect ratio is 2.0 to 2.8."""
+    color = rng.choice([vivid_color(rng), vivid_color(rng), (225, 225, 228), (60, 64, 72), (160, 165, 172)])
+    dark, glass = shade(color, 0.72), shade(GLASS, rng.uniform(0.8, 1.3))
+    kind = rng.choice(["sedan", "hatchback", "van"])
     if kind == "van":
         body = [(-1.1, 0.2), (-1.13, 0.9), (-1.05, 1.0), (0.55, 1.0), (0.85, 0.62), (1.1, 0.54), (1.16, 0.2)]
         panes = [
@@ -70,22 +70,22 @@ def car(dice: Dice) -> Figure:
     for x in wheels:
         parts += [
             ellipse((x, 0.22), (0.25, 0.25), dark),
-            ellipse((x, 0.21), (0.21, 0.21), TYRE),
+            ellipse((x, 0.21), (0.21, 0.21), TIRE),
             ellipse((x, 0.21), (0.11, 0.11), (180, 182, 188)),
         ]
     return standing(parts)
 
 
-def house(dice: Dice) -> Figure:
-    """A house from the front, 0.9 to 1.5 times as wide as high."""
-    half, eaves = dice.between(0.42, 0.72), dice.between(0.52, 0.64)
-    wall = dice.pick(
+def house(rng: StableRng) -> Figure:
+    """Draw a house from the front; its aspect ratio is 0.9 to 1.5."""
+    half, eaves = rng.uniform(0.42, 0.72), rng.uniform(0.52, 0.64)
+    wall = rng.choice(
         [(236, 224, 200), (214, 178, 140), (196, 110, 84), (226, 226, 222), (170, 190, 200), (232, 204, 132)]
     )
-    roof = dice.pick([(150, 62, 48), (96, 76, 70), (84, 92, 108), (120, 50, 40), (90, 110, 84)])
+    roof = rng.choice([(150, 62, 48), (96, 76, 70), (84, 92, 108), (120, 50, 40), (90, 110, 84)])
     overhang = 0.07
-    peak = dice.between(-0.12, 0.12) if dice.chance(0.6) else None
-    chimney = dice.pick([-1, 1]) * half * 0.55
+    peak = rng.uniform(-0.12, 0.12) if rng.bernoulli(0.6) else None
+    chimney = rng.choice([-1, 1]) * half * 0.55
     parts = [
         rectangle(chimney - 0.05, eaves, chimney + 0.05, 0.97, shade(roof, 0.8)),
         rectangle(-half, 0, half, eaves + 0.04, wall),
@@ -98,13 +98,13 @@ def house(dice: Dice) -> Figure:
     parts.append(polygon([(-half - overhang, eaves), *top, (half + overhang, eaves)], roof))
     parts.append(rectangle(-half - overhang, eaves - 0.03, half + overhang, eaves + 0.01, shade(roof, 0.65)))
     parts.append(rectangle(-half, 0, half, 0.05, shade(wall, 0.72)))
-    door, door_color = dice.between(-0.5, 0.5) * half, shade(paint(dice), 0.75)
+    door, door_color = rng.uniform(-0.5, 0.5) * half, shade(vivid_color(rng), 0.75)
     parts += [
         rectangle(door - 0.085, 0, door + 0.085, 0.3, WHITE),
         rectangle(door - 0.065, 0, door + 0.065, 0.28, door_color),
     ]
-    lit = dice.chance(0.25)
-    pane = (255, 222, 140) if lit else shade(GLASS, dice.between(0.9, 1.4))
+    lit = rng.bernoulli(0.25)
+    pane = (255, 222, 140) if lit else shade(GLASS, rng.uniform(0.9, 1.4))
     for x in (-0.68, -0.23, 0.23, 0.68):
         if abs(x * half - door) > 0.19:
             parts += [
@@ -120,17 +120,17 @@ def house(dice: Dice) -> Figure:
     return standing(parts)
 
 
-def tree(dice: Dice) -> Figure:
-    """A broad-leaved tree or a conifer, 0.4 to 0.9 times as wide as high."""
-    trunk = dice.pick([(104, 74, 48), (88, 66, 50), (126, 100, 76)])
+def tree(rng: StableRng) -> Figure:
+    """Draw a broadleaf tree or a conifer; its aspect ratio is 0.4 to 0.9."""
+    trunk = rng.choice([(104, 74, 48), (88, 66, 50), (126, 100, 76)])
     leaf = hsv(
-        dice.pick([dice.between(0.22, 0.38), dice.between(0.24, 0.4), dice.between(0.05, 0.14)]),
-        dice.between(0.5, 0.75),
-        dice.between(0.35, 0.62),
+        rng.choice([rng.uniform(0.22, 0.38), rng.uniform(0.24, 0.4), rng.uniform(0.05, 0.14)]),
+        rng.uniform(0.5, 0.75),
+        rng.uniform(0.35, 0.62),
     )
     parts = [polygon([(-0.05, 0), (-0.028, 0.5), (0.028, 0.5), (0.055, 0)], trunk)]
-    if dice.chance(0.4):
-        half, tiers = dice.between(0.2, 0.32), 4
+    if rng.bernoulli(0.4):
+        half, tiers = rng.uniform(0.2, 0.32), 4
         for tier in range(tiers):
             low, wide = 0.12 + tier * 0.19, half * (1 - tier * 0.2)
             high = min(1.0, low + 0.4)
@@ -144,8 +144,8 @@ def tree(dice: Dice) -> Figure:
             ]
             parts.append(polygon([*hem, (0, high)], shade(leaf, 0.8 + 0.09 * tier)))
         return standing(parts)
-    wide = dice.between(0.24, 0.36)
-    blobs = [(dice.between(-0.6, 0.6), dice.between(-0.6, 0.6), dice.between(0.45, 0.6)) for _ in range(7)]
+    wide = rng.uniform(0.24, 0.36)
+    blobs = [(rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6), rng.uniform(0.45, 0.6)) for _ in range(7)]
     parts.append(ellipse((0, 0.66), (wide * 0.9, 0.27), shade(leaf, 0.78)))
     for tone, up in ((0.78, 0.0), (1.0, 0.035), (1.14, 0.075)):
         for x, y, size in blobs[: 7 if tone < 1.1 else 4]:
@@ -156,12 +156,12 @@ def tree(dice: Dice) -> Figure:
     return standing(parts)
 
 
-def boat(dice: Dice) -> Figure:
-    """A sailing boat or a motor boat."""
-    hull = dice.pick([paint(dice), (240, 240, 240), (46, 60, 92), (150, 92, 56)])
-    trim, tone = dice.pick([(250, 250, 250), (200, 50, 46), (36, 40, 52)]), dice.between(0.92, 1)
-    if dice.chance(0.65):
-        sail, jib = shade((250, 247, 238), tone), dice.pick([shade((250, 247, 238), 0.9), paint(dice)])
+def boat(rng: StableRng) -> Figure:
+    """Draw a sailboat or a motorboat."""
+    hull = rng.choice([vivid_color(rng), (240, 240, 240), (46, 60, 92), (150, 92, 56)])
+    trim, tone = rng.choice([(250, 250, 250), (200, 50, 46), (36, 40, 52)]), rng.uniform(0.92, 1)
+    if rng.bernoulli(0.65):
+        sail, jib = shade((250, 247, 238), tone), rng.choice([shade((250, 247, 238), 0.9), vivid_color(rng)])
         return standing(
             [
                 rectangle(-0.014, 0.14, 0.014, 1.0, (96, 78, 62)),
@@ -183,12 +183,12 @@ def boat(dice: Dice) -> Figure:
     )
 
 
-def bird(dice: Dice) -> Figure:
-    """A bird in flight, wings up or down."""
-    color = dice.pick([(44, 46, 54), (240, 240, 236), (70, 110, 180), (196, 66, 52), (120, 92, 70), (230, 180, 60)])
+def bird(rng: StableRng) -> Figure:
+    """Draw a bird in flight, its wings up or down."""
+    color = rng.choice([(44, 46, 54), (240, 240, 236), (70, 110, 180), (196, 66, 52), (120, 92, 70), (230, 180, 60)])
     belly, wing, far = shade(color, 1.35), shade(color, 0.85), shade(color, 0.65)
-    lift = dice.between(0.75, 1.0) * dice.pick([1, 1, -0.75])
-    sweep = dice.between(-0.2, 0.2)
+    lift = rng.uniform(0.75, 1.0) * rng.choice([1, 1, -0.75])
+    sweep = rng.uniform(-0.2, 0.2)
     parts = [
         polygon(
             [(0.28, 0.48), (0.02, 0.5), (0.02 + sweep, 0.48 + 0.52 * lift), (0.18 + sweep, 0.48 + 0.46 * lift)], far
@@ -213,12 +213,12 @@ def bird(dice: Dice) -> Figure:
     return standing(parts)
 
 
-def ball(dice: Dice) -> Figure:
-    """A beach ball with coloured panels, or a ball with dark patches."""
+def ball(rng: StableRng) -> Figure:
+    """Draw a beach ball with colored panels, or a ball with dark patches."""
     parts = [ellipse((0, 0.5), (0.5, 0.5), WHITE)]
-    turn = dice.unit() * 2 * math.pi
-    if dice.chance(0.6):
-        colors = [paint(dice), WHITE, paint(dice), WHITE, paint(dice), WHITE]
+    turn = rng.random() * 2 * math.pi
+    if rng.bernoulli(0.6):
+        colors = [vivid_color(rng), WHITE, vivid_color(rng), WHITE, vivid_color(rng), WHITE]
         pole = (0.16 * math.cos(turn * 3), 0.5 + 0.16 * math.sin(turn * 3))
         for panel, color in enumerate(colors):
             rim = [turn + (panel + step / 4) * math.pi / 3 for step in range(5)]
@@ -227,7 +227,7 @@ def ball(dice: Dice) -> Figure:
             )
         parts.append(ellipse(pole, (0.06, 0.06), (250, 250, 250)))
     else:
-        dark = dice.pick([(30, 30, 34), paint(dice)])
+        dark = rng.choice([(30, 30, 34), vivid_color(rng)])
         for distance, count, size in ((0.0, 1, 0.14), (0.36, 5, 0.11)):
             for patch in range(count):
                 angle = turn + patch * 2 * math.pi / 5
@@ -239,9 +239,9 @@ def ball(dice: Dice) -> Figure:
     return standing(parts)
 
 
-def balloon(dice: Dice) -> Figure:
-    """A hot-air balloon with stripes and a basket."""
-    first, second = paint(dice), dice.pick([(248, 240, 214), paint(dice)])
+def balloon(rng: StableRng) -> Figure:
+    """Draw a hot-air balloon with stripes and a basket."""
+    first, second = vivid_color(rng), rng.choice([(248, 240, 214), vivid_color(rng)])
     parts = []
     for stripe, (a, b) in enumerate(pairwise((-1, -0.78, -0.45, -0.15, 0.15, 0.45, 0.78, 1))):
         color = shade(first if stripe % 2 else second, 1.1 if stripe < 3 else 1 - 0.07 * (stripe - 3))

@@ -1,28 +1,28 @@
-"""People: jointed figures, from the front or from the back, with the 17 keypoints of COCO."""
+"""Figures of persons, from the front or the back, with the 17 keypoints of COCO."""
 
 import math
 
 import numpy as np
 
-from splitnest.data.scenes.dice import Dice
 from splitnest.data.scenes.figure import Figure, Part, Point, Rgb, ellipse, hsv, limb, polygon, shade
-from splitnest.data.skeleton import COCO_NAMES
+from splitnest.data.scenes.rng import StableRng
+from splitnest.structures.skeleton import COCO_NAMES
 
 SKIN: tuple[Rgb, ...] = ((246, 208, 176), (224, 172, 128), (186, 128, 88), (132, 86, 58), (96, 62, 44))
 HAIR: tuple[Rgb, ...] = ((38, 30, 26), (92, 60, 36), (196, 152, 84), (150, 66, 34), (170, 168, 164))
 
 THIGH, SHIN, UPPER_ARM, FOREARM = 0.235, 0.235, 0.165, 0.15
-"""Lengths for a person 1 high."""
+"""Lengths for a person of height 1."""
 
 
-def person(dice: Dice) -> Figure:
-    """A standing, walking or waving person."""
-    shirt = hsv(dice.unit(), dice.between(0.45, 0.85), dice.between(0.55, 0.95))
-    trousers = dice.pick([(44, 56, 92), (60, 58, 60), (122, 104, 80), (150, 40, 50), (86, 100, 70)])
-    skin, hair = dice.pick(SKIN), dice.pick(HAIR)
-    back, skirt, short_sleeves, shorts = (dice.chance(share) for share in (0.3, 0.25, 0.5, 0.3))
-    joints = _joints(dice, facing=-1 if back else 1)
-    shoe = shade(dice.pick([(240, 240, 240), (40, 36, 34), (170, 50, 40)]), 0.95)
+def person(rng: StableRng) -> Figure:
+    """Draw a standing, walking or waving person."""
+    shirt = hsv(rng.random(), rng.uniform(0.45, 0.85), rng.uniform(0.55, 0.95))
+    trousers = rng.choice([(44, 56, 92), (60, 58, 60), (122, 104, 80), (150, 40, 50), (86, 100, 70)])
+    skin, hair = rng.choice(SKIN), rng.choice(HAIR)
+    back, skirt, short_sleeves, shorts = (rng.bernoulli(probability) for probability in (0.3, 0.25, 0.5, 0.3))
+    joints = _joints(rng, facing=-1 if back else 1)
+    shoe = shade(rng.choice([(240, 240, 240), (40, 36, 34), (170, 50, 40)]), 0.95)
 
     parts: list[Part] = []
     for side in ("left", "right"):
@@ -55,34 +55,39 @@ def person(dice: Dice) -> Figure:
     return Figure(moved, (keypoints - (0, base)) * scale, hidden)
 
 
-def _joints(dice: Dice, facing: int) -> dict[str, Point]:
-    """Where the joints are; ``facing`` is 1 for the front, when a person's left is on the right of the picture."""
-    tilt = dice.between(-0.012, 0.012)
+def _joints(rng: StableRng, facing: int) -> dict[str, Point]:
+    """Return the position of each keypoint by name.
+
+    Args:
+        rng: Random number generator.
+        facing: Direction that the person faces: 1 towards the camera (left side on the right of the image), -1 away.
+    """
+    tilt = rng.uniform(-0.012, 0.012)
     joints: dict[str, Point] = {"nose": (tilt * 2, 0.9)}
     for side, sign in (("left", facing), ("right", -facing)):
         joints[f"{side}_eye"] = (tilt * 2 + sign * 0.026, 0.924)
         joints[f"{side}_ear"] = (tilt + sign * 0.062, 0.912)
         joints[f"{side}_shoulder"] = (sign * 0.115, 0.8)
         joints[f"{side}_hip"] = (sign * 0.062, 0.51)
-        spread = dice.between(0.0, 0.32)
-        knee = _swing(joints[f"{side}_hip"], THIGH, sign * spread)
+        spread = rng.uniform(0.0, 0.32)
+        knee = _bone_end(joints[f"{side}_hip"], THIGH, sign * spread)
         joints[f"{side}_knee"] = knee
-        joints[f"{side}_ankle"] = _swing(knee, SHIN, sign * (spread - dice.between(0.0, 0.35)))
-        # 0 hangs down, pi points up; the elbow bends towards the body, outwards and up, or not at all.
-        raised = dice.pick([dice.between(0.08, 0.5), dice.between(0.08, 0.8), dice.between(1.2, 2.6)])
-        elbow = _swing(joints[f"{side}_shoulder"], UPPER_ARM, sign * raised)
+        joints[f"{side}_ankle"] = _bone_end(knee, SHIN, sign * (spread - rng.uniform(0.0, 0.35)))
+        # Angle of the upper arm: 0 points down, pi up. The forearm bends from it in either direction.
+        raised = rng.choice([rng.uniform(0.08, 0.5), rng.uniform(0.08, 0.8), rng.uniform(1.2, 2.6)])
+        elbow = _bone_end(joints[f"{side}_shoulder"], UPPER_ARM, sign * raised)
         joints[f"{side}_elbow"] = elbow
-        joints[f"{side}_wrist"] = _swing(elbow, FOREARM, sign * (raised + dice.between(-0.7, 0.6)))
+        joints[f"{side}_wrist"] = _bone_end(elbow, FOREARM, sign * (raised + rng.uniform(-0.7, 0.6)))
     return joints
 
 
-def _swing(start: Point, length: float, angle: float) -> Point:
-    """The end of a bone that hangs from ``start``, turned by an angle in radians from straight down."""
+def _bone_end(start: Point, length: float, angle: float) -> Point:
+    """Return the end of a bone from ``start`` at an angle in radians, where 0 points down."""
     return start[0] + length * math.sin(angle), start[1] - length * math.cos(angle)
 
 
 def _head(joints: dict[str, Point], skin: Rgb, hair: Rgb, back: bool, long_hair: bool) -> list[Part]:
-    """Hair, ears and, from the front, a face."""
+    """Return the parts of a head: hair, ears and, from the front, a face."""
     x = (joints["left_ear"][0] + joints["right_ear"][0]) / 2
     ears = [ellipse(joints[f"{side}_ear"], (0.014, 0.02), shade(skin, 0.9)) for side in ("left", "right")]
     crown = ellipse((x, 0.93), (0.066, 0.073), hair)

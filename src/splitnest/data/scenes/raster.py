@@ -1,7 +1,7 @@
-"""Filled polygons with smooth edges, many at once, equal to the bit on any machine.
+"""Antialiased rasterization of many polygons at once, bit-identical on any machine.
 
-Points are rounded to 1/64 pixel, a pixel's coverage is counted on four lines through it in steps of 1/64, and only sums
-and products that IEEE 754 defines exactly are used: no sine, no exponential, no matrix product.
+Vertices are rounded to 1/64 pixel, and the coverage of a pixel is measured on four scanlines in steps of 1/64. All
+operations are basic arithmetic with results that IEEE 754 defines exactly: no sine, no exponential, no matrix product.
 """
 
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LINES = 4
-"""Horizontal lines through a pixel on which coverage is counted."""
+SCANLINES = 4
+"""Number of scanlines per pixel row on which coverage is measured."""
 
-STEPS = 64
-"""Fractions of a pixel that points and crossings are rounded to."""
+SUBPIXELS = 64
+"""Number of steps per pixel that vertices and crossings are rounded to."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """How much of each pixel a polygon covers, in the part of the image that it touches.
+    """Coverage of the pixels in the bounding box of a polygon.
 
     Attributes:
-        rows, columns: That part.
-        coverage: float32 [h, w], from 0 to 1.
+        rows, columns: Bounding box in the image.
+        coverage: float32 ``[h, w]``, from 0 to 1.
     """
 
     rows: slice
@@ -30,29 +30,29 @@ class Patch:
     coverage: np.ndarray
 
 
-def rasterise(polygons: Sequence[np.ndarray], image_size: tuple[int, int]) -> list[Patch]:
-    """Fill polygons.
+def rasterize(polygons: Sequence[np.ndarray], image_size: tuple[int, int]) -> list[Patch]:
+    """Rasterize polygons.
 
-    Every edge is cut with every line that it crosses. A crossing changes the coverage of all that is to the right of
-    it, by +1 where the edge goes down and -1 where it goes up; so the changes are added up in one array for all
-    polygons, and its running sum is the coverage. A line's changes sum to zero, so no polygon spills into the next.
+    Every edge is intersected with the scanlines that it crosses. A crossing changes the coverage of all pixels to its
+    right, by +1 for a downward edge and -1 for an upward edge. These changes are accumulated in one array for all
+    polygons, whose running sum is the coverage. The changes on a scanline sum to zero, so polygons stay independent.
 
     Args:
-        polygons: float [V, 2] each, (x, y) in pixels, closed; parts outside the image are cut off. Where a polygon
-            crosses itself, all it winds around is inside.
-        image_size: (height, width).
+        polygons: float ``[V, 2]`` each, x and y in pixels, closed; clipped to the image. Self-intersecting polygons are
+            filled by the nonzero winding rule.
+        image_size: Height and width in pixels.
 
     Returns:
-        One patch for each polygon, without pixels where it is outside the image.
+        One patch for each polygon, empty for a polygon outside the image.
     """
     height, width = image_size
     counts = np.array([len(polygon) for polygon in polygons])
     ends = np.cumsum(counts)
     starts = ends - counts
-    points = np.rint(np.concatenate(polygons) * STEPS) / STEPS
-    following = np.arange(1, len(points) + 1)
-    following[ends - 1] = starts
-    (x_from, y_from), (x_to, y_to) = points.T, points[following].T
+    points = np.rint(np.concatenate(polygons) * SUBPIXELS) / SUBPIXELS
+    next_point = np.arange(1, len(points) + 1)
+    next_point[ends - 1] = starts
+    (x_from, y_from), (x_to, y_to) = points.T, points[next_point].T
 
     limit = np.array([width, height])
     low = np.clip(np.floor(np.minimum.reduceat(points, starts)), 0, limit).astype(np.int64)
@@ -63,24 +63,24 @@ def rasterise(polygons: Sequence[np.ndarray], image_size: tuple[int, int]) -> li
     offsets = np.cumsum(sizes) - sizes
 
     owner = np.repeat(np.arange(len(polygons)), counts)
-    bounds = top[owner] * LINES, (top + rows)[owner] * LINES
-    first = np.clip(np.ceil(np.minimum(y_from, y_to) * LINES - 0.5), *bounds).astype(np.int64)
-    last = np.clip(np.ceil(np.maximum(y_from, y_to) * LINES - 0.5), *bounds).astype(np.int64)
+    bounds = top[owner] * SCANLINES, (top + rows)[owner] * SCANLINES
+    first = np.clip(np.ceil(np.minimum(y_from, y_to) * SCANLINES - 0.5), *bounds).astype(np.int64)
+    last = np.clip(np.ceil(np.maximum(y_from, y_to) * SCANLINES - 0.5), *bounds).astype(np.int64)
     crossed = last - first
     edge = np.repeat(np.arange(len(points)), crossed)
     line = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
 
     rise = y_to - y_from
     slope = (x_to - x_from) / np.where(rise == 0, 1, rise)
-    x = x_from[edge] + ((line + 0.5) / LINES - y_from[edge]) * slope[edge]
-    home = owner[edge]
-    step = np.rint(np.clip(x - left[home], 0, columns[home]) * STEPS).astype(np.int64)
-    place = offsets[home] + (line // LINES - top[home]) * stride[home] + step // STEPS
+    x = x_from[edge] + ((line + 0.5) / SCANLINES - y_from[edge]) * slope[edge]
+    polygon = owner[edge]
+    step = np.rint(np.clip(x - left[polygon], 0, columns[polygon]) * SUBPIXELS).astype(np.int64)
+    position = offsets[polygon] + (line // SCANLINES - top[polygon]) * stride[polygon] + step // SUBPIXELS
     sign = np.where(rise > 0, 1, -1)[edge]
     total = int(sizes.sum())
-    change = np.bincount(place, sign * (STEPS - step % STEPS), minlength=total)
-    change += np.bincount(place + 1, sign * (step % STEPS), minlength=total)
-    coverage = np.minimum(np.abs(np.cumsum(change)) * (1 / (LINES * STEPS)), 1).astype(np.float32)
+    change = np.bincount(position, sign * (SUBPIXELS - step % SUBPIXELS), minlength=total)
+    change += np.bincount(position + 1, sign * (step % SUBPIXELS), minlength=total)
+    coverage = np.minimum(np.abs(np.cumsum(change)) * (1 / (SCANLINES * SUBPIXELS)), 1).astype(np.float32)
 
     return [
         Patch(slice(y, y + h), slice(x, x + w), coverage[offset : offset + h * (w + 2)].reshape(h, w + 2)[:, :w])

@@ -1,57 +1,74 @@
-"""One scene: a landscape with objects in front of each other, and exact labels of what is visible."""
+"""Rendering of a scene: a landscape with overlapping objects, and exact labels of their visible pixels."""
 
 import numpy as np
 
 from splitnest.data.scenes.backdrop import Backdrop
 from splitnest.data.scenes.classes import CATEGORIES, THINGS
-from splitnest.data.scenes.dice import Dice
 from splitnest.data.scenes.figure import Part, ellipse
-from splitnest.data.scenes.layout import Placed, place_objects
+from splitnest.data.scenes.layout import PlacedObject, place_objects
 from splitnest.data.scenes.noise import field
-from splitnest.data.scenes.raster import Patch, rasterise
+from splitnest.data.scenes.raster import Patch, rasterize
+from splitnest.data.scenes.rng import StableRng
 from splitnest.data.scenes.scene import Scene, SceneObject
-from splitnest.results.panoptic import SegmentInfo
+from splitnest.structures.panoptic import SegmentInfo
 
-LEAST_VISIBLE = 0.25
-"""Least visible share of an object's pixels in the image: one that nearer objects hide further is left out."""
+MIN_VISIBLE_FRACTION = 0.25
+"""Minimum visible fraction of an object; objects with more occlusion are left out."""
 
-LEAST_AREA = 0.0006
-"""Least visible share of the image: a smaller object is left out, too."""
+MIN_AREA_FRACTION = 0.0006
+"""Minimum visible area of an object as a fraction of the image; smaller objects are left out."""
 
 
-def render(dice: Dice, image_size: tuple[int, int]) -> Scene | None:
-    """Draw a scene; None where fewer than two objects found room."""
-    scene = Backdrop(dice, image_size)
-    placed = place_objects(dice, scene)
+def render(rng: StableRng, image_size: tuple[int, int]) -> Scene | None:
+    """Draw a scene.
+
+    Args:
+        rng: Random number generator.
+        image_size: Height and width in pixels.
+
+    Returns:
+        Scene, or None if fewer than two objects are visible.
+    """
+    backdrop = Backdrop(rng, image_size)
+    placed = place_objects(rng, backdrop)
     if len(placed) < 2:
         return None
-    shadows = [_shadow(one, scene) for one in placed]
-    groups = [[*shadow, *one.figure.parts] for shadow, one in zip(shadows, placed, strict=True)]
-    patches = iter(rasterise([part.points for group in groups for part in group], image_size))
+    shadows = [_shadow(obj, backdrop) for obj in placed]
+    groups = [[*shadow, *obj.figure.parts] for shadow, obj in zip(shadows, placed, strict=True)]
+    patches = iter(rasterize([part.points for group in groups for part in group], image_size))
     layers = [
-        _Layer(one, shadow, [next(patches) for _ in shadow], [next(patches) for _ in one.figure.parts])
-        for one, shadow in zip(placed, shadows, strict=True)
+        _Layer(obj, shadow, [next(patches) for _ in shadow], [next(patches) for _ in obj.figure.parts])
+        for obj, shadow in zip(placed, shadows, strict=True)
     ]
     layers = _visible(layers, image_size)
     if len(layers) < 2:
         return None
-    texture = field(dice, image_size, image_size[0] / 70)
+    texture = field(rng, image_size, image_size[0] / 70)
     owners = np.zeros(image_size, np.int32)
     for number, layer in enumerate(layers, start=1):
-        layer.paint(scene, texture)
+        layer.paint(backdrop, texture)
         owners[layer.rows, layer.columns][layer.solid] = number
-    image = _photograph(dice, scene.pixels)
-    return _labelled(image, layers, owners, scene.labels)
+    image = _camera_effects(rng, backdrop.pixels)
+    return _make_scene(image, layers, owners, backdrop.labels)
 
 
 class _Layer:
-    """One object, drawn apart from the others in the part of the image that it touches."""
+    """Object drawn separately, in its bounding box.
 
-    def __init__(self, placed: Placed, shadow: list[Part], shadow_patches: list[Patch], patches: list[Patch]) -> None:
+    Attributes:
+        rows, columns: Bounding box in the image.
+        color: float32 RGB ``[3, h, w]``, premultiplied by ``alpha``.
+        alpha: float32 ``[h, w]``, opacity from 0 to 1.
+        solid: bool ``[h, w]``, pixels with an opacity of at least 0.5: the mask without occlusion.
+    """
+
+    def __init__(
+        self, placed: PlacedObject, shadow: list[Part], shadow_patches: list[Patch], patches: list[Patch]
+    ) -> None:
         self.placed, self.shadow, self.shadow_patches = placed, shadow, shadow_patches
-        seen = [patch for patch in patches if patch.coverage.size]
-        top, bottom = min(patch.rows.start for patch in seen), max(patch.rows.stop for patch in seen)
-        left, right = min(patch.columns.start for patch in seen), max(patch.columns.stop for patch in seen)
+        visible = [patch for patch in patches if patch.coverage.size]
+        top, bottom = min(patch.rows.start for patch in visible), max(patch.rows.stop for patch in visible)
+        left, right = min(patch.columns.start for patch in visible), max(patch.columns.stop for patch in visible)
         self.rows, self.columns = slice(top, bottom), slice(left, right)
         self.color = np.zeros((3, bottom - top, right - left), np.float32)
         self.alpha = np.zeros((bottom - top, right - left), np.float32)
@@ -62,36 +79,36 @@ class _Layer:
                 slice(patch.rows.start - top, patch.rows.stop - top),
                 slice(patch.columns.start - left, patch.columns.stop - left),
             )
-            cover = patch.coverage if part.opacity == 1 else patch.coverage * np.float32(part.opacity)
+            coverage = patch.coverage if part.opacity == 1 else patch.coverage * np.float32(part.opacity)
             color = self.color[:, *where]
-            color += cover * (np.array(part.color, np.float32)[:, None, None] - color)
+            color += coverage * (np.array(part.color, np.float32)[:, None, None] - color)
             alpha = self.alpha[where]
-            alpha += cover * (1 - alpha)
+            alpha += coverage * (1 - alpha)
         self.solid = self.alpha >= 0.5
 
-    def paint(self, scene: Backdrop, texture: np.ndarray) -> None:
-        """Put the object and its shadow into the landscape, in its light."""
+    def paint(self, backdrop: Backdrop, texture: np.ndarray) -> None:
+        """Composite the object and its shadow onto the landscape, with its illumination."""
         for patch, part in zip(self.shadow_patches, self.shadow, strict=True):
-            ground = scene.pixels[:, patch.rows, patch.columns]
+            ground = backdrop.pixels[:, patch.rows, patch.columns]
             ground *= 1 - patch.coverage * np.float32(part.opacity)
         height, width = self.alpha.shape
         across = np.arange(width, dtype=np.float32) * np.float32(2 / max(1, width - 1)) - 1
         down = np.arange(height, dtype=np.float32)[:, None] * np.float32(1 / max(1, height - 1))
-        tone = (1 + across * np.float32(0.16 * scene.sun)) * (np.float32(1.05) - down * down * np.float32(0.2))
+        tone = (1 + across * np.float32(0.16 * backdrop.sun)) * (np.float32(1.05) - down * down * np.float32(0.2))
         tone = tone * (1 + texture[self.rows, self.columns] * np.float32(0.05))
-        tint = np.array(scene.light.tint, np.float32)[:, None, None]
-        # The colour was mixed with black where alpha is under 1, so it is added, not mixed again.
-        behind = scene.pixels[:, self.rows, self.columns]
+        tint = np.array(backdrop.light.tint, np.float32)[:, None, None]
+        # The color is premultiplied by alpha, so it is added.
+        behind = backdrop.pixels[:, self.rows, self.columns]
         behind *= 1 - self.alpha
         behind += self.color * tone * tint
 
 
-def _shadow(one: Placed, scene: Backdrop) -> list[Part]:
-    """A soft dark spot on the ground, away from the sun."""
-    if one.flying:
+def _shadow(obj: PlacedObject, backdrop: Backdrop) -> list[Part]:
+    """Return a soft shadow on the ground, away from the sun; empty for flying objects."""
+    if obj.is_flying:
         return []
-    half, (x, y) = (one.box[2] - one.box[0]) / 2, one.base
-    x -= scene.sun * half * 0.35
+    half, (x, y) = (obj.box[2] - obj.box[0]) / 2, obj.base
+    x -= backdrop.sun * half * 0.35
     return [
         ellipse((x, y - half * 0.01), (half * grow, half * 0.16 * grow), (0, 0, 0), opacity=0.16)
         for grow in (1.15, 1.0, 0.85)
@@ -99,29 +116,29 @@ def _shadow(one: Placed, scene: Backdrop) -> list[Part]:
 
 
 def _visible(layers: list[_Layer], image_size: tuple[int, int]) -> list[_Layer]:
-    """The layers of which enough is to be seen, judged from the nearest to the farthest."""
-    taken = np.zeros(image_size, bool)
+    """Return the layers that are sufficiently visible, decided from near to far."""
+    covered = np.zeros(image_size, bool)
     kept = []
     for layer in reversed(layers):
-        window = taken[layer.rows, layer.columns]
-        whole = np.count_nonzero(layer.solid)
-        seen = np.count_nonzero(layer.solid & ~window)
-        if seen >= LEAST_VISIBLE * whole and seen >= LEAST_AREA * taken.size:
-            window |= layer.solid
+        region = covered[layer.rows, layer.columns]
+        total = np.count_nonzero(layer.solid)
+        visible = np.count_nonzero(layer.solid & ~region)
+        if visible >= MIN_VISIBLE_FRACTION * total and visible >= MIN_AREA_FRACTION * covered.size:
+            region |= layer.solid
             kept.append(layer)
     return kept[::-1]
 
 
-def _photograph(dice: Dice, pixels: np.ndarray) -> np.ndarray:
-    """What a camera adds: exposure, vignette, a little blur, grain. uint8 [H, W, 3] of float32 [3, H, W]."""
+def _camera_effects(rng: StableRng, pixels: np.ndarray) -> np.ndarray:
+    """Apply blur, exposure, vignetting and grain to float32 ``[3, H, W]``; return uint8 ``[H, W, 3]``."""
     _, height, width = pixels.shape
-    if dice.chance(0.5):
+    if rng.bernoulli(0.5):
         for planes in (pixels, pixels.swapaxes(1, 2)):
             planes[:, 1:-1] = planes[:, 1:-1] * np.float32(0.5) + (planes[:, :-2] + planes[:, 2:]) * np.float32(0.25)
     x = np.arange(width, dtype=np.float32) * np.float32(2 / width) - 1
     y = np.arange(height, dtype=np.float32)[:, None] * np.float32(2 / height) - 1
-    gain = (1 - (x * x + y * y) * np.float32(dice.between(0.0, 0.1))) * np.float32(dice.between(0.92, 1.12))
-    grain = dice.grid(height, width) * np.float32(dice.between(1, 6))
+    gain = (1 - (x * x + y * y) * np.float32(rng.uniform(0.0, 0.1))) * np.float32(rng.uniform(0.92, 1.12))
+    grain = rng.grid(height, width) * np.float32(rng.uniform(1, 6))
     image = np.empty((height, width, 3), np.uint8)
     for channel, plane in enumerate(pixels):
         plane *= gain
@@ -130,8 +147,15 @@ def _photograph(dice: Dice, pixels: np.ndarray) -> np.ndarray:
     return image
 
 
-def _labelled(image: np.ndarray, layers: list[_Layer], owners: np.ndarray, stuff: np.ndarray) -> Scene:
-    """Derive all labels from the map of owners: int32 [H, W], 0 for stuff, else 1 + index of the layer."""
+def _make_scene(image: np.ndarray, layers: list[_Layer], owners: np.ndarray, stuff: np.ndarray) -> Scene:
+    """Return a scene with all ground truth.
+
+    Args:
+        image: uint8 RGB ``[H, W, 3]``.
+        layers: Visible objects from far to near.
+        owners: int32 ``[H, W]``, 1 + index of the layer that each pixel shows, or 0.
+        stuff: uint8 ``[H, W]``, stuff class of each pixel of the landscape.
+    """
     semantic, segments = stuff.copy(), owners.copy()
     objects, infos = [], []
     for number, layer in enumerate(layers, start=1):
@@ -152,8 +176,8 @@ def _labelled(image: np.ndarray, layers: list[_Layer], owners: np.ndarray, stuff
     return Scene(image, tuple(objects), semantic, segments, tuple(infos))
 
 
-def _keypoints(placed: Placed, mask: np.ndarray) -> np.ndarray | None:
-    """Keypoints with their visibility, judged by the pixel that they are on."""
+def _keypoints(placed: PlacedObject, mask: np.ndarray) -> np.ndarray | None:
+    """Return x, y and visibility of keypoints, ``[K, 3]``; they are visible if their pixel is in the mask."""
     if placed.figure.keypoints is None:
         return None
     height, width = mask.shape

@@ -1,35 +1,35 @@
-"""Drawn scenes as data of semantic segmentation, without files."""
+"""Synthetic scenes as a semantic segmentation dataset, without files."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.categories import Categories
-from splitnest.data.coco import match_categories
 from splitnest.data.scenes.classes import CATEGORIES
 from splitnest.data.scenes.dataset import Scenes
-from splitnest.data.semantic_labels import SemanticDataset
-from splitnest.results.semantic import SemanticSegmentation
+from splitnest.data.scenes.detection import SCENES, SceneImages
+from splitnest.data.semantic.dataset import SemanticDataset
+from splitnest.structures import SemanticSegmentation
+from splitnest.structures.categories import Categories, match_categories
 
 
-class SceneSemantic(SemanticDataset):
-    """Scenes with a class for every pixel. All are drawn when this is made, and kept: 307 kB each at 240 x 320.
+class SceneSemantic(SceneImages, SemanticDataset):
+    """Scenes with a class for each pixel. All are drawn by the constructor and kept: 307 kB each at 240 x 320.
 
     Args:
-        scenes: What is drawn.
-        classes: Classes of the model; None takes those of the scenes.
+        scenes: Scenes.
+        categories: Classes of the model; None uses those of the scenes.
 
     Raises:
-        DataError: The classes of the model are not those of the scenes.
+        DataError: The model has other classes than the scenes.
     """
 
-    source = "scenes"
+    source = SCENES
 
-    def __init__(self, scenes: Scenes, classes: Categories | None = None) -> None:
+    def __init__(self, scenes: Scenes, categories: Categories | None = None) -> None:
         self.categories = CATEGORIES
-        if classes is not None:
-            self.categories = match_categories(CATEGORIES, classes, Path("scenes"))
+        if categories is not None:
+            self.categories = match_categories(CATEGORIES, categories, Path(SCENES))
         dtype = SemanticSegmentation.label_dtype(self.categories)
         label_of_id = {id_: label for label, id_ in enumerate(self.categories.ids)}
         labels = np.array([label_of_id[id_] for id_ in CATEGORIES.ids], dtype)
@@ -42,12 +42,8 @@ class SceneSemantic(SemanticDataset):
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """Return what a scene is called."""
+        """Return the name of one scene."""
         return f"scene {index}"
-
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return the pixels of one scene, uint8 RGB ``[H, W, 3]``."""
-        return self._images[index]
 
     def labels(self, index: int) -> NDArray[np.unsignedinteger]:
         """Return the label map of one scene, ``[H, W]``."""

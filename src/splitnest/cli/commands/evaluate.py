@@ -1,0 +1,123 @@
+"""Command ``eval``: metrics of a model on its validation dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splitnest.cli.options import (
+    BatchSize,
+    Compile,
+    Device,
+    Fast,
+    Model,
+    Overrides,
+    Precision,
+    Tta,
+    Weights,
+    weights_or_none,
+)
+
+if TYPE_CHECKING:
+    from splitnest.evaluation.evaluate import Evaluation
+    from splitnest.recipe import Recipe
+
+EXAMPLE = "Example: splitnest eval mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco"
+
+MAX_CLASSES, NUM_LOWEST = 200, 25
+"""Number of classes up to which each has a row; of more, this number with the lowest metric is shown."""
+
+
+def evaluate(
+    model: Model,
+    overrides: Overrides = None,
+    weights: Weights = "auto",
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of all results in COCO's format; for semantic segmentation a folder of label maps, for "
+            "classification a folder of predictions, confusion matrix and worst mistakes."
+        ),
+    ] = None,
+    batch_size: BatchSize = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Number of data loading processes.")] = 0,
+    tta: Tta = False,
+    device: Device = "auto",
+    fast: Fast = False,
+    precision: Precision = "fp32",
+    compile: Compile = False,
+) -> None:
+    """Evaluate a model on its validation dataset by the published protocol."""
+    from splitnest.distributed import is_main_process, process_group
+    from splitnest.evaluation.evaluate import run_evaluation
+    from splitnest.inference.predictor import load
+    from splitnest.recipe.overrides import parse
+    from splitnest.tasks import task_of
+
+    with process_group():
+        options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
+        predictor = load(model, weights_or_none(weights), device, parse(overrides or []), **options)
+        recipe, task = predictor.recipe, task_of(predictor.recipe)
+        if results is not None:
+            task.check_results_path(results)
+        evaluation = run_evaluation(predictor, tta=tta, batch_size=batch_size, workers=workers)
+        if not is_main_process():
+            return
+    print_evaluation(recipe, evaluation, tta)
+    if results is None and not evaluation.metrics:
+        results = Path(f"{recipe.name}_results{task.results_suffix}")
+    if results is not None:
+        evaluation.evaluator.write(results)
+        print(f"results written to {results}")
+
+
+def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:
+    """Print the metrics beside the published ones, without and with test-time augmentation, and those of each class."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from splitnest.tasks import task_of
+
+    console = Console(soft_wrap=True, markup=False)
+    if not evaluation.metrics:
+        console.print(
+            "The dataset has no annotations, as for a test set, so no metrics can be computed. Upload the results to "
+            "the evaluation server."
+        )
+        return
+    task = task_of(recipe)
+    suffix, split = task.published_tta
+    columns = {"published": ""}
+    if any(key + suffix in recipe.published for key in evaluation.metrics):
+        columns[f"published, with TTA{f', {split}' if split else ''}"] = suffix
+    table = Table("metric", "measured, with TTA" if tta else "measured", *columns, title=recipe.name)
+    for key, value in evaluation.metrics.items():
+        published = (recipe.published.get(key + ending) for ending in columns.values())
+        measured = _percent(value) if task.metrics_in_percent else _fraction(value)
+        table.add_row(key, measured, *("" if number is None else f"{number:g}" for number in published))
+    console.print(table)
+    if evaluation.per_class:
+        console.print(_class_table(evaluation.per_class))
+
+
+def _class_table(per_class: dict[str, dict[str, float]]) -> Any:
+    from rich.table import Table
+
+    metrics = dict.fromkeys(name for values in per_class.values() for name in values)
+    rows, title = list(per_class.items()), "per class"
+    if len(rows) > MAX_CLASSES:
+        first = next(iter(metrics))
+        rows = sorted((row for row in rows if row[1].get(first, -1) >= 0), key=lambda row: row[1][first])[:NUM_LOWEST]
+        title = f"per class, the {len(rows)} of {len(per_class)} with the lowest {first}"
+    table = Table("class", *metrics, title=title)
+    for name, values in rows:
+        table.add_row(name, *(_percent(values[metric]) if metric in values else "" for metric in metrics))
+    return table
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}" if value >= 0 else "-"  # -1: undefined
+
+
+def _fraction(value: float) -> str:
+    return f"{value:.4f}" if value >= 0 else "-"

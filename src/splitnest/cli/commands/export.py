@@ -1,0 +1,25 @@
+"""Command ``export``: network to ONNX or torch.export's format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitnest.cli.options import Model, Overrides, Weights, weights_or_none
+
+EXAMPLE = "Example: splitnest export mask_rcnn_resnest50_fpn_1x_coco.mmdet --out mask_rcnn.onnx"
+
+
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="File to write: .onnx, or .pt2 of torch.export.")],
+    overrides: Overrides = None,
+    weights: Weights = "auto",
+) -> None:
+    """Export a network to ONNX or torch.export's format, after its outputs were verified."""
+    from splitnest.exporting.export import export as export_model
+    from splitnest.inference.predictor import load
+    from splitnest.recipe.overrides import parse
+
+    path = export_model(load(model, weights_or_none(weights), "cpu", parse(overrides or [])), out)
+    print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB; its outputs equal those of the model")

@@ -1,0 +1,37 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Name of a published model, recipe file (.yaml) or checkpoint of splitnest."),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values of the recipe by dotted key.")
+]
+Weights = Annotated[
+    str,
+    typer.Option(help="Checkpoint of any code base; 'auto' for the published weights, 'none' for random weights."),
+]
+BatchSize = Annotated[
+    int, typer.Option(min=1, help="Number of images, or of persons for a pose estimator, processed together.")
+]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Test-time augmentation: several sizes and flips, one image at a time.")
+]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:0.")]
+Fast = Annotated[bool, typer.Option("--fast", help="Fold and fuse layers: faster, with float32 rounding differences.")]
+Precision = Annotated[
+    str,
+    typer.Option(help="Floating-point type: fp32, or bf16 or fp16 on devices that compute them faster."),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network with torch.compile in the first prediction, in minutes.")
+]
+
+
+def weights_or_none(option: str) -> str | None:
+    """Return the value of ``--weights`` for ``load``."""
+    return None if option == "none" else option

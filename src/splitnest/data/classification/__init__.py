@@ -1,0 +1,1 @@
+"""Image classification: dataset, training augmentation, training set and check."""

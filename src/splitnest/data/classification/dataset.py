@@ -1,0 +1,68 @@
+"""Image classification dataset: images with one class each.
+
+Shapes: I images.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.dataset import ImageDataset
+from splitnest.data.formats.image_folders import ImageList
+from splitnest.data.images.read import read_image
+from splitnest.errors import first_few
+from splitnest.structures import Classification
+from splitnest.structures.categories import Categories
+
+
+class ClassificationDataset(ImageDataset):
+    """Images with one class each.
+
+    Names are stored as an array of bytes, which worker processes share even for a million images.
+
+    Args:
+        folder: Image folder.
+        images: Images and their classes.
+        categories: Classes of the model.
+        source: File that lists the classes; None for class folders.
+
+    Attributes:
+        labels: int64 ``[I]``, class index of each image; empty for images without classes.
+    """
+
+    def __init__(self, folder: Path, images: ImageList, categories: Categories, source: Path | None = None) -> None:
+        self.folder, self.categories, self.source = folder, categories, str(source or folder)
+        self.has_annotations = images.labels is not None
+        self.labels: NDArray[np.int64] = np.array(images.labels or [], np.int64)
+        self._names = np.array([os.fsencode(name) for name in images.names], np.bytes_)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """Return the path of an image in the image folder."""
+        return os.fsdecode(bytes(self._names[index]))
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Read the pixels of an image, uint8 RGB ``[H, W, 3]``."""
+        return read_image(self.folder / self.name(index))
+
+    def ground_truth(self, index: int, size_hw: tuple[int, int]) -> Classification:
+        """Return the class of an image of this height and width as a result with probability 1."""
+        probabilities = np.zeros(len(self.categories), np.float32)
+        probabilities[self.labels[index]] = 1
+        return Classification(probabilities, image_size=size_hw, categories=self.categories)
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Classes without images, in one line."""
+        if not self.has_annotations:
+            return []
+        counts = np.bincount(self.labels, minlength=len(self.categories))
+        empty = [self.categories[label].name for label in np.flatnonzero(counts == 0).tolist()]
+        if not empty:
+            return []
+        return [f"{self.source} has no images of {len(empty)} of the {len(counts)} classes: {first_few(empty)}"]

@@ -1,0 +1,1 @@
+"""Detection, instance and panoptic segmentation: datasets, training augmentation, training set and check."""

@@ -1,0 +1,92 @@
+"""Folders of images and of label maps with the same file names: ADE20K, CamVid and custom datasets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitnest.data.formats.label_maps import LabelEncoding, color_value
+from splitnest.data.images.read import SUFFIXES
+from splitnest.data.paths import existing_folder
+from splitnest.errors import DataError
+from splitnest.structures import SemanticSegmentation
+from splitnest.structures.categories import Categories
+
+
+@dataclass(frozen=True)
+class LabelMapFiles:
+    """Image files and label map files of a dataset.
+
+    Attributes:
+        folder: Image folder.
+        images: Image files in or below the folder.
+        label_maps: Label map of each image, which may not exist; None for a test set.
+        encoding: Encoding of the label maps.
+        categories: Classes that the labels index.
+    """
+
+    folder: Path
+    images: Sequence[Path]
+    label_maps: Sequence[Path] | None
+    encoding: LabelEncoding
+    categories: Categories
+
+
+def read_folders(
+    images: Path, annotations: Path | None, encoding: LabelEncoding, categories: Categories
+) -> LabelMapFiles:
+    """List images, and label maps with the same names except for the suffix.
+
+    Args:
+        images: Image folder.
+        annotations: Folder of the label maps; None for a test set.
+        encoding: Encoding of the label maps.
+        categories: Classes of the model.
+
+    Raises:
+        DataError: A folder does not exist, or two files have the same name.
+    """
+    files = _by_stem(existing_folder(images, "images"))
+    label_maps = None
+    if annotations is not None:
+        maps = _by_stem(existing_folder(annotations, "label maps"))
+        label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]
+    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories)
+
+
+def index_encoding(
+    categories: Categories, palette: Sequence[tuple[int, int, int]] | None = None, ignore_label: int | None = None
+) -> LabelEncoding:
+    """Return the encoding of label maps of class indices, or of the colors of class indices.
+
+    Args:
+        categories: Classes of the model.
+        palette: Color of each index, for colored label maps; None for label maps of indices.
+        ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on).
+    """
+    unlabeled = SemanticSegmentation.unlabeled(categories)
+    dtype = SemanticSegmentation.label_dtype(categories)
+    label_of = {unlabeled: unlabeled} | {label: label for label in range(len(categories))}
+    if ignore_label is not None:
+        label_of[ignore_label] = unlabeled
+    if palette is None:
+        return LabelEncoding(label_of, dtype)
+    return LabelEncoding({color_value(*color): label_of[i] for i, color in enumerate(palette)}, dtype, is_colored=True)
+
+
+def ade20k_encoding(categories: Categories) -> LabelEncoding:
+    """Return the encoding of ADE20K's label maps: 0 for unlabeled pixels, classes from 1.
+
+    255 is unlabeled too, as in mmsegmentation (``reduce_zero_label``).
+    """
+    unlabeled = SemanticSegmentation.unlabeled(categories)
+    label_of = {0: unlabeled, 255: unlabeled} | {label + 1: label for label in range(len(categories))}
+    return LabelEncoding(label_of, SemanticSegmentation.label_dtype(categories))
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder by their names without suffix, sorted."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+            raise DataError(f"{folder} has {other.name} and {path.name}, which have the same name. Remove one.")
+    return found

@@ -1,0 +1,1 @@
+"""Reading, resizing, warping and normalization of images."""

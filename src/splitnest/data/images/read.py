@@ -1,0 +1,270 @@
+"""Reading of images from files, URLs, Pillow images and arrays as uint8 RGB."""
+
+import glob
+import http.client
+import io
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from splitnest.errors import DataError
+
+Source = str | Path | Image.Image | NDArray[np.uint8]
+"""Path, http or https URL, Pillow image, or uint8 RGB array ``[H, W, 3]``."""
+
+_Array = TypeVar("_Array", NDArray[np.uint8], NDArray[np.integer])
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
+"""File name endings of images in a folder."""
+
+MAX_PIXELS = 500_000_000
+"""Maximum number of pixels; two copies of a larger image, at 3 bytes per pixel, take over 3 GB."""
+
+MAX_DOWNLOAD_BYTES = 100_000_000
+DOWNLOAD_TIMEOUT_S = 30
+
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
+"""Raster formats only: Pillow's EPS reader runs Ghostscript on the program in the file."""
+
+_TRANSPOSES: dict[int | None, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation (Exif 2.32, tag 0x0112) -> operation that makes an image upright; rotations are counterclockwise."""
+
+
+def expand_sources(source: Source | Sequence[Source]) -> list[Source]:
+    """Expand folders and glob patterns to a flat list of images.
+
+    A folder is replaced by its images, without subfolders, and a pattern by the files that match it, in sorted order.
+    An existing path is never treated as a pattern. A path that does not exist is kept, and fails when it is read.
+
+    Args:
+        source: Image, folder or glob pattern, or a sequence of these.
+
+    Raises:
+        DataError: A folder has no images, a pattern matches no file, or an object is not an image.
+    """
+    if isinstance(source, str | Path):
+        return _expand_path(source)
+    if isinstance(source, Image.Image | np.ndarray):
+        return [source]
+    if not isinstance(source, Sequence):
+        raise _not_an_image(source)
+    return [image for item in source for image in expand_sources(item)]
+
+
+def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
+    """Read an image.
+
+    Args:
+        source: Image.
+
+    Returns:
+        Pixels, uint8 RGB ``[H, W, 3]``, and the name of the image (see ``source_name``).
+
+    Raises:
+        DataError: The image cannot be read, or the array has another dtype or shape.
+    """
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
+            raise DataError(
+                f"An image array must be uint8 RGB of shape (height, width, 3), but has dtype {source.dtype} and shape "
+                f"{source.shape}. Convert it, or pass several images as a list."
+            )
+        return source, source_name(source)
+    if isinstance(source, Image.Image):
+        return _pixels(source, source_name(source)), source_name(source)
+    if not isinstance(source, str | Path):
+        raise _not_an_image(source)
+    if _is_url(source):
+        return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), source_name(source)
+    return read_image(source), source_name(source)
+
+
+def source_name(source: Source) -> str:
+    """Return the name of an image in messages and results: its path or URL, otherwise ``image`` or ``array``."""
+    if isinstance(source, np.ndarray):
+        return "array"
+    return str(getattr(source, "filename", "") or "image") if isinstance(source, Image.Image) else str(source)
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read an image file as uint8 RGB ``[H, W, 3]``.
+
+    The EXIF orientation is applied, as in OpenCV and detectron2. Transparency is dropped, 16-bit pixels are reduced to
+    their high byte, and CMYK and palettes are converted by Pillow.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        DataError: The file does not exist, is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+    """
+    return _decode_file(path, _pixels)
+
+
+def read_values(path: str | Path) -> NDArray[np.integer]:
+    """Read an image file with one channel without conversion, integers ``[H, W]``; palette images give indices.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        DataError: The file cannot be read (see ``read_image``), or has several channels or floating-point pixels.
+    """
+    return _decode_file(path, _values)
+
+
+def open_header(file: BinaryIO, name: str) -> Image.Image:
+    """Open an image without decoding its pixels. The caller closes it.
+
+    Args:
+        file: Image file.
+        name: Name of the image in messages.
+
+    Raises:
+        DataError: The file is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+    """
+    # Pillow warns above its own limit and fails above twice that. MAX_PIXELS is checked before decoding.
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except Exception as error:  # Pillow's errors on damaged files have no common base class
+        raise _damaged(name, error) from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise DataError(
+            f"{name} has {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million. "
+            f"Resize or crop it."
+        )
+    return image
+
+
+def orientation(image: Image.Image) -> int | None:
+    """Return the EXIF orientation, 1 to 8, or None. Pillow applies and removes the orientation of a TIFF on loading."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a damaged EXIF block has no orientation; the pixels may be intact
+        return None
+
+
+def _expand_path(source: str | Path) -> list[Source]:
+    if _is_url(source) or os.path.isfile(source):
+        return [source]
+    path = Path(source)
+    if path.is_dir():
+        images = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
+        if not images:
+            raise DataError(f"{path} has no images. Give a folder with {', '.join(sorted(SUFFIXES))} files.")
+        return list(images)
+    if glob.has_magic(str(source)):
+        matches = sorted(name for name in glob.glob(str(source), recursive=True) if os.path.isfile(name))
+        if not matches:
+            raise DataError(f"No file matches {source}. Check the pattern.")
+        return list(matches)
+    return [source]
+
+
+def _is_url(source: str | Path) -> bool:
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def _not_an_image(source: object) -> DataError:
+    return DataError(
+        f"{type(source).__name__} is not an image. Give a path, a URL, a folder, a glob pattern, a Pillow image, "
+        f"a uint8 RGB array, or a list of these."
+    )
+
+
+def _download(url: str) -> bytes:
+    """Return the content of a URL, at most ``MAX_DOWNLOAD_BYTES``."""
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "splitnest"})
+        with urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S) as response:
+            content: bytes = response.read(MAX_DOWNLOAD_BYTES + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DataError(f"{url} cannot be downloaded ({error}). Check the URL and the connection.") from error
+    if len(content) > MAX_DOWNLOAD_BYTES:
+        raise DataError(f"{url} is larger than {MAX_DOWNLOAD_BYTES // 10**6} MB. Download it, and give its path.")
+    return content
+
+
+def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array]) -> _Array:
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder, not an image. Give the path of a file.")
+    try:
+        with open(path, "rb") as file:
+            return _decode(file, str(path), decode)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist. Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: null byte in the path
+        raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
+
+
+def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
+    with open_header(file, name) as image:
+        try:
+            return decode(image, name)
+        except DataError:
+            raise
+        except Exception as error:  # such as a mode that Pillow cannot convert
+            raise _damaged(name, error) from error
+
+
+def _pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    image = _upright(image, name)
+    if image.mode.startswith("I"):
+        return _from_16_bit(np.asarray(image), name)
+    if image.mode == "F":
+        raise DataError(f"{name} has floating-point pixels of unknown range. Save it with 8 or 16 bits per channel.")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # direct conversion to RGB warns
+    return np.array(image.convert("RGB"))
+
+
+def _values(image: Image.Image, name: str) -> NDArray[np.integer]:
+    image = _upright(image, name)
+    if image.mode == "F":
+        raise DataError(f"{name} has floating-point pixels, not class indices. Save it with 8 or 16 bits per channel.")
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise DataError(
+            f"{name} has several channels ({image.mode}), not class indices. Set data.format=folders, "
+            f"data.label_maps=colors and data.palette to the class colors, or give label maps of class indices."
+        )
+    return np.array(image, np.uint8 if image.mode == "1" else None)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Decode an image, and apply its EXIF orientation."""
+    try:
+        image.load()
+    except Exception as error:
+        raise _damaged(name, error) from error
+    transpose = _TRANSPOSES.get(orientation(image))
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _from_16_bit(gray: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
+    """Return the high byte of 16-bit grayscale pixels ``[H, W]`` as RGB, as OpenCV does; Pillow clips them at 255."""
+    if gray.min() < 0 or gray.max() > 0xFFFF:
+        raise DataError(f"{name} has 32-bit pixels of unknown range. Save it with 8 or 16 bits per channel.")
+    return np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    reason = "unknown image format" if isinstance(error, Image.UnidentifiedImageError) else error
+    return DataError(f"{name} cannot be read as an image ({reason}). Replace the file.")

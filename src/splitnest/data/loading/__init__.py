@@ -1,0 +1,1 @@
+"""Batch sampling, data loading and handling of corrupt images."""

@@ -1,0 +1,92 @@
+"""Batch sampler: the order of training samples as a function of seed and step.
+
+Shapes: I samples.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.loading.seeds import generator
+from splitnest.errors import UsageError
+
+T = TypeVar("T")
+
+
+class BatchSampler:
+    """Batches of sample indices, shuffled in each epoch.
+
+    An epoch has complete batches only. The samples left over differ from epoch to epoch.
+
+    Args:
+        sizes_hw: Height and width of each sample, ``[I, 2]``.
+        batch_size: Samples of a batch, over all processes.
+        seed: Seed of the shuffling.
+        group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not, which
+            minimizes padding. Only the last batch may mix what is left of both groups.
+
+    Attributes:
+        steps_per_epoch: Number of batches of an epoch.
+
+    Raises:
+        UsageError: There are fewer samples than a batch has.
+    """
+
+    def __init__(
+        self, sizes_hw: NDArray[np.int64], batch_size: int, seed: int, group_by_aspect_ratio: bool = True
+    ) -> None:
+        if len(sizes_hw) < batch_size:
+            raise UsageError(
+                f"train.batch_size is {batch_size}, but there are only {len(sizes_hw)} training samples. Set it to "
+                f"{len(sizes_hw)} or less."
+            )
+        self.batch_size, self.seed, self.group_by_aspect_ratio = batch_size, seed, group_by_aspect_ratio
+        self.steps_per_epoch = len(sizes_hw) // batch_size
+        self._is_wide = sizes_hw[:, 1] > sizes_hw[:, 0]
+
+    def epoch(self, epoch: int) -> NDArray[np.int64]:
+        """Return the sample indices of an epoch, ``[steps_per_epoch, batch_size]``."""
+        shuffled = generator(self.seed, epoch).permutation(len(self._is_wide))
+        if self.group_by_aspect_ratio:
+            shuffled = self._grouped(shuffled)
+        return shuffled[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)
+
+    def from_step(self, step: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield the epoch and the batch of a step, counted from 0, and of all following steps, without end."""
+        epoch, done = divmod(step, self.steps_per_epoch)
+        while True:
+            for batch in self.epoch(epoch)[done:]:
+                yield epoch, batch
+            epoch, done = epoch + 1, 0
+
+    def _grouped(self, shuffled: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return complete batches of one group in the order in which they fill up, and then the rest."""
+        is_wide = self._is_wide[shuffled]
+        batches: list[NDArray[np.int64]] = []
+        rest: list[NDArray[np.int64]] = []
+        for group in (True, False):
+            places = np.flatnonzero(is_wide == group)
+            complete = len(places) // self.batch_size * self.batch_size
+            batches += list(places[:complete].reshape(-1, self.batch_size))
+            rest.append(places[complete:])
+        batches.sort(key=lambda batch: int(batch[-1]))
+        return shuffled[np.concatenate([*batches, np.sort(np.concatenate(rest))])]
+
+
+def process_share(batch: Sequence[T], accumulate: int, rank: int, world_size: int) -> list[Sequence[T]]:
+    """Return the share of one process in each accumulated part of a batch.
+
+    All shares of a process have one length. Where a part does not divide by the number of processes, the shares of
+    the first processes are one longer than those of the others.
+
+    Args:
+        batch: Samples of all processes.
+        accumulate: Number of parts that the batch is split into.
+        rank: Rank of the process.
+        world_size: Number of processes.
+    """
+    size = len(batch) // accumulate
+    first, end = (-(-size * number // world_size) for number in (rank, rank + 1))
+    return [batch[size * part + first : size * part + end] for part in range(accumulate)]

@@ -1,0 +1,113 @@
+"""Training data loader: samples of each step, loaded by worker processes, resumable at any step."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Generator
+from torch.utils.data import DataLoader, Dataset
+
+from splitnest.data.dataset import ImageDataset
+from splitnest.data.loading.batch_sampler import BatchSampler, process_share
+from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
+from splitnest.data.loading.sample import TrainingSample
+from splitnest.data.loading.workers import ignore_signals, plain_worker_errors
+from splitnest.distributed import rank, world_size
+from splitnest.recipe import Training
+
+
+class TrainingSet(Dataset[TrainingSample]):
+    """Samples of a dataset that take part in training.
+
+    ``training_set[epoch, index]`` is augmented at random, as a function of the seed, the epoch and the sample alone.
+
+    Attributes:
+        dataset: Dataset of the samples.
+    """
+
+    dataset: ImageDataset
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    @abstractmethod
+    def __getitem__(self, key: tuple[int, int]) -> TrainingSample:
+        """Return the sample of an epoch and an index.
+
+        Raises:
+            DataError: Its image or its ground truth cannot be read.
+        """
+
+    @property
+    @abstractmethod
+    def sizes_hw(self) -> NDArray[np.int64]:
+        """Height and width of each sample in pixels, ``[len(self), 2]``."""
+
+    def summary(self) -> list[str]:
+        """Return the number of samples, and what was excluded, in lines."""
+        return [f"{len(self)} of {len(self.dataset)} images"]
+
+
+class TrainingLoader:
+    """Samples of training steps, the same for any number of worker processes.
+
+    In a process group each process gets its share of a step. An unreadable image is replaced by the next readable one.
+
+    Args:
+        training_set: Samples.
+        train_cfg: Section ``train`` of the recipe.
+
+    Raises:
+        UsageError: There are fewer samples than a batch has.
+    """
+
+    def __init__(self, training_set: TrainingSet, train_cfg: Training) -> None:
+        self.training_set, self.train_cfg = training_set, train_cfg
+        group = getattr(train_cfg, "group_by_aspect_ratio", False)
+        self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.batch_size, train_cfg.seed, group)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps of an epoch."""
+        return self.sampler.steps_per_epoch
+
+    @cached_property
+    def corrupt(self) -> CorruptImages:
+        """Count of unreadable images, over all iterations of this loader."""
+        return CorruptImages(len(self.training_set), self.train_cfg.max_corrupt_fraction)
+
+    def steps(self, start: int) -> Iterator[list[list[LoadedSample]]]:
+        """Yield the samples of step ``start`` and of all following steps, in the parts that are accumulated.
+
+        Raises:
+            DataError: Too many images are unreadable, or a worker process died.
+        """
+        loader = DataLoader(
+            Replacing(self.training_set, len(self.training_set), self.corrupt.allowed),
+            batch_sampler=_Keys(self.sampler, start, self.train_cfg.accumulate),
+            num_workers=self.train_cfg.workers,
+            collate_fn=list,  # images differ in size; structures.batch pads them
+            worker_init_fn=ignore_signals,
+            generator=Generator(),  # otherwise the loader would draw a seed from torch's generator
+        )
+        with plain_worker_errors():
+            for samples in loader:
+                for sample in samples:
+                    self.corrupt.add(sample.errors)
+                size = len(samples) // self.train_cfg.accumulate
+                yield [samples[first : first + size] for first in range(0, len(samples), size)]
+
+
+class _Keys:
+    """Keys of the samples of each step, without end, so that worker processes start only once."""
+
+    def __init__(self, sampler: BatchSampler, start: int, accumulate: int) -> None:
+        self.sampler, self.start, self.accumulate = sampler, start, accumulate
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch, batch in self.sampler.from_step(self.start):
+            parts = process_share(batch.tolist(), self.accumulate, rank(), world_size())
+            yield [(epoch, index) for part in parts for index in part]

@@ -1,0 +1,106 @@
+"""Pose dataset: images with persons, their keypoints, and the person boxes for evaluation.
+
+Shapes: N annotations, K keypoints, P persons of one image.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.detection.dataset import DetectionDataset
+from splitnest.data.formats.coco_keypoints import KeypointFile
+from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, PersonBoxFile, is_croppable
+from splitnest.structures import Poses
+from splitnest.structures.boxes import xywh_to_xyxy
+from splitnest.structures.categories import Categories
+from splitnest.structures.skeleton import Skeleton
+
+
+class PoseDataset(DetectionDataset):
+    """Images with persons and their keypoints.
+
+    Args:
+        images_dir: Folder of the images; None for a subclass that has the pixels itself.
+        persons: Boxes and keypoints of the persons.
+        annotation_path: Path of the annotation file, for messages.
+        categories: Class of the model.
+        skeleton: Keypoints of the model.
+
+    Attributes:
+        detections: Person boxes for evaluation; None, the default, uses those of the ground truth.
+        notes: Further notes on the dataset, one line each.
+        keypoints: float64 ``[N, K, 3]``, as in ``KeypointFile``.
+        num_keypoints: int64 ``[N]``, as in ``KeypointFile``.
+
+    Raises:
+        DataError: Same conditions as ``DetectionDataset``.
+    """
+
+    def __init__(
+        self,
+        images_dir: str | Path | None,
+        persons: KeypointFile,
+        annotation_path: str | Path,
+        categories: Categories,
+        skeleton: Skeleton,
+    ) -> None:
+        super().__init__(images_dir, persons.file, annotation_path, categories)
+        self.categories = skeleton.with_class(self.categories)
+        self.skeleton = skeleton
+        self.detections: PersonBoxFile | None = None
+        self.notes: list[str] = []
+        self.keypoints, self.num_keypoints = persons.keypoints, persons.num_keypoints
+
+    @cached_property
+    def boxes(self) -> NDArray[np.float64]:
+        """Boxes of the annotations, xyxy ``[N, 4]``, clipped to the last pixels of their images, as in mmpose."""
+        last = (self.file.sizes_hw[self.file.image_index][:, [1, 0, 1, 0]] - 1).astype(np.float64)
+        return np.clip(xywh_to_xyxy(self.file.boxes_xywh), 0, last)
+
+    @cached_property
+    def has_pose(self) -> NDArray[np.bool_]:
+        """Whether each annotation takes part in training and in evaluation with ground-truth boxes, ``[N]``.
+
+        It is no crowd region and has a labeled keypoint and a box with area (mmpose ``_is_valid_instance``).
+        """
+        has_position = self.keypoints[..., :2].max(axis=(1, 2), initial=0) > 0
+        return ~self.file.iscrowd & (self.num_keypoints > 0) & is_croppable(self.boxes) & has_position
+
+    def people(self, index: int) -> PersonBoxes:
+        """Return the person boxes of one image for evaluation."""
+        if self.detections is not None:
+            boxes = self.detections.by_id.get(self.image_id(index))
+            return boxes or self.detections.by_path_or_name(str(self.images_dir / self.name(index))) or NO_BOXES
+        rows = self._rows_with_pose(index)
+        return PersonBoxes(self.boxes[rows], np.ones(len(rows)))
+
+    def poses(self, index: int) -> Poses:
+        """Return the persons of one image as poses; labeled keypoints have score 1, others 0."""
+        rows = self._rows_with_pose(index)
+        return Poses(
+            keypoints=self.keypoints[rows, :, :2].astype(np.float32),
+            scores=(self.keypoints[rows, :, 2] > 0).astype(np.float32),
+            boxes=self.boxes[rows].astype(np.float32),
+            box_scores=np.ones(len(rows), np.float32),
+            image_size=self.size_hw(index),
+            categories=self.categories,
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """Anomalies of the annotations and of the person boxes, one line each."""
+        lines = super().problems + self.notes
+        if self.detections is None:
+            return lines
+        unknown = len(self.detections.by_id.keys() - set(self.image_ids))
+        if unknown:
+            lines.append(f"{self.detections.path} has persons in {unknown} images that {self.source} does not list")
+        if self.detections.num_dropped:
+            lines.append(f"{self.detections.path} has {self.detections.num_dropped} boxes without area: ignored")
+        return lines
+
+    def _rows_with_pose(self, index: int) -> NDArray[np.int64]:
+        rows = self.rows(index)
+        return rows[self.has_pose[rows]]

@@ -1,0 +1,1 @@
+"""Semantic segmentation: dataset, training augmentation, training set and check."""

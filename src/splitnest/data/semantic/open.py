@@ -1,0 +1,45 @@
+"""Opening of the semantic segmentation dataset that a recipe describes."""
+
+from pathlib import Path
+
+from splitnest.data.formats.cityscapes import read_cityscapes
+from splitnest.data.formats.label_map_folders import ade20k_encoding, index_encoding, read_folders
+from splitnest.data.paths import required_path, required_root
+from splitnest.data.scenes.open import open_scenes
+from splitnest.data.scenes.semantic import SceneSemantic
+from splitnest.data.semantic.dataset import LabelMapDataset, SemanticDataset
+from splitnest.recipe import Split
+from splitnest.recipe.data import Ade20kData, CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
+from splitnest.structures.categories import Categories
+
+
+def open_dataset(data: SemanticData, split: Split, categories: Categories) -> SemanticDataset:
+    """Return one split of a semantic segmentation dataset.
+
+    Args:
+        data: Data section of a recipe. A validation split without annotations is a test set.
+        split: Split of the dataset.
+        categories: Classes of the model.
+
+    Raises:
+        UsageError: ``data.root`` or a path is not set.
+        DataError: The dataset cannot be read, has no images, or has other classes than the model.
+    """
+    if isinstance(data, SceneData):
+        return SceneSemantic(open_scenes(data, split), categories)
+    images, annotations = required_path(data, f"{split}_images", "the image folder"), _annotations(data, split)
+    match data:
+        case CityscapesData():
+            return LabelMapDataset(read_cityscapes(images, annotations, categories))
+        case Ade20kData():
+            return LabelMapDataset(read_folders(images, annotations, ade20k_encoding(categories), categories))
+        case LabelMapFolderData():
+            palette = data.palette if data.label_maps == "colors" else None
+            encoding = index_encoding(categories, palette, data.ignore_label)
+            return LabelMapDataset(read_folders(images, annotations, encoding, categories))
+
+
+def _annotations(data: LabelMapData, split: Split) -> Path | None:
+    if split == "train":
+        return required_path(data, "train_annotations", "the folder of the label maps")
+    return required_root(data) / data.val_annotations if data.val_annotations else None

@@ -1,0 +1,111 @@
+"""Evaluation of a model on its validation dataset by the published protocol."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splitnest.distributed import broadcast_from_main, is_main_process, process_group
+from splitnest.errors import DataError, UsageError
+from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.inference.predictor import Predictor, load
+from splitnest.inference.tta import published_tta
+from splitnest.metrics.evaluator import Evaluator
+from splitnest.recipe import Keypoints, Recipe
+from splitnest.recipe import overrides as recipe_overrides
+from splitnest.tasks import task_of
+
+MAX_PRINTED = 10
+"""Number of anomalies of the annotations that are printed."""
+
+
+class Evaluation(NamedTuple):
+    """Metrics and results of an evaluation.
+
+    Attributes:
+        metrics: Metric name -> value from 0 to 1; empty for a dataset without annotations.
+        per_class: Class name -> metric name -> value.
+        evaluator: Evaluator with all results, which can write them.
+    """
+
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    evaluator: Evaluator
+
+
+def evaluate(
+    model: Predictor | str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    tta: bool = False,
+    *,
+    batch_size: int = 1,
+    workers: int = 0,
+) -> dict[str, float]:
+    """Return the metrics of a model on its validation dataset, from 0 to 1.
+
+    If ``torchrun`` started several processes, each evaluates a share of the images, and all return the same metrics.
+
+    Args:
+        model: Predictor, or name or file for ``load``.
+        overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the dataset.
+        tta: Whether to use the published test-time augmentation, one image at a time.
+        batch_size: Maximum number of images that are processed together.
+        workers: Number of data loading processes; 0 loads in this process.
+
+    Raises:
+        UsageError: ``data.root`` is not set, or ``tta`` is set for a model without test-time augmentation.
+        DataError: The dataset cannot be read, has other classes than the model, or has no annotations.
+    """
+    with process_group():
+        evaluation = run_evaluation(model, overrides, tta, batch_size=batch_size, workers=workers)
+    if not evaluation.metrics:
+        raise DataError(
+            "The dataset has no annotations, as for a test set, so no metrics can be computed. Give a dataset with "
+            "annotations."
+        )
+    return evaluation.metrics
+
+
+def run_evaluation(
+    model: Predictor | str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    tta: bool = False,
+    *,
+    batch_size: int = 1,
+    workers: int = 0,
+) -> Evaluation:
+    """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
+
+    In a process group the evaluator of the main process has all results.
+    """
+    predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
+    recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
+    if _network_fields(recipe) != _network_fields(predictor.recipe):
+        raise UsageError(
+            "The overrides change the network, which exists already. Give overrides of model.*, classes, sliding "
+            "window and flip test to load."
+        )
+    predict_image = published_tta(predictor.module, recipe) if tta else None
+    dataset = task_of(recipe).open_dataset(recipe, "val")
+    _print_problems(dataset.problems)
+    evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image)
+    if not dataset.has_annotations:
+        return Evaluation({}, {}, evaluator)
+    return Evaluation(*broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class())), evaluator)
+
+
+def _network_fields(recipe: Recipe) -> tuple[Any, ...]:
+    """Return the fields of a recipe that its network is built from."""
+    of_input = [getattr(recipe.input, key, None) for key in ("window", "stride", "flip_test", "shift_heatmap")]
+    keypoints = getattr(recipe.data, "keypoints", None)
+    definition = (keypoints.names, keypoints.flip_pairs) if isinstance(keypoints, Keypoints) else keypoints
+    return recipe.model, recipe.num_classes, recipe.data.num_stuff, definition, *of_input
+
+
+def _print_problems(problems: Sequence[str]) -> None:
+    if not is_main_process():
+        return
+    for problem in problems[:MAX_PRINTED]:
+        print(f"note: {problem}", file=sys.stderr)
+    if len(problems) > MAX_PRINTED:
+        print(f"note: and {len(problems) - MAX_PRINTED} more; splitnest data check lists them", file=sys.stderr)

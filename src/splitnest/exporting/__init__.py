@@ -1,0 +1,1 @@
+"""Export of models to ONNX and torch.export, and conversion of checkpoints."""

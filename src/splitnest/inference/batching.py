@@ -1,0 +1,98 @@
+"""Batched prediction of prepared images, whose network inputs may come from several images."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from splitnest.models.base import Model
+from splitnest.models.build import build_categories
+from splitnest.recipe import Recipe
+from splitnest.structures import Result
+from splitnest.structures.batch import Batch, collate
+from splitnest.structures.prepared import PreparedImage
+from splitnest.tasks import Task, task_of
+
+K = TypeVar("K")
+
+
+@dataclass
+class _Pending(Generic[K]):
+    """Image that waits for the results of its network inputs."""
+
+    key: K
+    prepared: PreparedImage
+    results: list[Result] = field(default_factory=list)
+
+
+_Input = tuple[_Pending[K], int]
+"""Image and index of one of its network inputs."""
+
+
+@torch.inference_mode()
+def predict_prepared(
+    model: Model, recipe: Recipe, images: Iterable[tuple[K, PreparedImage]], batch_size: int
+) -> Iterator[tuple[K, Result]]:
+    """Yield the result of each image, in order.
+
+    Args:
+        model: Model in evaluation mode.
+        recipe: Recipe of the model.
+        images: Key and preprocessed form of each image. At most ``batch_size`` images wait for their results.
+        batch_size: Maximum number of network inputs of a batch. A batch has inputs of one size, unless the task pads.
+    """
+    task, categories = task_of(recipe), build_categories(recipe)
+    pending: deque[_Pending[K]] = deque()
+    queue: deque[_Input[K]] = deque()
+
+    def results() -> Iterator[tuple[K, Result]]:
+        while pending and len(pending[0].results) == len(pending[0].prepared):
+            image = pending.popleft()
+            yield image.key, task.combine(image.results, image.prepared, categories)
+
+    def run() -> None:
+        _predict(model, task, recipe, [queue.popleft() for _ in range(min(batch_size, len(queue)))])
+
+    for key, prepared in images:
+        image = _Pending(key, prepared)
+        pending.append(image)
+        for index in range(len(prepared)):
+            if queue and not task.pads_batches and _tensor(queue[0]).shape != prepared.inputs[index].shape:
+                run()
+            queue.append((image, index))
+        while len(queue) >= batch_size or (queue and len(pending) >= batch_size):
+            run()
+        yield from results()
+    while queue:
+        run()
+    yield from results()
+
+
+def make_batch(task: Task[Any, Any], recipe: Recipe, images: Iterable[PreparedImage]) -> Batch:
+    """Return the batch of all network inputs of some images."""
+    return _collate(task, recipe, [(_Pending(None, image), index) for image in images for index in range(len(image))])
+
+
+def _predict(model: Model, task: Task[Any, Any], recipe: Recipe, inputs: list[_Input[K]]) -> None:
+    like = next(model.parameters())
+    results = model.predict(_collate(task, recipe, inputs).to(like.device, like.dtype))
+    for (image, _), result in zip(inputs, results, strict=True):
+        image.results.append(result)
+
+
+def _collate(task: Task[Any, Any], recipe: Recipe, inputs: list[_Input[Any]]) -> Batch:
+    people = [image.prepared.people[index] for image, index in inputs if image.prepared.people is not None]
+    return collate(
+        [_tensor(each) for each in inputs],
+        [image.prepared.original_size for image, _ in inputs],
+        task.divisor(recipe),
+        people=people or None,
+    )
+
+
+def _tensor(network_input: _Input[Any]) -> Tensor:
+    image, index = network_input
+    return image.prepared.inputs[index]

@@ -1,0 +1,115 @@
+"""Person boxes for top-down pose estimation: given, read from a file, or detected."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, is_croppable, read_person_boxes
+from splitnest.errors import DataError, UsageError
+from splitnest.structures import Detections, PanopticSegmentation
+from splitnest.structures.boxes import xywh_to_xyxy
+from splitnest.structures.categories import Category
+
+MIN_DETECTOR_SCORE = 0.3
+"""Minimum score of a detector's person boxes (``bbox-thr`` of mmpose's top-down demo)."""
+
+Boxes = str | Path | NDArray[np.floating] | Sequence[NDArray[np.floating]]
+"""JSON file, or x, y, width and height ``[P, 4]`` of the persons in one image, or in each of several."""
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One of several images.
+
+    Attributes:
+        index: Index of the image.
+        name: Path or URL of the image.
+        pixels: uint8 RGB ``[H, W, 3]``.
+    """
+
+    index: int
+    name: str
+    pixels: NDArray[np.uint8]
+
+
+FindPeople = Callable[[LoadedImage], PersonBoxes]
+"""Function from an image to its person boxes."""
+
+
+def person_finder(
+    category: Category, names: Sequence[str], boxes_xywh: Boxes | None, detect: Callable[..., Any] | None
+) -> FindPeople:
+    """Return the function from an image to its person boxes.
+
+    Args:
+        category: Class of the persons.
+        names: Names of all images.
+        boxes_xywh: Person boxes of the images; None if ``detect`` is given.
+        detect: ``predict`` of a detector that has the class; None if ``boxes_xywh`` is given.
+
+    Raises:
+        UsageError: Neither boxes nor a detector are given, or both, or the boxes do not match the images.
+        DataError: The file of boxes cannot be read, or has none of the images.
+    """
+    if not names:
+        return lambda _: NO_BOXES
+    if (boxes_xywh is None) == (detect is None):
+        raise UsageError(
+            "A pose estimator needs person boxes: give them (boxes_xywh, --boxes) or a detector (detector, "
+            "--detector), not both. For an image of one person, the box [0, 0, width, height] is enough."
+        )
+    if detect is not None:
+        return lambda image: _from_result(detect(image.pixels)[0], category)
+    if isinstance(boxes_xywh, str | Path):
+        file = read_person_boxes(boxes_xywh, category)
+        if not any(file.look_up(name) is not None for name in names):
+            raise DataError(
+                f"{boxes_xywh} has none of the {len(names)} images. Images are matched by path, by file name, or by "
+                f"the image id in a COCO file name (000000000785.jpg has image_id 785). Give another file."
+            )
+        return lambda image: file.look_up(image.name) or NO_BOXES
+    assert boxes_xywh is not None
+    boxes = _from_arrays(boxes_xywh, len(names))
+    if len(boxes) != len(names):
+        raise UsageError(f"boxes_xywh has {len(boxes)} arrays for {len(names)} images. Give one for each image.")
+    return lambda image: boxes[image.index]
+
+
+def _from_result(result: Detections | PanopticSegmentation, category: Category) -> PersonBoxes:
+    detections = result.detections if isinstance(result, PanopticSegmentation) else result
+    assert detections is not None
+    boxes = detections.boxes.astype(np.float64)
+    kept = detections.labels == detections.categories.names.index(category.name)
+    kept &= (detections.scores >= MIN_DETECTOR_SCORE) & is_croppable(boxes)
+    return PersonBoxes(boxes, detections.scores.astype(np.float64)).where(kept)
+
+
+def _from_arrays(boxes_xywh: Any, num_images: int) -> list[PersonBoxes]:
+    """Return the boxes of each image; for one image they may be given without a list around them."""
+    try:
+        per_image = list(boxes_xywh)
+        are_rows = [np.shape(each) == (4,) for each in per_image]
+        if num_images == 1 and (any(are_rows) or np.shape(boxes_xywh) == (0, 4)):
+            per_image = [per_image]
+        arrays = [np.asarray(each, np.float64) for each in per_image]
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"boxes_xywh are not boxes ({error}). Give an array [P, 4] for each image.") from error
+    people = []
+    for number, array in enumerate(arrays):
+        boxes = array.reshape(-1, 4) if array.size == 0 else array
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise UsageError(
+                f"boxes_xywh[{number}] has shape {list(boxes.shape)}. Give [P, 4]: x, y, width and height of each box."
+            )
+        corners = xywh_to_xyxy(boxes)
+        for row in np.flatnonzero(~is_croppable(corners) | ~(boxes[:, 2:] > 0).all(axis=1))[:1].tolist():
+            raise UsageError(
+                f"boxes_xywh[{number}][{row}] is {boxes[row].tolist()}, which has no area or lies far outside the "
+                f"image."
+            )
+        people.append(PersonBoxes(corners, np.ones(len(boxes))))
+    return people

@@ -1,0 +1,310 @@
+"""Prediction with a model that was loaded by name or from a file."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splitnest.data.images.read import expand_sources, source_name, to_array
+from splitnest.device import on_meta, pick_device, pick_dtype
+from splitnest.errors import DataError, UsageError
+from splitnest.inference.batching import make_batch, predict_prepared
+from splitnest.inference.exported_model import ExportedModel
+from splitnest.inference.ground_truth import ground_truth_batch
+from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
+from splitnest.inference.prefetch import prefetch
+from splitnest.inference.resolve import resolve
+from splitnest.inference.runtimes import open_session
+from splitnest.inference.tta import published_tta
+from splitnest.models.base import Model
+from splitnest.models.build import build_categories, build_model
+from splitnest.models.pretrained import weights_path
+from splitnest.recipe import Recipe
+from splitnest.structures import Result
+from splitnest.structures.batch import Batch
+from splitnest.structures.instances import Instances
+from splitnest.structures.prepared import PreparedImage
+from splitnest.tasks import task_of
+from splitnest.weights import load as load_weights
+from splitnest.weights.onnx_metadata import ONNX_SUFFIX
+
+
+class Prediction(NamedTuple):
+    """Image with its result.
+
+    Attributes:
+        source: Path, URL or name of the image.
+        image: uint8 RGB ``[H, W, 3]``.
+        result: Result of the task's type.
+    """
+
+    source: str
+    image: NDArray[np.uint8]
+    result: Result
+
+
+class Predictor:
+    """Network with its recipe, ready to predict.
+
+    Attributes:
+        module: Network in evaluation mode. It may be moved to another device or type (``module.double()``).
+        recipe: Complete recipe.
+    """
+
+    def __init__(self, module: Model, recipe: Recipe) -> None:
+        self.module = module.eval()
+        self.recipe = recipe
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.recipe.name!r}, device={self.device}, dtype={self.dtype})"
+
+    def __call__(self, images: Any, **options: Any) -> list[Result] | Iterator[Result]:
+        """Predict for images; see ``predict``."""
+        return self.predict(images, **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the network."""
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's weights."""
+        return next(self.module.parameters()).dtype
+
+    def predict(
+        self,
+        images: Any,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        stream: bool = False,
+        tta: bool = False,
+        *,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
+    ) -> list[Result] | Iterator[Result]:
+        """Predict for images.
+
+        Args:
+            images: Path, URL, folder, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list of these.
+            batch_size: Maximum number of images, or of persons for a pose estimator, that are processed together.
+            resize: Whether to resize as the recipe says; without effect on a pose estimator, whose crops have the input
+                size.
+            score_threshold: Minimum score of the returned detections, or of the person boxes of a pose estimator; None
+                returns all of the published protocol, whose threshold is 0.05.
+            stream: Whether to return a generator, which holds one batch and the next one.
+            tta: Whether to use the published test-time augmentation, one image at a time.
+            boxes_xywh: Person boxes for a pose estimator: for each image an array ``[P, 4]`` of x, y, width and height
+                in pixels, whose order is kept; or a JSON file of COCO detection results, whose ``image_id`` is the
+                number in the file name, or of ``splitnest predict`` for a detector.
+            detector: Detector of the persons instead of boxes; detections with a score of at least 0.3 are used.
+
+        Returns:
+            Result of each image, in order.
+
+        Raises:
+            DataError: An image or a file of boxes cannot be read, or there are no images.
+            UsageError: An argument is out of range, the model has no test-time augmentation, or a pose estimator has no
+                person boxes.
+        """
+        predictions = self.predictions(
+            images,
+            batch_size=batch_size,
+            resize=resize,
+            score_threshold=score_threshold,
+            tta=tta,
+            boxes_xywh=boxes_xywh,
+            detector=detector,
+        )
+        results = (prediction.result for prediction in predictions)
+        return results if stream else list(results)
+
+    def predictions(
+        self,
+        images: Any,
+        *,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        tta: bool = False,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
+        on_error: Callable[[str, DataError], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield each image with its result.
+
+        Args:
+            images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: Same as in ``predict``.
+            on_error: Function that is called for an unreadable image, which is then skipped; None raises the error.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}. Give at least 1.")
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise UsageError(f"score_threshold is {score_threshold}. Give a probability, from 0 to 1.")
+        sources = expand_sources(images)
+        loaded = _load_images(sources, on_error)
+        results: Iterator[tuple[LoadedImage, Result]]
+        if tta:
+            predict = published_tta(self.module, self.recipe)
+            results = ((image, predict(image.pixels, resize)) for image in prefetch(loaded, 1))
+        else:
+            names = [source_name(source) for source in sources]
+            prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
+            results = predict_prepared(self.module, self.recipe, prepared, batch_size)
+        for image, result in results:
+            shown = result if score_threshold is None else result.above(score_threshold)
+            yield Prediction(image.name, image.pixels, shown)
+
+    def _prepared(
+        self,
+        images: Iterable[LoadedImage],
+        names: Sequence[str],
+        batch_size: int,
+        resize: bool,
+        score_threshold: float | None,
+        boxes_xywh: Boxes | None,
+        detector: "Predictor | None",
+    ) -> Iterator[tuple[LoadedImage, PreparedImage]]:
+        """Return the preprocessed images; reading, and preprocessing of whole images, run in a thread."""
+        task, recipe, dtype = task_of(self.recipe), self.recipe, self._input_dtype
+        if not task.uses_person_boxes:
+            if boxes_xywh is not None or detector is not None:
+                raise UsageError(
+                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector."
+                )
+            prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
+            return prefetch(prepared, batch_size)
+        (category,) = build_categories(recipe)
+        if detector is not None:
+            _check_detector(detector.recipe, category.name)
+        find = person_finder(category, names, boxes_xywh, None if detector is None else detector.predict)
+        min_score = score_threshold or 0.0
+        return (
+            (image, task.prepare(image.pixels, recipe, dtype=dtype, person_boxes=find(image).above(min_score)))
+            for image in prefetch(images, 1)
+        )
+
+    def batch(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        instances: Sequence[Instances] | None = None,
+        semantic: Sequence[NDArray[np.uint8]] | None = None,
+        keypoints: Sequence[NDArray[np.floating]] | None = None,
+        labels: Sequence[int] | None = None,
+    ) -> Batch:
+        """Return a batch of images without resizing, and of ground truth, for example for ``module.loss``.
+
+        Args:
+            images: uint8 RGB ``[H, W, 3]``; for a pose estimator crops of one person, and for a classifier, all of one
+                size.
+            instances: Ground-truth instances of each image, in its pixels.
+            semantic: Ground-truth label map of each image, uint8 ``[H, W]``, 255 for unlabeled pixels; for a panoptic
+                model 0 for things and stuff classes from 1.
+            keypoints: Ground-truth keypoints of the person in each image, ``[K, 3]``: x and y in its pixels, and 0 for
+                keypoints that are not labeled.
+            labels: Ground-truth class index of each image.
+
+        Raises:
+            DataError: A label map has another size than its image, or an unknown class.
+        """
+        batch = ground_truth_batch(self.recipe, images, self._input_dtype, instances, semantic, keypoints, labels)
+        return batch.to(self.device, self.dtype)
+
+    def prepared_batch(self, images: Sequence[NDArray[np.uint8]]) -> Batch:
+        """Return a batch of images, preprocessed as ``predict`` does; for a pose estimator each shows one person.
+
+        Args:
+            images: uint8 RGB ``[H, W, 3]``.
+        """
+        task = task_of(self.recipe)
+        prepared = [task.prepare(image, self.recipe, dtype=self._input_dtype) for image in images]
+        return make_batch(task, self.recipe, prepared).to(self.device, self.dtype)
+
+    @property
+    def _input_dtype(self) -> torch.dtype:
+        return torch.promote_types(self.dtype, torch.float32)  # preprocessing is never in half precision
+
+
+def load(
+    name_or_path: str | Path,
+    weights: str | Path | None = "auto",
+    device: str | torch.device = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    fast: bool = False,
+    precision: str = "fp32",
+    compile: bool = False,
+    runtime: str = "onnxruntime",
+) -> Predictor:
+    """Load a model for prediction.
+
+    Args:
+        name_or_path: Name of a published model, recipe file (.yaml), checkpoint of splitnest, which has its recipe, or
+            exported ONNX file.
+        weights: ``"auto"`` for the published weights, or those of the checkpoint; None for random weights; or a
+            checkpoint of any code base.
+        device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
+        fast: Whether to fold normalization into convolutions, fuse layers, and arrange weights for the processor.
+            Logits change by rounding only, 1e-6 of their standard deviation; the network cannot be trained or saved.
+        precision: Type of the network: ``"fp32"``, or ``"bf16"`` or ``"fp16"`` on devices that compute them faster;
+            logits then change by about 0.02 of their standard deviation.
+        compile: Whether to compile the layers with ``torch.compile`` in the first prediction, which then takes minutes.
+        runtime: Runtime of an ONNX file: ``"onnxruntime"`` or ``"openvino"``.
+
+    Raises:
+        UsageError: There is no such model, or the recipe, an override or an option is not valid.
+        WeightsError: The weights cannot be fetched or read, or do not fit.
+    """
+    recipe, checkpoint = resolve(name_or_path, overrides)
+    if checkpoint is not None and checkpoint.suffix == ONNX_SUFFIX:
+        if weights not in ("auto", None) or fast or precision != "fp32" or compile:
+            raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision and compile.")
+        return Predictor(ExportedModel(recipe, open_session(checkpoint, runtime)), recipe)
+    target = pick_device(device)
+    dtype = pick_dtype(precision, target)
+    predictor = Predictor(_build_with_weights(recipe, checkpoint, weights).to(target), recipe)
+    if fast:
+        from splitnest.inference.fast import make_fast
+
+        make_fast(predictor.module, dtype, pack_weights=not compile)
+    predictor.module.to(dtype)
+    if compile:
+        from splitnest.inference.compiled import compile_layers
+
+        compile_layers(predictor.module)
+    return predictor
+
+
+def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | Path | None) -> Model:
+    if weights is None:
+        return build_model(recipe)
+    with on_meta():
+        module = build_model(recipe)
+    path = weights_path(recipe, checkpoint) if weights == "auto" else Path(weights)
+    load_weights.load(module, path, classes=recipe.data.class_names)
+    return module
+
+
+def _check_detector(recipe: Recipe, class_name: str) -> None:
+    """Raise a UsageError if a model does not detect boxes of a class."""
+    if not task_of(recipe).has_boxes:
+        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
+    if class_name not in build_categories(recipe).names:
+        raise UsageError(f"The detector {recipe.name} does not have the class {class_name!r}. Give one that has it.")
+
+
+def _load_images(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[LoadedImage]:
+    for index, source in enumerate(sources):
+        try:
+            pixels, name = to_array(source)
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(str(source), error)
+            continue
+        yield LoadedImage(index, name, pixels)

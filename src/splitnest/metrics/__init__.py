@@ -1,0 +1,1 @@
+"""Evaluators: metrics of each task from results and ground truth."""

@@ -1,0 +1,56 @@
+"""Interface of the evaluators of all tasks."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Evaluator(ABC):
+    """Metrics of results that are added image by image. Images may be distributed over processes and merged."""
+
+    @abstractmethod
+    def update(self, image_id: int, result: Any) -> None:
+        """Add the result of one image.
+
+        Args:
+            image_id: Id of the image in its dataset.
+            result: Result of the task's type.
+
+        Raises:
+            ValueError: The dataset has no such image, it was added before, or the result does not fit it.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Return the metrics by name, from 0 to 1, or -1 for an undefined metric; models are compared by the first.
+
+        Raises:
+            DataError: The dataset has no annotations.
+        """
+
+    @abstractmethod
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Return class name -> metric name -> value, from 0 to 1, or -1 for an undefined metric."""
+
+    @abstractmethod
+    def state(self) -> Any:
+        """Return the collected results in a compact, picklable form, for ``merge`` in another process."""
+
+    @abstractmethod
+    def merge(self, state: Any) -> None:
+        """Add the ``state`` of another evaluator of the same dataset."""
+
+    @abstractmethod
+    def write(self, path: str | Path) -> None:
+        """Write the results in the format of the dataset's evaluation server.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        """Return drawings of the results by file name, uint8 ``[H, W, 3]``."""
+        return {}

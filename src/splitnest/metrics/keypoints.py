@@ -1,0 +1,135 @@
+"""COCO average precision of keypoints, equal to pycocotools."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.pose.crop import region_of_box
+from splitnest.data.pose.dataset import PoseDataset
+from splitnest.errors import DataError
+from splitnest.files import write_json
+from splitnest.metrics.coco import image_rows, mean_defined
+from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.oks import oks_nms
+from splitnest.recipe.inputs import PoseInput
+from splitnest.structures import Poses
+
+METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
+"""Metrics in the order of pycocotools ``summarize``; medium persons have 32 x 32 to 96 x 96 square pixels."""
+
+
+class KeypointEvaluator(Evaluator):
+    """COCO metrics of poses.
+
+    By the published protocol, the score of a person is the box score times the mean of the keypoint scores over 0.2,
+    and duplicates are suppressed by OKS.
+
+    Args:
+        dataset: Images with persons, or without annotations.
+        input_cfg: Section ``input`` of the recipe: OKS suppression is relative to the area of the crop regions.
+    """
+
+    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput) -> None:
+        self._dataset, self._input_cfg = dataset, input_cfg
+        self._sigmas = np.array(dataset.skeleton.sigmas)
+        self._known = set(dataset.image_ids)
+        self._rows: dict[int, list[dict[str, Any]]] = {}
+
+    def update(self, image_id: int, result: Poses) -> None:
+        """Add the poses of one image. Images that are never added count as images without poses.
+
+        Raises:
+            ValueError: There is no such image, it was added before, or it has other keypoints.
+        """
+        if image_id not in self._known or image_id in self._rows:
+            raise ValueError(f"there is no image {image_id}, or it was added before")
+        if result.keypoints.shape[1] != len(self._sigmas):
+            raise ValueError(f"image {image_id} has {result.keypoints.shape[1]} keypoints, not {len(self._sigmas)}")
+        areas = np.array([self._area(box) for box in result.boxes], np.float64)
+        kept = oks_nms(result.keypoints, result.person_scores(), areas, self._sigmas)
+        category_id = self._dataset.categories[0].id
+        self._rows[image_id] = [{**row, "category_id": category_id} for row in result[kept].to_coco(image_id)]
+
+    def state(self) -> dict[int, list[dict[str, Any]]]:
+        """Return the poses of each image."""
+        return self._rows
+
+    def merge(self, state: dict[int, list[dict[str, Any]]]) -> None:
+        """Add the poses of other images."""
+        rows = self._rows | state
+        self._rows = {id_: rows[id_] for id_ in self._dataset.image_ids if id_ in rows}
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return the poses as rows of a COCO keypoint results file."""
+        return [row for rows in self._rows.values() for row in rows]
+
+    def compute(self) -> dict[str, float]:
+        """Return the ten COCO metrics of keypoints, from 0 to 1; -1 where the file has no such persons.
+
+        ``ap`` is the mean over OKS thresholds from 0.5 to 0.95 with at most 20 persons per image; ``ap50`` and ``ap75``
+        are of one threshold; ``ap_medium`` and ``ap_large`` of one area range; ``ar`` and so on are average recall.
+
+        Raises:
+            DataError: The file has no annotations.
+        """
+        return keypoint_metrics(self._dataset, self.results())
+
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Return an empty dictionary: there is one class."""
+        return {}
+
+    def write(self, path: str | Path) -> None:
+        """Write the poses as a COCO keypoint results file for the evaluation server."""
+        write_json(path, self.results())
+
+    def _area(self, box: NDArray[np.float32]) -> float:
+        return float(np.prod(region_of_box(box, self._input_cfg).size))
+
+
+def keypoint_metrics(dataset: PoseDataset, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return ``METRICS`` of the rows of a COCO keypoint results file, from 0 to 1; -1 without persons.
+
+    Raises:
+        DataError: The dataset has no annotations.
+    """
+    if not dataset.has_annotations:
+        raise DataError(
+            f"{dataset.source} has no annotations, as for a test set, so no metrics can be computed. Write the poses "
+            f"for the evaluation server, or give a file with annotations."
+        )
+    import hotcoco
+
+    ground_truth = hotcoco.COCO(_coco_json(dataset))
+    evaluation = hotcoco.COCOeval(ground_truth, ground_truth.load_res(rows), "keypoints")
+    evaluation.params.kpt_oks_sigmas = list(dataset.skeleton.sigmas)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    curves: Any = evaluation.eval
+    # [T, R, K, A, M] and [T, K, A, M]: OKS thresholds from 0.5 to 0.95; areas of all, medium and large persons
+    precision, recall = (np.asarray(curves[name])[..., 0] for name in ("precision", "recall"))
+    selections = [(slice(None), 0), (slice(0, 1), 0), (slice(5, 6), 0), (slice(None), 1), (slice(None), 2)]
+    metrics = [
+        mean_defined(values[thresholds, ..., area]) for values in (precision, recall) for thresholds, area in selections
+    ]
+    return dict(zip(METRICS, metrics, strict=True))
+
+
+def _coco_json(dataset: PoseDataset) -> dict[str, Any]:
+    file = dataset.file
+    annotations = [
+        {
+            "id": int(file.ids[row]),
+            "image_id": int(file.image_ids[file.image_index[row]]),
+            "category_id": file.categories[file.category_index[row]][0],
+            "bbox": file.boxes_xywh[row].tolist(),
+            "area": float(file.areas[row]),
+            "iscrowd": int(file.iscrowd[row]),
+            "keypoints": dataset.keypoints[row].ravel().tolist(),
+            "num_keypoints": int(dataset.num_keypoints[row]),
+        }
+        for row in range(len(file.ids))
+    ]
+    categories = [{"id": id_, "name": name} for id_, name in file.categories]
+    return {"images": image_rows(file), "annotations": annotations, "categories": categories}

@@ -1,0 +1,75 @@
+"""Image classifier: backbone, global average pooling, one linear layer."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from splitnest.distributed import loss_normalizer
+from splitnest.models.base import Forward, Model, check_one_size
+from splitnest.models.layers.precision import at_least_float32
+from splitnest.structures import Classification, Result
+from splitnest.structures.batch import Batch
+from splitnest.structures.categories import Categories
+
+
+class Classifier(Model):
+    """Image classifier on the last feature map of a backbone.
+
+    Args:
+        backbone: Backbone that returns one feature map.
+        channels: Number of channels of the feature map.
+        categories: Classes.
+        dropout: Dropout probability before the linear layer, in training.
+        label_smoothing: Label smoothing of the loss.
+    """
+
+    output_names = ("logits",)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        channels: int,
+        categories: Categories,
+        *,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.categories, self.label_smoothing = backbone, categories, label_smoothing
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, len(categories))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits ``[N, num_classes]`` of normalized images ``[N, 3, H, W]``."""
+        (features,) = self.backbone(images).values()
+        return self.fc(self.dropout(features.mean((2, 3))))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``loss_class``, the cross entropy with the labels or class probabilities of the batch.
+
+        Raises:
+            ValueError: The batch has no labels.
+        """
+        if batch.labels is None:
+            raise ValueError("the batch has no labels, the ground truth of the loss")
+        logits = at_least_float32(self(batch.images))
+        total = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.label_smoothing)
+        return {"loss_class": total / loss_normalizer(len(logits), logits)}
+
+    def predict_with(self, forward: Forward, batch: Batch) -> list[Result]:
+        """Return the class probabilities of each image.
+
+        Raises:
+            ValueError: The images have different sizes.
+        """
+        check_one_size(batch, "classifier")
+        probabilities = torch.softmax(forward(batch.images), dim=1)
+        return [
+            Classification(probabilities=p, image_size=size, categories=self.categories)
+            for p, size in zip(probabilities.float().cpu().numpy(), batch.original_sizes, strict=True)
+        ]
+
+    @property
+    def layer_parts(self) -> list[nn.Module]:
+        """Backbone and linear layer."""
+        return [self.backbone, self.fc]

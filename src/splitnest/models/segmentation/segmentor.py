@@ -1,0 +1,149 @@
+"""Semantic segmentor: a dilated backbone, a decode head, and an auxiliary head in training.
+
+Shapes: N images, K classes, h x w cells of the logits, H x W pixels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from splitnest.models.base import Forward, Model, check_one_size
+from splitnest.models.layers.logit_rows import Placed, Rows, best_classes, joined, resized, whole
+from splitnest.models.segmentation.pixel_loss import PixelMiner, pixel_loss
+from splitnest.structures import Result, SemanticSegmentation
+from splitnest.structures.batch import Batch
+from splitnest.structures.categories import Categories
+
+
+class Segmentor(Model):
+    """Semantic segmentor.
+
+    Args:
+        backbone: Backbone that returns the feature maps of the heads.
+        decode_head: Head that returns the logits ``[N, K, h, w]``.
+        auxiliary_head: Head of the auxiliary loss; None for none.
+        categories: Classes.
+        window: Crop size (height, width) of sliding-window inference; None processes the whole image.
+        stride: Stride (vertical, horizontal) of the sliding window in pixels; None uses the window size.
+        auxiliary_weight: Weight of the auxiliary loss.
+        ohem: Online hard example mining of pixels; None uses all pixels.
+    """
+
+    output_names = ("logits",)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        decode_head: nn.Module,
+        auxiliary_head: nn.Module | None,
+        categories: Categories,
+        *,
+        window: tuple[int, int] | None = None,
+        stride: tuple[int, int] | None = None,
+        auxiliary_weight: float = 0.4,
+        ohem: PixelMiner | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
+        self.categories, self.window, self.stride = categories, window, stride or window
+        self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
+        return F.interpolate(self.logits(images), size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the logits ``[N, K, h, w]`` at the resolution of the decode head."""
+        return self.decode_head(self.backbone(images))
+
+    def predict(self, batch: Batch) -> list[Result]:
+        """Return the class of each pixel of the original images; all images have one size.
+
+        Raises:
+            ValueError: The images have different sizes.
+        """
+        return self.predict_with(self.logits, batch)
+
+    def predict_with(self, forward: Forward, batch: Batch) -> list[Result]:
+        """Return the class of each pixel of the original images.
+
+        Args:
+            forward: Function that returns logits of any resolution.
+            batch: Images of one size.
+        """
+        check_one_size(batch, "segmentor")
+        views = self.rows(batch.images, forward)
+        return [self.to_result([rows], size) for rows, size in zip(views, batch.original_sizes, strict=True)]
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``loss_decode`` and, with an auxiliary head, ``loss_auxiliary``.
+
+        Raises:
+            ValueError: The batch has no ground truth.
+        """
+        if batch.semantic is None:
+            raise ValueError("the batch has no semantic labels, the ground truth of the loss")
+        features = self.backbone(batch.images)
+        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, self.ohem)}
+        if self.auxiliary_head is not None:
+            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, self.ohem)
+            losses["loss_auxiliary"] = self.auxiliary_weight * auxiliary
+        return losses
+
+    def rows(self, images: Tensor, logits: Callable[[Tensor], Tensor] | None = None) -> list[Rows]:
+        """Return the logits of each of ``images`` ``[N, 3, H, W]`` at their size, computed a few rows at a time.
+
+        Args:
+            images: Normalized images.
+            logits: Function from images to logits; None uses ``self.logits``.
+        """
+        compute = logits or self.logits
+        size = images.shape[2], images.shape[3]
+        if self.window is None or (self.window[0] >= size[0] and self.window[1] >= size[1]):
+            return [resized(whole(of_image), size) for of_image in compute(images)]
+        parts: list[list[Placed]] = [[] for _ in images]
+        for top, left, height, width in _windows(size, self.window, self.stride or self.window):
+            crops = images[..., top : top + height, left : left + width]
+            for placed, of_image in zip(parts, compute(crops), strict=True):
+                placed.append(Placed(resized(whole(of_image), (height, width)), top, left))
+        return [joined(placed, size) for placed in parts]
+
+    def to_result(self, views: Sequence[Rows], size_hw: tuple[int, int]) -> SemanticSegmentation:
+        """Return the best class of each pixel of an original image.
+
+        Args:
+            views: Logits of one or several views of the image.
+            size_hw: (height, width) of the original image.
+        """
+        labels = best_classes([resized(view, size_hw) for view in views]).cpu().numpy()
+        dtype: np.dtype = SemanticSegmentation.label_dtype(self.categories)
+        return SemanticSegmentation(labels.astype(dtype), image_size=size_hw, categories=self.categories)
+
+    @property
+    def layer_parts(self) -> list[nn.Module]:
+        """Backbone and decode head."""
+        return [self.backbone, self.decode_head]
+
+    def run_training_layers(self, images: Tensor) -> None:
+        """Run the losses of both heads, without mining, which depends on values and keeps no activations."""
+        self.ohem = None
+        sizes = ((images.shape[2], images.shape[3]),) * len(images)
+        labels = images.new_zeros(len(images), *sizes[0], dtype=torch.uint8)
+        self.loss(Batch(images, sizes, sizes, semantic=labels))
+
+
+def _windows(
+    size_hw: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, left, height, width) of windows that cover an image; the last ones are moved back into it."""
+    starts = []
+    for side, length, step in zip(size_hw, window, stride, strict=True):
+        number = max(side - length + step - 1, 0) // step + 1
+        starts.append([max(min(n * step, side - length), 0) for n in range(number)])
+    height, width = (min(side, length) for side, length in zip(size_hw, window, strict=True))
+    for top in starts[0]:
+        for left in starts[1]:
+            yield top, left, height, width

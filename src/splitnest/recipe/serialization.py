@@ -1,0 +1,120 @@
+"""Recipe files and the stored forms of a recipe: YAML with an optional base, and JSON inside checkpoints."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from reprlib import repr as short_repr
+from typing import Any
+
+import yaml
+
+from splitnest.errors import UsageError
+from splitnest.recipe import overrides
+from splitnest.recipe.plain_yaml import read_yaml
+from splitnest.recipe.schema import RECIPE_CLASSES, Recipe
+
+SUFFIXES = (".yaml", ".yml")
+"""File name endings of recipe files."""
+
+FindModel = Callable[[str], Recipe]
+"""Function that returns the recipe of a published model by its name."""
+
+
+def load_yaml(path: str | os.PathLike[str], find_model: FindModel) -> Recipe:
+    """Read a recipe file: a complete recipe, or ``base`` and overrides.
+
+    ``base`` is the name of a published model, or the path of another recipe file, relative to this one.
+
+    Args:
+        path: Path of the file.
+        find_model: Look-up of published models.
+
+    Raises:
+        UsageError: The file cannot be read, is not a YAML mapping, its bases form a circle, or its recipe is not valid.
+    """
+    return _load(Path(path), find_model, ())
+
+
+def dump_yaml(recipe: Recipe) -> str:
+    """Return a complete recipe as YAML that ``load_yaml`` reads back unchanged."""
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def to_json(recipe: Recipe) -> str:
+    """Return a complete recipe as JSON, for the metadata of a checkpoint."""
+    return recipe.model_dump_json()
+
+
+def from_json(text: str) -> Recipe:
+    """Return the recipe that ``to_json`` wrote.
+
+    Raises:
+        UsageError: The text is not a JSON object, or its recipe is not valid.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The stored recipe is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise UsageError("The stored recipe is not a JSON object.")
+    return _complete(content, "The stored recipe: ")
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML dumper of mappings as blocks and of lists in one line; text with line separators is quoted, not folded."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+_Dumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
+
+
+def _load(path: Path, find_model: FindModel, derived: tuple[Path, ...]) -> Recipe:
+    """Read a recipe file that the files ``derived`` have as their base."""
+    if path.resolve() in derived:
+        raise UsageError(f"{path} is its own base: the bases form a circle. Name a published model as base.")
+    content = _read_mapping(path)
+    base = content.pop("base", None)
+    if base is None:
+        return _complete(content, f"{path}: ")
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: base should be a published model or a recipe file, not {short_repr(base)}.")
+    if Path(base).suffix in SUFFIXES and (file := path.parent / base).is_file():
+        recipe = _load(file, find_model, (*derived, path.resolve()))
+    else:
+        try:
+            recipe = find_model(base)
+        except UsageError as error:
+            raise UsageError(f"{path}: base: {error}") from error
+    return overrides.apply(recipe, content, f"{path}: ")
+
+
+def _read_mapping(path: Path) -> dict[Any, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The recipe {path} is not UTF-8 text.") from error
+    content = read_yaml(text, str(path))
+    if content is None:
+        raise UsageError(f"The recipe {path} is empty. Write at least a line 'base: <name of a published model>'.")
+    if not isinstance(content, dict):
+        raise UsageError(f"The recipe {path} is not a mapping of keys to values.")
+    return content
+
+
+def _complete(content: dict[Any, Any], where: str) -> Recipe:
+    """Validate a recipe without a base."""
+    task = content.get("task")
+    if not isinstance(task, str) or task not in RECIPE_CLASSES:
+        given = "there is neither base nor task" if task is None else f"there is no task {short_repr(task)}"
+        raise UsageError(f"{where}{given}. Name a published model as base, or a task: {', '.join(RECIPE_CLASSES)}.")
+    return overrides.build(RECIPE_CLASSES[task], content, where)

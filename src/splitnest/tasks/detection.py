@@ -1,0 +1,82 @@
+"""Detection and instance segmentation."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splitnest.data.detection.check import DetectionFindings, check_dataset, print_report
+from splitnest.data.detection.dataset import DetectionDataset
+from splitnest.data.detection.open import open_dataset
+from splitnest.data.images.normalize import normalize, resize_image
+from splitnest.data.loading.training_loader import TrainingSet
+from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.metrics.coco import CocoEvaluator
+from splitnest.metrics.evaluator import Evaluator
+from splitnest.models.build import build_categories
+from splitnest.recipe import DetectionRecipe, Split, required_training
+from splitnest.structures import Detections, PanopticSegmentation
+from splitnest.structures.prepared import PreparedImage
+from splitnest.tasks.base import Task
+
+
+class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
+    """Detection and instance segmentation: whole images, padded to batches, COCO metrics."""
+
+    pads_batches = True
+    has_boxes = True
+    published_tta = ("_tta_testdev", "test-dev")
+
+    def open_dataset(self, recipe: DetectionRecipe, split: Split) -> DetectionDataset:
+        """Open one split of the dataset."""
+        return open_dataset(recipe.data, split, build_categories(recipe))
+
+    def training_set(self, dataset: DetectionDataset, recipe: DetectionRecipe) -> TrainingSet:
+        """Return the training samples of a dataset."""
+        from splitnest.data.detection.training_set import DetectionTrainingSet
+
+        return DetectionTrainingSet(dataset, recipe)
+
+    def check(self, dataset: DetectionDataset, recipe: DetectionRecipe, split: Split) -> DetectionFindings:
+        """Check a dataset, print the findings and the annotations that training excludes, and return the findings."""
+        from splitnest.data.detection.training_set import DetectionTrainingSet
+
+        findings = check_dataset(dataset)
+        print_report(findings, split)
+        if split == "train" and recipe.train is not None and not findings.faults:
+            for reason, count in DetectionTrainingSet(dataset, recipe).excluded.items():
+                print(f"excluded from training: {count} {reason}")
+        return findings
+
+    def evaluator(
+        self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
+    ) -> Evaluator:
+        """Return an evaluator of COCO metrics, of masks too if the model has them."""
+        return CocoEvaluator(dataset, ("bbox", "segm") if recipe.model.mask_convs else ("bbox",))
+
+    def ground_truth(
+        self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe
+    ) -> Detections | PanopticSegmentation:
+        """Return the annotations of one image as detections."""
+        return dataset.ground_truth(index, masks=recipe.model.mask_convs > 0)
+
+    def prepare(
+        self,
+        image: NDArray[np.uint8],
+        recipe: DetectionRecipe,
+        *,
+        resize: bool = True,
+        dtype: torch.dtype = torch.float32,
+        person_boxes: PersonBoxes | None = None,
+    ) -> PreparedImage:
+        """Resize an image to the limits of the recipe and normalize it."""
+        resized = resize_image(image, recipe.input) if resize else image
+        return PreparedImage(normalize(resized, recipe.input, dtype)[None], (image.shape[0], image.shape[1]))
+
+    def divisor(self, recipe: DetectionRecipe) -> int:
+        """Return ``input.divisor``."""
+        return recipe.input.divisor
+
+    def max_training_size(self, recipe: DetectionRecipe) -> tuple[int, int]:
+        """Return the largest short side by the longest side, padded."""
+        train_cfg, padded = required_training(recipe), recipe.input.padded
+        return padded(min(max(train_cfg.short_sides), train_cfg.long_side)), padded(train_cfg.long_side)

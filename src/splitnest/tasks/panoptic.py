@@ -1,0 +1,36 @@
+"""Panoptic segmentation."""
+
+from pathlib import Path
+
+from splitnest.data.detection.dataset import DetectionDataset
+from splitnest.data.detection.panoptic import PanopticDataset
+from splitnest.metrics.panoptic import PanopticEvaluator
+from splitnest.recipe import DetectionRecipe
+from splitnest.structures import PanopticSegmentation
+from splitnest.tasks.base import required_suffix
+from splitnest.tasks.detection import DetectionTask
+
+
+class PanopticTask(DetectionTask):
+    """Panoptic segmentation: as detection, with a segment for each pixel and panoptic quality."""
+
+    def evaluator(
+        self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
+    ) -> PanopticEvaluator:
+        """Return an evaluator of panoptic quality and COCO metrics."""
+        return PanopticEvaluator(_panoptic(dataset))
+
+    def ground_truth(self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe) -> PanopticSegmentation:
+        """Return the segments of one image as a result."""
+        panoptic = _panoptic(dataset)
+        return panoptic.labels(index).to_result(panoptic.panoptic_categories)
+
+    def check_results_path(self, path: Path) -> None:
+        """Raise a UsageError for a file name without ``.json``: the PNG folder is named after it."""
+        required_suffix(path, ".json", "panoptic results are a JSON file and a folder of PNG files beside it")
+
+
+def _panoptic(dataset: DetectionDataset) -> PanopticDataset:
+    if not isinstance(dataset, PanopticDataset):
+        raise TypeError(f"{dataset.source} is not a panoptic dataset")
+    return dataset

@@ -1,0 +1,86 @@
+"""Top-down pose estimation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splitnest.data.pose.check import PoseFindings, check_dataset, print_report
+from splitnest.data.pose.crop import crop_people, no_people
+from splitnest.data.pose.dataset import PoseDataset
+from splitnest.data.pose.open import open_dataset, with_complete_keypoints
+from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.data.pose.training_set import PoseTrainingSet
+from splitnest.metrics.keypoints import KeypointEvaluator
+from splitnest.models.build import build_categories
+from splitnest.recipe import PoseRecipe, Split
+from splitnest.structures import Poses
+from splitnest.structures.categories import Categories
+from splitnest.structures.prepared import PreparedImage
+from splitnest.structures.skeleton import skeleton_of
+from splitnest.tasks.base import Task
+
+
+class PoseTask(Task[PoseRecipe, PoseDataset]):
+    """Top-down pose estimation: a crop of one size for each person, COCO keypoint metrics."""
+
+    has_fixed_input_size = True
+    uses_person_boxes = True
+    metrics_in_percent = False
+
+    def complete(self, recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
+        """Read or assume the parts of the keypoint definition that the recipe does not give."""
+        return with_complete_keypoints(recipe)
+
+    def open_dataset(self, recipe: PoseRecipe, split: Split) -> PoseDataset:
+        """Open one split of the dataset."""
+        return open_dataset(recipe.data, split, build_categories(recipe), skeleton_of(recipe))
+
+    def training_set(self, dataset: PoseDataset, recipe: PoseRecipe) -> PoseTrainingSet:
+        """Return the training samples of a dataset."""
+        return PoseTrainingSet(dataset, recipe)
+
+    def check(self, dataset: PoseDataset, recipe: PoseRecipe, split: Split) -> PoseFindings:
+        """Check a dataset, print the findings, and return them."""
+        findings = check_dataset(dataset)
+        print_report(findings, split)
+        return findings
+
+    def evaluator(self, dataset: PoseDataset, recipe: PoseRecipe, *, keep_label_maps: bool = True) -> KeypointEvaluator:
+        """Return an evaluator of COCO keypoint metrics."""
+        return KeypointEvaluator(dataset, recipe.input)
+
+    def ground_truth(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> Poses:
+        """Return the persons of one image as a result."""
+        return dataset.poses(index)
+
+    def prepare(
+        self,
+        image: NDArray[np.uint8],
+        recipe: PoseRecipe,
+        *,
+        resize: bool = True,
+        dtype: torch.dtype = torch.float32,
+        person_boxes: PersonBoxes | None = None,
+    ) -> PreparedImage:
+        """Crop the persons of an image and normalize the crops. ``resize`` has no effect."""
+        if person_boxes is None:
+            height, width = image.shape[:2]
+            person_boxes = PersonBoxes(np.array([[0.0, 0.0, width, height]]), np.ones(1))
+        return crop_people(image, person_boxes, recipe.input, dtype)
+
+    def prepare_item(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> PreparedImage:
+        """Crop the persons of one image of a dataset; an image without persons is not read."""
+        people = dataset.people(index)
+        if not len(people):
+            return no_people(dataset.size_hw(index), recipe.input)
+        return self.prepare(dataset.read(index), recipe, person_boxes=people)
+
+    def combine(self, results: Sequence[Poses], prepared: PreparedImage, categories: Categories) -> Poses:
+        """Concatenate the poses of the persons of an image."""
+        return Poses.concatenate(results, prepared.original_size, categories)
+
+    def max_training_size(self, recipe: PoseRecipe) -> tuple[int, int]:
+        """Return the size of a crop."""
+        return recipe.input.size_hw

@@ -1,0 +1,93 @@
+"""Batches of a training set with the ground truth for losses, the same for any number of worker processes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from splitnest.data.loading.corrupt import LoadedSample
+from splitnest.data.loading.sample import TrainingSample
+from splitnest.data.loading.seeds import LOSS, torch_seed
+from splitnest.data.loading.training_loader import TrainingLoader, TrainingSet
+from splitnest.distributed import all_reduce_max
+from splitnest.recipe import Recipe, required_training
+from splitnest.structures.batch import Batch, collate
+from splitnest.tasks import Task, task_of
+
+T = TypeVar("T")
+
+
+class TrainingBatches:
+    """Batches of training steps, resumable at any step.
+
+    Args:
+        training_set: Training samples.
+        recipe: Recipe with a training section.
+
+    Raises:
+        UsageError: There are fewer samples than a batch has.
+    """
+
+    def __init__(self, training_set: TrainingSet, recipe: Recipe) -> None:
+        self.training_set, self.recipe, self.train_cfg = training_set, recipe, required_training(recipe)
+        self.loader = TrainingLoader(training_set, self.train_cfg)
+        self._task: Task[Any, Any] = task_of(recipe)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps of an epoch."""
+        return self.loader.steps_per_epoch
+
+    def steps(self, start: int) -> Iterator[list[Batch]]:
+        """Yield the batch of step ``start`` and of all following steps, in the parts that are accumulated.
+
+        In a process group each process gets its share of each part, padded to the size of the whole part.
+
+        Raises:
+            DataError: Too many images are unreadable, or a worker process died.
+        """
+        for step, parts in enumerate(self.loader.steps(start), start=start):
+            yield [
+                self._task.mix_batch(self._collate(part), self.recipe, step, number)
+                for number, part in enumerate(parts)
+            ]
+
+    def _collate(self, loaded: Sequence[LoadedSample]) -> Batch:
+        samples = [each.sample for each in loaded if each.sample is not None]
+        images = [sample.image for sample in samples]
+        labels = _present(sample.label for sample in samples)
+        return collate(
+            images,
+            [sample.original_size for sample in samples],
+            self._task.divisor(self.recipe),
+            instances=_present(sample.instances for sample in samples),
+            names=[sample.name for sample in samples],
+            semantic=_present(sample.semantic for sample in samples),
+            keypoints=_present(sample.keypoints for sample in samples),
+            labels=None if labels is None else torch.tensor(labels),
+            seeds=[torch_seed(self.train_cfg.seed, *each.key, LOSS) for each in loaded],
+            min_size=self._largest_size(samples) if self._task.pads_batches else (0, 0),
+        )
+
+    def _largest_size(self, samples: Sequence[TrainingSample]) -> tuple[int, int]:
+        """Return the largest height and width over all processes; collective."""
+        height, width = all_reduce_max(*(max(sample.image.shape[axis] for sample in samples) for axis in (1, 2)))
+        return height, width
+
+
+def open_training(recipe: Recipe) -> TrainingBatches:
+    """Open the training dataset of a recipe.
+
+    Raises:
+        UsageError: The recipe has no training section, or a path is not set.
+        DataError: The dataset cannot be read, or no sample takes part.
+    """
+    required_training(recipe)
+    task = task_of(recipe)
+    return TrainingBatches(task.training_set(task.open_dataset(recipe, "train"), recipe), recipe)
+
+
+def _present(values: Iterator[T | None]) -> list[T] | None:
+    """Return the values of all samples; None for a field that the task does not use."""
+    present = [value for value in values if value is not None]
+    return present or None

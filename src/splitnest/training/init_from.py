@@ -1,0 +1,63 @@
+"""Initial weights of a training, from a checkpoint or a published model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from splitnest import zoo
+from splitnest.errors import UsageError, WeightsError
+from splitnest.models.base import Model
+from splitnest.recipe import Weights
+from splitnest.weights import fetch, load
+
+
+def load_initial_weights(model: Model, source: str | None, classes: Sequence[str] | None = None) -> str:
+    """Load the initial weights of a training into a model, and return a report.
+
+    The whole checkpoint is loaded if it has the same network; layers for other classes keep their random weights.
+    Otherwise, as for a classifier's checkpoint in a detector, the backbone is loaded, and must fit except for a stem of
+    another width and the offsets of deformable convolutions, which keep their random weights.
+
+    Args:
+        model: Model with random weights, on a real device.
+        source: Path or URL of a checkpoint of any code base, or name of a published model; None keeps random weights.
+        classes: Class names of the model; None for those of a class table.
+
+    Raises:
+        UsageError: There is no such file and no such model, or the model has no published weights.
+        WeightsError: The checkpoint cannot be fetched or read, or has another backbone.
+    """
+    if source is None:
+        return f"initial weights: random, {sum(p.numel() for p in model.parameters()):,} parameters\n"
+    path = _checkpoint_path(source)
+    try:
+        return f"initial weights: whole model\n{load.load(model, path, allow_class_change=True, classes=classes)}\n"
+    except WeightsError as error:
+        misfit = error
+    try:
+        report = load.load_backbone(model.backbone, path, to_train=True)
+    except WeightsError as error:
+        raise WeightsError(f"train.init_from: at least the backbone must fit. {error}") from error
+    reason, _, _ = str(misfit).rpartition(". ")  # without the advice
+    return f"initial weights: backbone only, as the whole model does not fit. {reason}.\n{report}\n"
+
+
+def _checkpoint_path(source: str) -> Path:
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    if source.startswith(("https://", "http://")):
+        return _fetch(source, Weights(url=source))
+    try:
+        recipe = zoo.get(source)
+    except UsageError as error:
+        raise UsageError(f"train.init_from: {source} is neither a file nor a model. {error}") from error
+    if recipe.weights is None:
+        raise UsageError(f"train.init_from: {recipe.name} has no published weights. Give a checkpoint.")
+    return _fetch(source, recipe.weights)
+
+
+def _fetch(source: str, weights: Weights) -> Path:
+    try:
+        return fetch.fetch(weights)
+    except WeightsError as error:
+        raise WeightsError(f"train.init_from={source} (null for random weights): {error}") from error

@@ -1,0 +1,80 @@
+"""Metrics log of a run: rows of losses and metrics as JSON lines, CSV and TensorBoard events."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from splitnest.files import output_errors, write_text
+from splitnest.training.tensorboard import EventLog
+
+Row = Mapping[str, float]
+
+DETAILS = re.compile(r"_ar\d*(_|$)|_(small|medium|large)$|^[sr]q(_|$)")
+"""Names of detailed metrics: recall, one area range, and the factors of panoptic quality."""
+
+
+def headline(metrics: Row) -> dict[str, float]:
+    """Return the metrics that are printed and plotted."""
+    return {name: value for name, value in metrics.items() if not DETAILS.search(name)}
+
+
+class MetricsLog:
+    """``metrics.jsonl`` and ``metrics.csv`` of a run folder, and event files if TensorBoard is installed.
+
+    A JSON line has the values of its step. The CSV file has a column for each name, with 6 digits, and is rewritten
+    when a new name occurs. A resumed run drops the rows of later steps, which are trained again.
+
+    Args:
+        folder: Run folder.
+        done: Number of steps done.
+
+    Attributes:
+        rows: All rows, in order.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+
+    def __init__(self, folder: Path, done: int) -> None:
+        self._json, self._csv = folder / "metrics.jsonl", folder / "metrics.csv"
+        self.rows: list[Row] = [row for row in _read(self._json) if row["step"] <= done]
+        write_text(self._json, "".join(json.dumps(row) + "\n" for row in self.rows))
+        self._write_csv()
+        self._events = EventLog(folder, done)
+
+    def append(self, row: Row) -> None:
+        """Add the row of a step, with at least the key ``step``."""
+        self.rows.append(row)
+        with output_errors(self._json), self._json.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        with output_errors(self._json.parent):
+            self._events.append(row)
+        if not row.keys() <= self._columns.keys():
+            self._write_csv()
+            return
+        with output_errors(self._csv), self._csv.open("a", encoding="utf-8", newline="") as file:
+            file.write(self._csv_text([row]))
+
+    def _write_csv(self) -> None:
+        self._columns = dict.fromkeys(name for row in self.rows for name in row)
+        header = ",".join(self._columns) + "\n" if self._columns else ""
+        write_text(self._csv, header + self._csv_text(self.rows))
+
+    def _csv_text(self, rows: list[Row]) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for row in rows:
+            values = (row.get(name, "") for name in self._columns)
+            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+        return text.getvalue()
+
+
+def _read(path: Path) -> list[Row]:
+    """Return the rows of a file; an incomplete last line, from a machine that crashed, is dropped."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]

@@ -1,0 +1,148 @@
+"""Run folder: checkpoints, log, drawings and environment of a training."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.images.write import write_image
+from splitnest.distributed import is_main_process
+from splitnest.errors import UsageError
+from splitnest.files import output_errors, remove_parts, versions, write_text
+from splitnest.recipe import Recipe, required_training
+from splitnest.training import checkpoint
+from splitnest.training.metrics_log import MetricsLog, Row, headline
+from splitnest.training.state import TrainingState
+from splitnest.visualize.curves import Panel, draw_curves
+
+RUNS = Path("runs")
+"""Parent of run folders, relative to the working directory."""
+
+OTHER_COLUMNS = ("images_per_second", "data_fraction", "lr", "grad_norm", "step", "epoch")
+"""Columns of the log that are neither losses nor metrics."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Finished training.
+
+    Attributes:
+        folder: Run folder.
+        metrics: Metrics of the best evaluation, from 0 to 1; empty without a validation dataset.
+        last: Checkpoint after the last step. ``splitnest.load`` takes both.
+        best: Checkpoint of the best evaluation; None without one.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    last: Path
+    best: Path | None
+
+
+class RunFolder:
+    """Writer of the files of a run; in a process group only the main process writes.
+
+    Temporary files of killed processes are removed.
+
+    Args:
+        path: Existing folder.
+        recipe: Recipe of the training.
+        done: Number of steps done before.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, done: int = 0) -> None:
+        self.path, self._recipe = path, recipe
+        self.last, self.best = path / "last.pt", path / "best.pt"
+        if is_main_process():
+            for checkpoint_file in (self.last, self.best):
+                remove_parts(checkpoint_file)
+            self._log = MetricsLog(path, done)
+
+    def log(self, row: Row) -> None:
+        """Add a row to the metrics log."""
+        if is_main_process():
+            self._log.append(row)
+
+    def save_last(self, state: TrainingState) -> None:
+        """Write the resumable checkpoint ``last.pt`` and ``curves.png``; collective.
+
+        Earlier versions of the checkpoint are kept as the recipe says.
+        """
+        checkpoint.save(state, self._recipe, self.last, keep=required_training(self._recipe).keep_checkpoints)
+        if is_main_process() and (panels := _panels(self._log.rows)):
+            self.write_image("curves.png", draw_curves(panels))
+
+    def save_best(self, state: TrainingState) -> None:
+        """Write ``best.pt``, the evaluated model alone; collective."""
+        checkpoint.save(state, self._recipe, self.best, resumable=False)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        if is_main_process():
+            write_text(self.path / name, text)
+
+    def write_image(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Write an image, uint8 ``[H, W, 3]``; its suffix selects the format."""
+        if is_main_process():
+            write_image(self.path / name, pixels)
+
+    def result(self, state: TrainingState) -> Run:
+        """Return the finished run."""
+        return Run(self.path, state.best, self.last, self.best if state.best else None)
+
+
+def new_folder(recipe: Recipe, out: Path | None = None) -> Path:
+    """Create and return the folder of a new run: ``out``, or ``runs/<name>-<date>-<time>``.
+
+    Raises:
+        UsageError: ``out`` has a run already.
+        OutputError: The folder cannot be created.
+    """
+    if out is None:
+        out = RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        out = next(o for o in (out, *(Path(f"{out}-{n}") for n in range(2, 1000))) if not o.exists())
+    if versions(out / "last.pt"):
+        raise UsageError(f"{out} has a run already. Resume it (--resume), or give another folder (--out).")
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def find_folder(recipe: Recipe, out: Path | None = None) -> Path:
+    """Return the folder of a run to resume: ``out``, or the one in ``runs`` with the latest checkpoint.
+
+    Raises:
+        UsageError: There is no run with a checkpoint.
+    """
+    if out is not None:
+        if not versions(out / "last.pt"):
+            raise UsageError(f"{out} has no checkpoint last.pt to resume from. Give the folder of a run.")
+        return out
+    name = re.compile(re.escape(recipe.name) + r"-\d{8}-\d{6}(-\d+)?")
+    checkpoints = [
+        path for folder in RUNS.glob("*") if name.fullmatch(folder.name) for path in versions(folder / "last.pt")
+    ]
+    if not checkpoints:
+        raise UsageError(f"{RUNS} has no run of {recipe.name} with a checkpoint. Give the folder of the run (--out).")
+    return max(checkpoints, key=lambda path: path.stat().st_mtime).parent
+
+
+def _panels(rows: list[Row]) -> list[Panel]:
+    """Return the curves of losses, metrics, learning rate and gradient norm."""
+    names = {name: value for row in rows for name, value in row.items()}
+    curves = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
+    losses = {name.removeprefix("loss_"): curves[name] for name in names if name.startswith("loss")}
+    others = [name for name in headline(names) if not name.startswith("loss") and name not in OTHER_COLUMNS]
+    panels = [
+        Panel("losses", losses, noisy=True),
+        Panel("metrics", {name: curves[name] for name in others}),
+        Panel("learning rate", {"learning rate": curves.get("lr", [])}),
+        Panel("gradient norm", {"gradient norm": curves.get("grad_norm", [])}, noisy=True),
+    ]
+    return [panel for panel in panels if any(panel.curves.values())]

@@ -1,0 +1,220 @@
+"""Training of a model by its recipe."""
+
+import random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from splitnest import zoo
+from splitnest.device import pick_device
+from splitnest.distributed import (
+    broadcast_from_main,
+    convert_sync_batchnorm,
+    print_once,
+    process_group,
+    rank,
+    world_size,
+)
+from splitnest.errors import UsageError
+from splitnest.inference.resolve import complete, read_recipe
+from splitnest.models.base import Model
+from splitnest.models.build import build_model
+from splitnest.recipe import Recipe, Training, required_training
+from splitnest.recipe import overrides as recipe_overrides
+from splitnest.recipe.serialization import dump_yaml
+from splitnest.tasks import task_of
+from splitnest.training import checkpoint
+from splitnest.training.batches import open_training
+from splitnest.training.environment import describe_environment
+from splitnest.training.guard import Guard
+from splitnest.training.init_from import load_initial_weights
+from splitnest.training.loop import fit
+from splitnest.training.plan import describe, describe_schedule
+from splitnest.training.run_folder import Run, RunFolder, find_folder, new_folder
+from splitnest.training.schedule import Schedule
+from splitnest.training.state import TrainingState, initial_state
+from splitnest.training.validation import Validation, open_validation
+
+RECIPE_FILE = "recipe.yaml"
+
+CHANGEABLE = {
+    "data.root",
+    "train.workers",
+    "train.evaluate_every",
+    "train.save_every",
+    "train.keep_checkpoints",
+    "train.max_skipped_steps",
+    "train.max_corrupt_fraction",
+}
+"""Keys that may change when a training is resumed: the state of its checkpoint does not depend on them."""
+
+
+def train(
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    *,
+    out: str | Path | None = None,
+    device: str | torch.device = "auto",
+) -> Run:
+    """Train a model by its recipe.
+
+    The run folder gets ``recipe.yaml`` (complete), ``environment.txt``, ``init_from.txt`` (report of the initial
+    weights), ``metrics.csv`` and ``metrics.jsonl``, ``curves.png``, ``predictions.jpg`` (ground truth and predictions),
+    and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
+
+    Args:
+        recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint of splitnest, whose recipe and
+            weights are used; to resume, also a run folder or its ``last.pt``.
+        overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
+        resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
+        out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
+        device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+
+    Raises:
+        UsageError: The recipe is not valid or has no training section, there is nothing to resume, or memory ran out.
+        DataError: The dataset cannot be used, or a loss is not finite.
+        WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
+        OutputError: A file of the run cannot be written.
+        Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
+    """
+    with process_group():
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+
+
+def _train(
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None,
+    resume: bool,
+    out: Path | None,
+    device: str | torch.device,
+) -> Run:
+    recipe, out = _resolve(recipe_or_name, overrides, resume, out)
+    train_cfg = required_training(recipe)
+    _check(recipe, train_cfg)
+    data, validation = open_training(recipe), open_validation(recipe)
+    schedule = Schedule(train_cfg, data.steps_per_epoch)
+    model = _new_model(recipe, train_cfg.seed, pick_device(device))
+    state, folder = (_resume if resume else _start)(recipe, model, schedule, out)
+    evaluate = None if validation is None else Validation(recipe, validation, folder)
+    fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
+    return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+
+
+def _start(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) -> tuple[TrainingState, RunFolder]:
+    """Load the initial weights, and create the run folder."""
+    report = load_initial_weights(model, schedule.train_cfg.init_from, recipe.data.class_names)
+    state = initial_state(model, schedule.train_cfg, schedule)
+    folder = RunFolder(broadcast_from_main(partial(new_folder, recipe, out)), recipe)
+    folder.write_text(RECIPE_FILE, dump_yaml(recipe))
+    folder.write_text("environment.txt", describe_environment())
+    folder.write_text("init_from.txt", report)
+    print_once(f"{report}{describe_schedule(schedule)}")
+    print_once(f"run folder: {folder.path}; to resume after an interruption: splitnest train {folder.path} --resume")
+    return state, folder
+
+
+def _resume(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) -> tuple[TrainingState, RunFolder]:
+    """Restore the last checkpoint of a run."""
+    path = broadcast_from_main(partial(find_folder, recipe, out))
+    _check_same(recipe, path)
+    state = initial_state(model, schedule.train_cfg, schedule)
+    checkpoint.restore_newest(state, path / "last.pt")
+    print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
+    return state, RunFolder(path, recipe, state.step)
+
+
+def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None) -> str:
+    """Return the plan of a training: complete recipe, data, schedule, memory. Weights are neither fetched nor read.
+
+    Args:
+        recipe_or_name, overrides: Same as in ``train``.
+
+    Raises:
+        UsageError, DataError: Same conditions as ``train``; or files of the dataset do not exist.
+    """
+    recipe, _ = _resolve(recipe_or_name, overrides, False, None)
+    train_cfg = required_training(recipe)
+    _check(recipe, train_cfg)
+    data, validation = open_training(recipe), open_validation(recipe)
+    return describe(recipe, Schedule(train_cfg, data.steps_per_epoch), data.training_set, validation)
+
+
+def _resolve(
+    recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
+) -> tuple[Recipe, Path | None]:
+    """Return the complete recipe, and the run folder if it is known."""
+    path = Path(recipe_or_name)
+    folder = path.parent if path.name == "last.pt" else path
+    if resume and (folder / RECIPE_FILE).is_file():
+        recipe_or_name, out = folder / RECIPE_FILE, out or folder
+    recipe, own_weights = read_recipe(recipe_or_name)
+    values = dict(overrides or {})
+    if own_weights is not None and recipe.train is not None:
+        values = {"train.init_from": str(own_weights), **values}
+    return complete(recipe_overrides.apply(recipe, values)), out
+
+
+def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
+    """Seed all random generators, and return a model with random weights, which are the same in all processes.
+
+    Later random numbers, of dropout for example, differ between processes.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    model = build_model(recipe).to(device)
+    if recipe.model.backbone.norm == "sync_bn":
+        convert_sync_batchnorm(model, device)
+    if rank():
+        torch.manual_seed(seed + rank())
+    return model
+
+
+def _check(recipe: Recipe, train_cfg: Training) -> None:
+    """Raise a UsageError for a batch size or frozen stages that cannot be trained."""
+    images = train_cfg.batch_size // train_cfg.accumulate // world_size()
+    if not images:
+        raise UsageError(
+            f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "
+            f"of {world_size()} processes. Set it to at least {train_cfg.accumulate * world_size()}."
+        )
+    backbone = recipe.model.backbone
+    pooled_norms = task_of(recipe).pooled_norms(recipe)
+    if backbone.radix > 0 and backbone.frozen_stages < 5:
+        pooled_norms = {"model.backbone.norm": backbone.norm, **pooled_norms}
+    for key, norm in pooled_norms.items():
+        if images == 1 and norm in ("bn", "sync_bn"):
+            raise UsageError(
+                f"With one image per forward pass, the batch normalization of globally pooled features ({key}) sees "
+                "one value per channel. Set train.batch_size to at least 2 * train.accumulate per process, or "
+                f"{key}=gn."
+            )
+    if backbone.frozen_stages and train_cfg.init_from is None:
+        raise UsageError(
+            f"model.backbone.frozen_stages is {backbone.frozen_stages}, but random weights cannot be frozen. Set "
+            f"train.init_from to a checkpoint or a model, or model.backbone.frozen_stages=0."
+        )
+
+
+def _check_same(recipe: Recipe, folder: Path) -> None:
+    """Raise a UsageError if the recipe of a run differs from the one to resume it with."""
+    before, now = (dict(_leaves(r.model_dump())) for r in (zoo.load_recipe(folder / RECIPE_FILE), recipe))
+    for key in before.keys() | now.keys():
+        if key not in CHANGEABLE and before.get(key) != now.get(key):
+            raise UsageError(
+                f"The run in {folder} was started with {key} {before.get(key)}, not {now.get(key)}. Resume it with its "
+                f"own {RECIPE_FILE}, or start a new run."
+            )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

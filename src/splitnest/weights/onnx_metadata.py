@@ -1,0 +1,42 @@
+"""Metadata of exported ONNX files."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from splitnest.errors import UsageError, WeightsError
+from splitnest.weights.read import FORMAT
+
+ONNX_SUFFIX = ".onnx"
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of an exported ONNX file.
+
+    Raises:
+        UsageError: The package onnx is not installed.
+        WeightsError: The file is not a valid ONNX file, was not exported by splitnest, or refers to other files.
+    """
+    onnx = import_extra("onnx", "export")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf's errors have no common base class
+        raise WeightsError(f"{path} cannot be read as an ONNX file: {error}.") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if metadata.get("format") != FORMAT or "recipe" not in metadata:
+        raise WeightsError(f"{path} was not exported by splitnest, so the meaning of its outputs is unknown.")
+    if any(tensor.external_data for tensor in model.graph.initializer):
+        raise WeightsError(f"{path} refers to weights in other files, which is not allowed. Export it again.")
+    return metadata
+
+
+def import_extra(package: str, extra: str) -> Any:
+    """Import a package of an optional extra.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise UsageError(f"Exported models need {package}: pip install 'splitnest[{extra}]'.") from error

@@ -1,0 +1,80 @@
+"""list, info, convert, doctor, help, and wrong usage."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers.command_line import Run
+
+
+def test_list(run: Run) -> None:
+    """In a new interpreter, with a wide margin: benchmarks/startup.py measures the bound of 0.3 s."""
+    start = time.perf_counter()
+    assert len(run("list", fresh=True).stdout.splitlines()) == 64
+    assert time.perf_counter() - start < 3
+    (line,) = run("list", "faster*resnest50_fpn*mmdet").stdout.splitlines()
+    assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
+    assert run("list", "nothing*").stdout == ""
+
+
+def test_wrong_task_names_the_tasks(run: Run) -> None:
+    assert "classification" in run("list", "--task", "detecting", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "info", "predict", "eval", "train", "convert", "export", "bench", "doctor", "demo"]
+)
+def test_help_shows_an_example(run: Run, command: str) -> None:
+    assert f"Example: splitnest {command}" in " ".join(run(command, "--help").stdout.split())
+
+
+def test_info(run: Run) -> None:
+    text = run("info", "mask_rcnn_resnest50_fpn_1x_coco.mmdet").stdout
+    for shown in ("8a2c3d47", "mask_ap 38.1", "GFLOPs", "rpn_rank_by scores", "instance, 80 classes"):
+        assert shown in text
+    text = run("info", "fcn_resnest101_d8_ade20k").stdout
+    for shown in ("1132.36", "512x2048", "miou_ms_flip 46.16", "semantic, 150 classes"):
+        assert shown in text
+    text = run("info", "simplebaseline_resnest50_256x192_coco").stdout
+    for shown in ("6.68", "256x192", "ap 0.721", "35,925,905", "6e65eece"):
+        assert shown in text
+
+
+def test_unknown_model_names_the_nearest(run: Run) -> None:
+    assert "mask_rcnn_resnest50_fpn_1x_coco" in run("info", "mask_rcnn_resnest50_fpn_1x_cocoo", code=2).stderr
+
+
+def test_misspelled_key_names_the_nearest(run: Run, tmp_path: Path, image_file: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("base: resnest14d_imagenet.timm\nmodel: {backbone: {radx: 1}}\n")
+    error = run("predict", recipe, image_file, code=2).stderr
+    assert "mine.yaml" in error
+    assert "model.backbone.radx" in error
+    assert "model.backbone.radix" in error
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("input.short_side=wide", "input.short_side"),
+        ("input.shrt_side=600", "input.short_side"),
+        ("data.root", "key=value"),
+    ],
+)
+def test_wrong_override(run: Run, small_checkpoint: Path, value: str, named: str) -> None:
+    assert named in run("eval", small_checkpoint, value, code=2).stderr
+
+
+def test_convert(run: Run, tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> None:
+    out = tmp_path / "converted.safetensors"
+    text = run("convert", small_checkpoint, "--model", small_recipe, "--out", out).stdout
+    assert "backbone" in text
+    assert out.read_bytes()[:8] == small_checkpoint.read_bytes()[:8]
+    run("convert", tmp_path / "absent.pth", "--model", small_recipe, "--out", out, code=4)
+
+
+def test_doctor(run: Run) -> None:
+    text = run("doctor", fresh=True).stdout
+    assert "FAIL" not in text
+    assert "nms, roi_align and deform_conv2d work" in text

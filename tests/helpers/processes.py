@@ -1,0 +1,75 @@
+"""Functions and the command line in real processes, each forked from one that has imported torch already."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        *("pytest", "torchvision.ops", "torchvision.transforms.v2", "torch.utils.tensorboard", "hotcoco"),
+        *("PIL.JpegImagePlugin", "PIL.PngImagePlugin", "rich.console", "rich.table", "typer.rich_utils"),
+        *("splitnest.cli.app", "splitnest.cli.predictions", "splitnest.evaluation.evaluate"),
+        *("splitnest.training.train", "splitnest.training.tensorboard"),
+    ]
+)
+
+
+def start_function(function: Callable[..., Any], *arguments: Any, log: Path) -> BaseProcess:
+    """Start a function in a process that writes to the file ``log`` and has the default handler of SIGINT.
+
+    A job in the background of a shell has SIGINT ignored, and so have its children.
+    """
+    process = CONTEXT.Process(target=_run, args=(function, arguments, log))
+    process.start()
+    return process
+
+
+def run_function(function: Callable[..., Any], *arguments: Any, log: Path) -> str:
+    """Run a function in a process, and return its output."""
+    process = start_function(function, *arguments, log=log)
+    process.join(120)
+    assert process.exitcode == 0, log.read_text()
+    return log.read_text()
+
+
+def start(*arguments: str | Path, log: Path) -> BaseProcess:
+    """Start ``splitnest`` in a process that writes to the file ``log``."""
+    return start_function(_command_line, [str(argument) for argument in arguments], log=log)
+
+
+def wait_for(condition: Callable[[], bool], process: BaseProcess, seconds: float = 60) -> None:
+    """Wait until a condition is true while a process lives."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.is_alive(), f"the process ended with {process.exitcode}"
+        assert time.monotonic() < end, f"the condition is not true after {seconds} s"
+        time.sleep(0.01)
+
+
+def children(process: BaseProcess) -> list[int]:
+    """Return the ids of the child processes of a process (Linux)."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(number) for number in text.split()]
+
+
+def _run(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path) -> None:
+    multiprocessing.set_start_method("fork", force=True)  # the default of a program, unlike that of this process
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    function(*arguments)
+
+
+def _command_line(arguments: list[str]) -> None:
+    sys.argv = ["splitnest", *arguments]
+    from splitnest.cli.app import main
+
+    main()

@@ -1,0 +1,62 @@
+"""Resolution of model names, files and devices."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import splitnest
+from splitnest.device import pick_device
+from splitnest.errors import UsageError
+from splitnest.inference.resolve import resolve
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("resnest50", "resnest50_imagenet.official"),
+        (
+            "configs/resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py",
+            "mask_rcnn_resnest50_fpn_1x_coco.mmdet",
+        ),
+        ("mask_rcnn_ResNeSt_50_FPN_syncBN_1x.yaml", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"),
+    ],
+)
+def test_names_of_upstream_configurations(name: str, full: str) -> None:
+    recipe, checkpoint = resolve(name)
+    assert (recipe.name, checkpoint) == (full, None)
+
+
+def test_existing_configuration_file_counts_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py"
+    path.write_text("raise SystemExit")
+    assert resolve(path)[0].name == "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
+
+
+def test_folder_does_not_hide_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "resnest50").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert resolve("resnest50")[0].name == "resnest50_imagenet.official"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("runs/x/last.pt", r"last\.pt does not exist"),
+        ("mine.yaml", r"mine\.yaml cannot be read: No such file"),
+        (".", r"\. is a folder\. Give a file in it"),
+        ("resnest51", "No published model is called 'resnest51'"),
+        ("", "No published model is called ''"),
+    ],
+)
+def test_unknown_model_or_file_is_an_error(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(name)
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda")
+    for name in ("weird", "cuda:99"):
+        with pytest.raises(UsageError, match=f"no device '{name}'. Use auto, cpu"):
+            splitnest.load("resnest14d", weights=None, device=name)
