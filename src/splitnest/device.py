@@ -26,9 +26,20 @@ def pick_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # AssertionError: CPU-only build of torch
-        raise UsageError(f"There is no device {str(device)!r}. Use auto, cpu, cuda or cuda:0.") from error
+        raise UsageError(f"There is no device {str(device)!r}. Use {_devices()}.") from error
+    if found.type == "meta":
+        raise UsageError(f"The device 'meta' holds no values, so it cannot compute anything. Use {_devices()}.")
+    return found
+
+
+def _devices() -> str:
+    """Return the names of the devices of this machine for a message."""
+    count = torch.cuda.device_count()
+    if not count:
+        return "auto or cpu: torch finds no CUDA device here ('splitnest doctor' shows what it finds)"
+    return ", ".join(("auto", "cpu", "cuda", *(f"cuda:{index}" for index in range(count))))
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:

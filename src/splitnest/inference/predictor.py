@@ -16,7 +16,7 @@ from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
 from splitnest.inference.prefetch import prefetch
-from splitnest.inference.resolve import resolve
+from splitnest.inference.resolve import checkpoint_of_run, resolve
 from splitnest.inference.runtimes import open_session
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
@@ -285,7 +285,7 @@ def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | 
         return build_model(recipe)
     with on_meta():
         module = build_model(recipe)
-    path = weights_path(recipe, checkpoint) if weights == "auto" else Path(weights)
+    path = weights_path(recipe, checkpoint) if weights == "auto" else Path(checkpoint_of_run(weights))
     load_weights.load(module, path, classes=recipe.data.class_names)
     return module
 

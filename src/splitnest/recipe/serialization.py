@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
 import yaml
 
-from splitnest.errors import UsageError
+from splitnest.errors import UsageError, cannot_read
 from splitnest.recipe import overrides
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.schema import RECIPE_CLASSES, Recipe
@@ -38,7 +38,12 @@ def load_yaml(path: str | os.PathLike[str], find_model: FindModel) -> Recipe:
 
 def dump_yaml(recipe: Recipe) -> str:
     """Return a complete recipe as YAML that ``load_yaml`` reads back unchanged."""
-    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return to_yaml(recipe.model_dump(mode="json"))
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Return plain values as YAML: mappings as blocks, lists in one line."""
+    return yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def to_json(recipe: Recipe) -> str:
@@ -100,7 +105,7 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
+        raise UsageError(cannot_read(path, error, "a recipe")) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"The recipe {path} is not UTF-8 text.") from error
     content = read_yaml(text, str(path))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from splitnest import zoo
 from splitnest.errors import UsageError, WeightsError
+from splitnest.inference.resolve import checkpoint_of_run
 from splitnest.models.base import Model
 from splitnest.recipe import Weights
 from splitnest.weights import fetch, load
@@ -42,7 +43,7 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
 
 
 def _checkpoint_path(source: str) -> Path:
-    path = Path(source).expanduser()
+    path = Path(checkpoint_of_run(Path(source).expanduser()))
     if path.is_file():
         return path
     if source.startswith(("https://", "http://")):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from splitnest.errors import WeightsError
+from splitnest.errors import WeightsError, cannot_read
 from splitnest.weights import pickled
 
 Kind = Literal["torch", "safetensors", "pickle"]
@@ -99,7 +99,7 @@ def _detect_kind(path: Path) -> Kind:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        raise WeightsError(cannot_read(path, error, "a checkpoint")) from error
     if head.startswith((_ZIP, _LEGACY_TORCH)):
         return "torch"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER:

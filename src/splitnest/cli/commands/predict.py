@@ -26,7 +26,7 @@ EXAMPLE = (
 
 def predict(
     model: Model,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Image files, folders, globs or URLs.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, globs or URLs.")],
     weights: Weights = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the annotated images.")] = Path("predictions"),
     json: Annotated[

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.json_stream import read_json
-from splitnest.errors import DataError
+from splitnest.errors import DataError, cannot_read
 
 ImageRow = tuple[int, str, int, int]
 """Id, file name, height and width in pixels of an image."""
@@ -133,7 +133,7 @@ def _parse(path: str | Path, elements: Mapping[str, Callable[[int, Any], Any]]) 
         with open(path, encoding="utf-8-sig") as file:
             content = read_json(file, elements)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
+        raise DataError(cannot_read(path, error, "a COCO annotation file")) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). Replace the file.") from error
     if not isinstance(content, dict):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from splitnest.data.images.read import SUFFIXES
 from splitnest.data.paths import existing_folder
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, cannot_read, first_few
 from splitnest.recipe.data import normalized_class_name
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
@@ -154,7 +154,7 @@ def _lines(file: Path) -> Iterator[str]:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}. Check the path.") from error
+        raise DataError(cannot_read(file, error, "a list of image names and classes")) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 text. Give a list of image names and classes.") from error
     return filter(None, map(str.strip, text.splitlines()))

@@ -10,7 +10,7 @@ from xml.parsers import expat
 from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
 from splitnest.data.images.read import SUFFIXES
 from splitnest.data.images.size import image_size
-from splitnest.errors import DataError
+from splitnest.errors import DataError, cannot_read
 from splitnest.structures.categories import Categories
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -66,7 +66,7 @@ class _Element:
 
 
 def _names(path: Path) -> Iterator[str]:
-    for number, line in enumerate(_read(path).splitlines(), start=1):
+    for number, line in enumerate(_read(path, "a list of image names").splitlines(), start=1):
         if len(line.split()) > 1:
             raise DataError(f"{path}, line {number}: there should be one image name, not {line.strip()!r}.")
         if line.strip():
@@ -122,18 +122,18 @@ def _text(path: Path, parent: _Element, tag: str) -> str:
     return element.text.strip()
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, expected: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
+        raise DataError(cannot_read(path, error, expected)) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text. Convert it.") from error
 
 
 def _parse(path: Path) -> _Element:
     """Return the root element. Files that declare entities, which can expand without limit, are rejected."""
-    text = _read(path)
+    text = _read(path, "a VOC annotation")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise DataError(f"{path} has a document type declaration, which VOC files do not use. Remove it.")
     parser = expat.ParserCreate()

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from splitnest.data.images.read import open_header, orientation
-from splitnest.errors import DataError
+from splitnest.errors import DataError, cannot_read
 
 TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width (Exif 2.32, tag 0x0112)."""
@@ -27,5 +27,5 @@ def image_size(path: str | Path) -> tuple[int, int]:
                 width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
             is_transposed = orientation(image) in TRANSPOSED
     except OSError as error:
-        raise DataError(f"{path} cannot be opened ({error.strerror or error}). Check the path.") from error
+        raise DataError(cannot_read(path, error, "an image")) from error
     return (width, height) if is_transposed else (height, width)

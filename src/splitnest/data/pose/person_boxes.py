@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.coco_json import convert, integer
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, cannot_read, first_few
 from splitnest.structures.categories import Category
 
 MIN_SIDE = 0.05
@@ -129,7 +129,7 @@ def read_person_boxes(path: str | Path, category: Category) -> PersonBoxFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
+        raise DataError(cannot_read(path, error, "a file of person boxes")) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). Replace the file.") from error
     rows_of: dict[Any, list[_Row]]
