@@ -50,6 +50,8 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
         ("predict --model mine.yaml photo.png", "MODEL is an argument: write it without --model."),
         ("predict mine.yaml --source photo.png", "SOURCE is an argument"),
         ("predict mine.yaml photo.png --output x", "has no option --output. Use --out."),
+        ("predict run photo.png --detector-weights x", "--detector-weights has no effect without --detector."),
+        ("eval mine.yaml data.root=coco", "Give a checkpoint (weights, --weights), or none for random weights."),
         ("predict mine.yaml photo.png --nms 3", "Its options are --weights, "),
         ("train mine.yaml --epochs 3", "write train.epochs=3."),
         ("train mine.yaml --lr=0.1", "write train.lr=0.1."),
@@ -71,7 +73,7 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
     ],
 )
 def test_wrong_usage(run: Run, folder: Path, arguments: str, message: str) -> None:
-    code = 5 if arguments.startswith("demo") else 2
+    code = 5 if arguments.startswith("demo") else 4 if "eval mine.yaml" in arguments else 2
     assert " ".join(message.split()) in " ".join(run(*arguments.split(), code=code).stderr.split())
     assert not list(folder.glob("predictions*")) + list(folder.glob("runs*"))
 

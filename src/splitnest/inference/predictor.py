@@ -174,7 +174,7 @@ class Predictor:
         if not task.uses_person_boxes:
             if boxes_xywh is not None or detector is not None:
                 raise UsageError(
-                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector."
+                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit them."
                 )
             prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
             return prefetch(prepared, batch_size)

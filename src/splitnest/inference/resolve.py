@@ -44,14 +44,14 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
     if path.suffix in RECIPE_SUFFIXES:
         return _recipe_file(path), None
     if path.suffix == ONNX_SUFFIX:
-        return from_json(read_metadata(path)["recipe"]), path
+        return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
     try:
         checkpoint = read.read(path)
     except WeightsError as error:
         raise foreign_file(path) or error from error
     if checkpoint.recipe_json is None:
         raise unknown_model(checkpoint)
-    return from_json(checkpoint.recipe_json), path
+    return from_json(checkpoint.recipe_json, f"The recipe in {path}"), path
 
 
 def checkpoint_of_run(path: str | Path) -> str | Path:

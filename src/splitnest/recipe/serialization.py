@@ -51,8 +51,12 @@ def to_json(recipe: Recipe) -> str:
     return recipe.model_dump_json()
 
 
-def from_json(text: str) -> Recipe:
+def from_json(text: str, origin: str = "The stored recipe") -> Recipe:
     """Return the recipe that ``to_json`` wrote.
+
+    Args:
+        text: JSON text.
+        origin: Name of the text in messages.
 
     Raises:
         UsageError: The text is not a JSON object, or its recipe is not valid.
@@ -60,10 +64,10 @@ def from_json(text: str) -> Recipe:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The stored recipe is not JSON: {error}.") from error
+        raise UsageError(f"{origin} is not JSON: {error}.") from error
     if not isinstance(content, dict):
-        raise UsageError("The stored recipe is not a JSON object.")
-    return _complete(content, "The stored recipe: ")
+        raise UsageError(f"{origin} is not a JSON object.")
+    return _complete(content, f"{origin}: ")
 
 
 class _Dumper(yaml.SafeDumper):
