@@ -3,7 +3,9 @@
 import io
 import pickle
 import random
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from splitnest.training import checkpoint
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import initial_state
 from splitnest.weights import load, save
+
+ZEROS = 6 << 10
+"""MiB of zeros in a deflated storage."""
 
 NAMES = (
     *(b"posix\nsystem", b"os\nsystem", b"builtins\neval", b"builtins\nexec", b"builtins\ngetattr", b"builtins\nopen"),
@@ -50,7 +55,14 @@ NAMES = (
 )
 """Names in pickles: some run code, others build objects that a reader does not expect."""
 
+SHARED = b")q\x00" + b"h\x00h\x00\x86q\x00" * 60
+"""Tuple of two references to one tuple of two references, and so on: 2**60 parts to whoever hashes or prints it."""
+
 PROGRAMS = (
+    b"\x80\x02" + SHARED + b"}h\x00K\x01s.",
+    b"\x80\x02" + SHARED + b"}U\nstate_dict}h\x00K\x01ss.",
+    b"\x80\x04\x8e\x00\x00\x00\x00\x00\x01\x00\x00.",
+    b"\x80\x02\x8b\xff\xff\xff\x7f.",
     b"cposix\nsystem\n(S'touch executed'\ntR.",
     b"(dS'state_dict'\ncposix\nsystem\n(S'touch executed'\ntRs.",
     b'cbuiltins\neval\n(S\'open("executed", "w")\'\ntR.',
@@ -107,12 +119,28 @@ def _valid_files(folder: Path) -> list[bytes]:
         buffer = io.BytesIO()
         torch.save(content, buffer, **options)
         files.append(buffer.getvalue())
+    for odd in _odd_tensors():
+        buffer = io.BytesIO()
+        torch.save({**state, next(iter(state)): odd}, buffer)
+        files.append(buffer.getvalue())
     files += [pickle.dumps(arrays, protocol=protocol) for protocol in (0, 2, 4)]
     save.save(network, recipe, folder / "own.safetensors")
     train_cfg = required_training(recipe)
     resumable = initial_state(network, train_cfg, Schedule(train_cfg, steps_per_epoch=5))
     checkpoint.save(resumable, recipe, folder / "last.pt")
     return files + [(folder / name).read_bytes() for name in ("own.safetensors", "last.pt")]
+
+
+def _odd_tensors() -> list[torch.Tensor]:
+    """Return tensors that are no dense arrays of their own storage."""
+    return [
+        torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+        torch.eye(3).to_sparse(),
+        torch.zeros(1).expand(10**12),
+        torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
+        torch.zeros(3, dtype=torch.complex64).conj(),
+        torch.zeros(3, device="meta"),
+    ]
 
 
 def _mutated(rng: random.Random, files: list[bytes]) -> bytes:
@@ -151,12 +179,38 @@ def _mutated_archive(rng: random.Random, data: bytes) -> bytes:
             parts[index] = (name, _other_name(rng, content))
         case _:
             parts[index] = (name, mutate_bytes(rng, content))
+    if rng.random() < 0.01:
+        storage = next(i for i, (name, _) in enumerate(parts) if "/data/" in name)
+        return _archive_with_zeros(parts, storage)
     buffer = io.BytesIO()
     compression = zipfile.ZIP_DEFLATED if rng.random() < 0.2 else zipfile.ZIP_STORED
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in parts:
             archive.writestr(zipfile.ZipInfo(name), content, compression)
     return buffer.getvalue()
+
+
+def _archive_with_zeros(parts: list[tuple[str, bytes]], storage: int) -> bytes:
+    """Return an archive in which a storage is 6 GB of zeros, deflated."""
+    block = bytes(1 << 20)
+    compressor = zlib.compressobj(9, wbits=-15)
+    once = compressor.compress(block) + compressor.flush(zlib.Z_FULL_FLUSH)
+    checksum = 0
+    for _ in range(ZEROS):
+        checksum = zlib.crc32(block, checksum)
+    deflated = once * ZEROS + compressor.flush()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index, (name, content) in enumerate(parts):
+            archive.writestr(zipfile.ZipInfo(name), deflated if index == storage else content)
+        info = archive.infolist()[storage]
+        local = info.header_offset
+        info.compress_type, info.CRC, info.file_size = zipfile.ZIP_DEFLATED, checksum, ZEROS << 20
+    data = bytearray(buffer.getvalue())
+    data[local + 8 : local + 10] = struct.pack("<H", zipfile.ZIP_DEFLATED)
+    data[local + 14 : local + 18] = struct.pack("<I", checksum)
+    data[local + 22 : local + 26] = struct.pack("<I", min(ZEROS << 20, 2**32 - 1))
+    return bytes(data)
 
 
 def _other_name(rng: random.Random, data: bytes) -> bytes:

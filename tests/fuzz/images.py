@@ -1,5 +1,6 @@
 """Fuzzing of image files of every format that is read."""
 
+import io
 import random
 import struct
 import zlib
@@ -41,9 +42,12 @@ def start(folder: Path) -> Case:
 
     def run(rng: random.Random) -> None:
         valid = rng.choice(files)
-        data = (
-            _mutate_png(rng, valid) if valid.startswith(b"\x89PNG") and rng.random() < 0.5 else mutate_bytes(rng, valid)
-        )
+        if rng.random() < 0.01:
+            data = rng.choice((_many_scans, _large_page))()
+        elif valid.startswith(b"\x89PNG") and rng.random() < 0.5:
+            data = _mutate_png(rng, valid)
+        else:
+            data = mutate_bytes(rng, valid)
         path = folder / f"image{rng.choice(suffixes)}"
         path.write_bytes(data)
         errors = []
@@ -75,6 +79,22 @@ def _valid_files(folder: Path) -> list[Path]:
             paths.append(folder / f"valid{number}{suffix}")
             image.save(paths[-1], **arguments)
     return paths
+
+
+def _many_scans() -> bytes:
+    """Return a progressive JPEG file of 2000 x 2000 pixels whose last scan stands there 1000 times."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 2000)).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * 1000 + data[-2:]
+
+
+def _large_page() -> bytes:
+    """Return a TIFF file of some KB that has 400 million pixels."""
+    buffer = io.BytesIO()
+    Image.new("1", (20000, 20000)).save(buffer, "TIFF", compression="group4")
+    return buffer.getvalue()
 
 
 def _mutate_png(rng: random.Random, data: bytes) -> bytes:

@@ -171,6 +171,7 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("task=panoptic", "task panoptic needs model.panoptic."),
         ("task=pose", "task should be 'detection', 'instance' or 'panoptic', not 'pose'."),
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
+        ('data.classes=["a\\udce9"]', "data.classes: 'a\\udce9' cannot be written as UTF-8."),
         (
             "data.classes=voc",
             "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list, not 'voc'.",
