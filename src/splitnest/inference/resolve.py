@@ -36,13 +36,13 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
     if path.suffix in RECIPE_SUFFIXES:
         return zoo.load_recipe(path), None
     if path.suffix == ONNX_SUFFIX:
-        return from_json(read_metadata(path)["recipe"]), path
+        return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
     recipe_json = read.read(path).recipe_json
     if recipe_json is None:
         raise WeightsError(
             f"{path} has no recipe, so its model is unknown. Name the model, and give the file as its weights."
         )
-    return from_json(recipe_json), path
+    return from_json(recipe_json, f"The recipe in {path}"), path
 
 
 def complete(recipe: Recipe) -> Recipe:

@@ -4,12 +4,15 @@
 """
 
 import re
+from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from splitnest.errors import first_few
 from splitnest.recipe.base import Section
 from splitnest.recipe.keypoints import Color, Keypoints
+from splitnest.recipe.limits import Length
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
 """Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
@@ -67,8 +70,8 @@ class Data(Section):
     @model_validator(mode="after")
     def _check_distinct_classes(self) -> Self:
         names = [name for table in (self.classes, self.stuff_classes) if isinstance(table, tuple) for name in table]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{', '.join(map(repr, repeated))} is listed more than once among the classes")
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"{first_few([*map(repr, repeated)])} is listed more than once among the classes")
         return self
 
 
@@ -130,11 +133,11 @@ class SceneData(Data):
     """
 
     format: Literal["scenes"]
-    train_count: PositiveInt
-    val_count: PositiveInt
-    height: int = Field(240, ge=64)
-    width: int = Field(320, ge=64)
-    seed: int = Field(0, ge=0)
+    train_count: Length
+    val_count: Length
+    height: int = Field(240, ge=64, le=32_768)
+    width: int = Field(320, ge=64, le=32_768)
+    seed: int = Field(0, ge=0, lt=2**32)
     stuff: Names | None = None
 
     @property
@@ -209,7 +212,7 @@ class LabelMapFolderData(LabelMapData):
             return self
         if self.palette is None:
             raise ValueError("label_maps colors needs the color of each class in palette")
-        repeated = [color for color in self.palette if self.palette.count(color) > 1]
+        repeated = [color for color, count in Counter(self.palette).items() if count > 1]
         if repeated:
             raise ValueError(f"palette lists {repeated[0]} more than once")
         return self

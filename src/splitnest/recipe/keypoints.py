@@ -1,5 +1,6 @@
 """Keypoint definition of a recipe: names, flip pairs, sigmas and skeleton."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Self
 
@@ -44,7 +45,7 @@ class Keypoints(Section):
 
     @model_validator(mode="after")
     def _check_distinct_names(self) -> Self:
-        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
+        if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
             raise ValueError(f"keypoints.names lists {repeated[0]!r} more than once")
         return self
 
@@ -57,11 +58,12 @@ class Keypoints(Section):
 
     @model_validator(mode="after")
     def _check_known_names(self) -> Self:
+        known = set(self.names)
         for key, name in self._mentioned():
-            if name not in self.names:
+            if name not in known:
                 raise ValueError(f"keypoints.{key} has {name!r}, which is not among keypoints.names")
-        swapped = [name for pair in self.flip_pairs or () for name in pair]
-        if repeated := [name for name in swapped if swapped.count(name) > 1]:
+        swapped = Counter(name for pair in self.flip_pairs or () for name in pair)
+        if repeated := [name for name, count in swapped.items() if count > 1]:
             raise ValueError(f"keypoints.flip_pairs lists {repeated[0]!r} more than once")
         return self
 

@@ -36,6 +36,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Last part of a key in other frameworks or earlier versions -> keys here, of which those that a task has are named."""
 
 
+MAX_KEY_LENGTH = 200
+"""Length to which an unknown key is shown, and compared with the known ones."""
+
+
 class _Union(NamedTuple):
     """Section whose class is selected by a discriminator key."""
 
@@ -100,9 +104,13 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
 def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Iterator[tuple[str, Any]]:
     """Yield checked dotted keys and values; the name of a member of a union becomes its discriminator."""
     keys, unions = known_keys(cls), _unions(cls)
+    seen: set[str] = set()
     for key, value in _flat(overrides, keys):
         if key not in keys:
-            raise UsageError(f"{where}There is no key {key!r}; {_suggestion(key, keys)}")
+            raise UsageError(f"{where}There is no key {key[:MAX_KEY_LENGTH]!r}; {_suggestion(key, keys)}")
+        if key in seen:
+            raise UsageError(f"{where}{key} is given twice, once with a dotted key. Remove one of them.")
+        seen.add(key)
         if key in unions and isinstance(value, str):
             yield f"{key}.{unions[key].discriminator}", value
         else:
@@ -219,7 +227,7 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _suggestion(key: str, keys: tuple[str, ...]) -> str:
     meant = [alias for alias in ALIASES.get(key.rpartition(".")[2], ()) if alias in keys]
-    return f"use {' or '.join(meant or get_close_matches(key, keys, n=1, cutoff=0.0))}."
+    return f"use {' or '.join(meant or get_close_matches(key[:MAX_KEY_LENGTH], keys, n=1, cutoff=0.0))}."
 
 
 def _sentence(error: ValidationError, values: Mapping[str, Any], cls: RecipeClass) -> str:

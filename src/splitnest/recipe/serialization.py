@@ -17,6 +17,8 @@ from splitnest.recipe.schema import RECIPE_CLASSES, Recipe
 SUFFIXES = (".yaml", ".yml")
 """File name endings of recipe files."""
 
+_REPAIR = "Load the weights with the recipe of the run instead, or write the file again."
+
 FindModel = Callable[[str], Recipe]
 """Function that returns the recipe of a published model by its name."""
 
@@ -46,8 +48,12 @@ def to_json(recipe: Recipe) -> str:
     return recipe.model_dump_json()
 
 
-def from_json(text: str) -> Recipe:
+def from_json(text: str, origin: str = "The stored recipe") -> Recipe:
     """Return the recipe that ``to_json`` wrote.
+
+    Args:
+        text: JSON text.
+        origin: Name of the recipe in messages, such as ``The recipe in best.pt``.
 
     Raises:
         UsageError: The text is not a JSON object, or its recipe is not valid.
@@ -55,10 +61,10 @@ def from_json(text: str) -> Recipe:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The stored recipe is not JSON: {error}.") from error
+        raise UsageError(f"{origin} is not JSON: {error}. {_REPAIR}") from error
     if not isinstance(content, dict):
-        raise UsageError("The stored recipe is not a JSON object.")
-    return _complete(content, "The stored recipe: ")
+        raise UsageError(f"{origin} is not a JSON object. {_REPAIR}")
+    return _complete(content, f"{origin}: ")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -50,14 +50,13 @@ def describe_schedule(schedule: Schedule) -> str:
     train_cfg, total = schedule.train_cfg, schedule.total
     key_steps = sorted({0, schedule.warmup_steps, *schedule.milestones, total // 2, total - 1})
     rates = ", ".join(f"{schedule.lr(step):.4g} at step {step}" for step in key_steps if step < total)
-    evaluations = [done for done in range(1, total + 1) if schedule.evaluates(done)]
-    first = f"first after step {evaluations[0]}, " if len(evaluations) > 1 else ""
+    first = f"first after step {schedule.first_evaluation}, " if schedule.num_evaluations > 1 else ""
     lines = [
         f"{total} steps of {train_cfg.batch_size} images"
         + (f" in {train_cfg.accumulate} parts" if train_cfg.accumulate > 1 else "")
         + f", {schedule.epoch(total):.4g} epochs of {schedule.steps_per_epoch} steps",
         f"{train_cfg.optimizer.type}, learning rate {rates}",
-        f"evaluations: {len(evaluations)}, {first}last after step {total}",
+        f"evaluations: {schedule.num_evaluations}, {first}last after step {total}",
     ]
     if schedule.warmup_steps >= total:
         lines.append(f"note: the training ends before its warm-up of {schedule.warmup_steps} steps")

@@ -153,10 +153,9 @@ def _resolve(
     if resume and (folder / RECIPE_FILE).is_file():
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
     recipe, own_weights = read_recipe(recipe_or_name)
-    values = dict(overrides or {})
     if own_weights is not None and recipe.train is not None:
-        values = {"train.init_from": str(own_weights), **values}
-    return complete(recipe_overrides.apply(recipe, values)), out
+        recipe = recipe_overrides.apply(recipe, {"train.init_from": str(own_weights)})
+    return complete(recipe_overrides.apply(recipe, overrides or {})), out
 
 
 def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
