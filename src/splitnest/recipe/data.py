@@ -199,7 +199,7 @@ class LabelMapFolderData(LabelMapData):
 
     format: Literal["folders"]
     label_maps: Literal["indices", "colors"] = "indices"
-    ignore_label: int | None = Field(None, ge=0)
+    ignore_label: int | None = Field(None, ge=0, le=65_535)
 
     @property
     def num_unlabeled_colors(self) -> int:

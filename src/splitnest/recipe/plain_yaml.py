@@ -12,8 +12,17 @@ MAX_SHOWN = 200
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _RepeatedKey(yaml.MarkedYAMLError):
-    """Key that a mapping has twice."""
+class _RepeatedKey(yaml.YAMLError):
+    """Key that a mapping has twice.
+
+    Attributes:
+        problem: Key and its first line.
+        line: Second line.
+    """
+
+    def __init__(self, problem: str, line: int) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
 
 
 class _Loader(yaml.SafeLoader):
@@ -25,11 +34,10 @@ class _Loader(yaml.SafeLoader):
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                same = key.tag, key.value
+                same, line = (key.tag, key.value), key.start_mark.line + 1
                 if same in lines:
-                    problem = f"the key {key.value[:MAX_SHOWN]!r} is in line {lines[same]} already"
-                    raise _RepeatedKey(problem=problem, problem_mark=key.start_mark)
-                lines[same] = key.start_mark.line + 1
+                    raise _RepeatedKey(f"the key {key.value[:MAX_SHOWN]!r} is in line {lines[same]} already", line)
+                lines[same] = line
         return node
 
 
@@ -46,9 +54,7 @@ def read_yaml(text: str, origin: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except _RepeatedKey as error:
-        raise UsageError(
-            f"{origin}, line {error.problem_mark.line + 1}: {error.problem}. Remove one of them."
-        ) from error
+        raise UsageError(f"{origin}, line {error.line}: {error.problem}. Remove one of them.") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
