@@ -125,7 +125,7 @@ def test_error_in_a_base_file_names_that_file(tmp_path: Path) -> None:
             f"base: {MASK}\ninput.short_side: 3\ninput: {{short_side: 4}}",
             r"input\.short_side is given twice",
         ),
-        (f"base: {MASK}\n{'k' * 10**6}: 1", "no key 'k{200}'; use"),
+        (f"base: {MASK}\n? {'k' * 10**6}\n: 1", "no key 'k{200}'; use"),
     ],
 )
 def test_error_in_a_file_names_the_file_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
