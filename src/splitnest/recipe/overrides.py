@@ -82,6 +82,15 @@ def build(cls: RecipeClass, content: Mapping[Any, Any], where: str = "") -> Reci
     return _validated(cls, {}, dict(_expanded(cls, content, where)), where)
 
 
+def check_distinct(cls: RecipeClass, content: Mapping[Any, Any], where: str = "") -> None:
+    """Raise a UsageError for a key that a file has twice: as a dotted key and inside a mapping."""
+    seen: set[str] = set()
+    for key, _ in _flat(content, known_keys(cls)):
+        if key in seen:
+            raise UsageError(f"{where}{key} is given twice, once with a dotted key. Remove one of them.")
+        seen.add(key)
+
+
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
     """Parse overrides of the command line.
 
@@ -104,13 +113,9 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
 def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Iterator[tuple[str, Any]]:
     """Yield checked dotted keys and values; the name of a member of a union becomes its discriminator."""
     keys, unions = known_keys(cls), _unions(cls)
-    seen: set[str] = set()
     for key, value in _flat(overrides, keys):
         if key not in keys:
             raise UsageError(f"{where}There is no key {key[:MAX_KEY_LENGTH]!r}; {_suggestion(key, keys)}")
-        if key in seen:
-            raise UsageError(f"{where}{key} is given twice, once with a dotted key. Remove one of them.")
-        seen.add(key)
         if key in unions and isinstance(value, str):
             yield f"{key}.{unions[key].discriminator}", value
         else:

@@ -99,6 +99,7 @@ def _load(path: Path, find_model: FindModel, derived: tuple[Path, ...]) -> Recip
             recipe = find_model(base)
         except UsageError as error:
             raise UsageError(f"{path}: base: {error}") from error
+    overrides.check_distinct(type(recipe), content, f"{path}: ")
     return overrides.apply(recipe, content, f"{path}: ")
 
 
@@ -123,4 +124,5 @@ def _complete(content: dict[Any, Any], where: str) -> Recipe:
     if not isinstance(task, str) or task not in RECIPE_CLASSES:
         given = "there is neither base nor task" if task is None else f"there is no task {short_repr(task)}"
         raise UsageError(f"{where}{given}. Name a published model as base, or a task: {', '.join(RECIPE_CLASSES)}.")
+    overrides.check_distinct(RECIPE_CLASSES[task], content, where)
     return overrides.build(RECIPE_CLASSES[task], content, where)

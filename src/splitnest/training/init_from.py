@@ -6,7 +6,8 @@ from pathlib import Path
 from splitnest import zoo
 from splitnest.errors import UsageError, WeightsError
 from splitnest.models.base import Model
-from splitnest.recipe import Weights
+from splitnest.models.build import build_model
+from splitnest.recipe import Recipe, Weights, required_training
 from splitnest.weights import fetch, load
 
 
@@ -41,19 +42,40 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
     return f"initial weights: backbone only, as the whole model does not fit. {reason}.\n{report}\n"
 
 
+def check_initial_weights(recipe: Recipe) -> str:
+    """Return a description of the initial weights of a recipe. A file is loaded, published weights are not fetched.
+
+    Raises:
+        UsageError, WeightsError: Same conditions as ``load_initial_weights``, without a fetch.
+    """
+    source = required_training(recipe).init_from
+    if source is None:
+        return "random"
+    if Path(source).expanduser().is_file():
+        report = load_initial_weights(build_model(recipe), source, recipe.data.class_names)
+        return report.removeprefix("initial weights: ").rstrip()
+    _published(source)
+    return source
+
+
 def _checkpoint_path(source: str) -> Path:
     path = Path(source).expanduser()
     if path.is_file():
         return path
+    return _fetch(source, _published(source))
+
+
+def _published(source: str) -> Weights:
+    """Return the weights of a URL or of a published model."""
     if source.startswith(("https://", "http://")):
-        return _fetch(source, Weights(url=source))
+        return Weights(url=source)
     try:
         recipe = zoo.get(source)
     except UsageError as error:
         raise UsageError(f"train.init_from: {source} is neither a file nor a model. {error}") from error
     if recipe.weights is None:
         raise UsageError(f"train.init_from: {recipe.name} has no published weights. Give a checkpoint.")
-    return _fetch(source, recipe.weights)
+    return recipe.weights
 
 
 def _fetch(source: str, weights: Weights) -> Path:

@@ -11,8 +11,17 @@ from splitnest.training.memory import estimate_memory
 from splitnest.training.schedule import Schedule
 
 
-def describe(recipe: Recipe, schedule: Schedule, training_set: TrainingSet, validation: ImageDataset | None) -> str:
+def describe(
+    recipe: Recipe, schedule: Schedule, training_set: TrainingSet, validation: ImageDataset | None, initial_weights: str
+) -> str:
     """Return the plan of a training.
+
+    Args:
+        recipe: Complete recipe.
+        schedule: Schedule of the training.
+        training_set: Training samples.
+        validation: Validation dataset; None without one.
+        initial_weights: Description of the initial weights.
 
     Raises:
         DataError: Files of the dataset do not exist.
@@ -21,7 +30,7 @@ def describe(recipe: Recipe, schedule: Schedule, training_set: TrainingSet, vali
         "recipe": dump_yaml(recipe).rstrip(),
         "data": describe_data(training_set, validation),
         "schedule": describe_schedule(schedule),
-        "initial weights": schedule.train_cfg.init_from or "random",
+        "initial weights": initial_weights,
         "memory of a step at the largest input size": str(estimate_memory(recipe)),
     }
     return "\n\n".join(f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts.items())

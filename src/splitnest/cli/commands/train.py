@@ -17,13 +17,15 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="Recipe file (.yaml), name of a published model, checkpoint of splitnest, or run folder to resume.",
+            help="Recipe file (.yaml), name of a published model, or checkpoint of splitnest; to resume, a run folder "
+            "or a file in it.",
         ),
     ],
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run from its last checkpoint.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print recipe, data, schedule and memory without training.")
+        bool,
+        typer.Option("--dry-run", help="Check and print recipe, data, schedule, weights and memory without training."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default one in runs/, named after recipe and time.")
@@ -39,7 +41,7 @@ def train(
     from splitnest.training import train as training
 
     if dry_run:
-        print(training.plan(recipe, parse(overrides or [])))
+        print(training.plan(recipe, parse(overrides or []), resume, out=out, device=device, devices=devices))
         return
     if devices > 1:
         launch(devices, _without_devices(sys.argv[1:]))
