@@ -33,7 +33,7 @@ from splitnest.training.environment import describe_environment
 from splitnest.training.guard import Guard
 from splitnest.training.init_from import load_initial_weights
 from splitnest.training.loop import fit
-from splitnest.training.plan import describe, describe_schedule
+from splitnest.training.plan import describe, describe_data, describe_schedule
 from splitnest.training.run_folder import Run, RunFolder, find_folder, new_folder
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState, initial_state
@@ -98,6 +98,9 @@ def _train(
     _check(recipe, train_cfg)
     data, validation = open_training(recipe), open_validation(recipe)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
+    if not resume:
+        print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
+        print_once(describe_schedule(schedule, has_validation=validation is not None))
     model = _new_model(recipe, train_cfg.seed, pick_device(device))
     state, folder = (_resume if resume else _start)(recipe, model, schedule, out)
     evaluate = None if validation is None else Validation(recipe, validation, folder)
@@ -113,7 +116,7 @@ def _start(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) -
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
     folder.write_text("environment.txt", describe_environment())
     folder.write_text("init_from.txt", report)
-    print_once(f"{report}{describe_schedule(schedule)}")
+    print_once(report.rstrip())
     print_once(f"run folder: {folder.path}; to resume after an interruption: splitnest train {folder.path} --resume")
     return state, folder
 
