@@ -87,11 +87,9 @@ def summary(result: Result, score_threshold: float) -> str:
     match result:
         case Classification():
             return ", ".join(f"{name} {probability:.2f}" for _, name, probability in result.top[:3])
-        case Detections():
+        case Detections() | Poses():
             counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-        case Poses():
-            return f"{len(result.above(score_threshold))} {result.categories[0].name}"
         case SemanticSegmentation():
             fractions = [(label, area / result.labels.size) for label, area in result.areas().items()]
             named = [f"{result.categories[label].name} {fraction:.0%}" for label, fraction in fractions[:MAX_NAMED]]

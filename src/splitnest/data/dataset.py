@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.structures.categories import Categories
 
 
@@ -44,6 +45,10 @@ class ImageDataset(ABC):
     @property
     def problems(self) -> list[str]:
         """Anomalies of the ground truth, one line each; they do not stop an evaluation."""
+        return []
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the frequency of the classes in the ground truth, one item for each kind of class or keypoint."""
         return []
 
     def check_files(self) -> list[str]:

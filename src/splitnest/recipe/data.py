@@ -195,11 +195,13 @@ class LabelMapFolderData(LabelMapData):
         label_maps: Pixel values of the label maps: class indices, or the colors of ``palette``.
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on). The palette may list its color
             behind those of the classes.
+        ignore_colors: RGB colors of unlabeled pixels, for label maps of colors.
     """
 
     format: Literal["folders"]
     label_maps: Literal["indices", "colors"] = "indices"
     ignore_label: int | None = Field(None, ge=0, le=65_535)
+    ignore_colors: tuple[Color, ...] = ()
 
     @property
     def num_unlabeled_colors(self) -> int:
@@ -209,12 +211,18 @@ class LabelMapFolderData(LabelMapData):
     @model_validator(mode="after")
     def _check_colors(self) -> Self:
         if self.label_maps == "indices":
+            if self.ignore_colors:
+                raise ValueError(
+                    "ignore_colors has no effect with label_maps indices: set ignore_label, or label_maps=colors"
+                )
             return self
         if self.palette is None:
             raise ValueError("label_maps colors needs the color of each class in palette")
         repeated = [color for color, count in Counter(self.palette).items() if count > 1]
         if repeated:
             raise ValueError(f"palette lists {repeated[0]} more than once")
+        if labeled := [color for color in self.ignore_colors if color in self.palette[: self.num_classes]]:
+            raise ValueError(f"ignore_colors lists {labeled[0]}, which is the color of a class in palette")
         return self
 
 

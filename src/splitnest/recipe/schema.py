@@ -175,7 +175,8 @@ class RecipeBase(Section):
         task: Task of the model.
         name: Name of the model, without slashes; files are named after it.
         weights: Published weights; None for a recipe without any.
-        published: Published metrics: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
+        published: Published metrics: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1, as their
+            sources give them.
         data: Dataset.
     """
 
@@ -257,12 +258,6 @@ class PoseRecipe(RecipeBase):
     model: PoseModelConfig
     input: PoseInput
     train: PoseTraining | None = None
-
-    @model_validator(mode="after")
-    def _check_one_class(self) -> Self:
-        if self.data.num_classes != 1:
-            raise ValueError(f"data.classes has {self.data.num_classes} classes: a pose estimator has one")
-        return self
 
 
 Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe

@@ -46,7 +46,7 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         self, dataset: ClassificationDataset, recipe: ClassificationRecipe, split: Split
     ) -> ClassificationFindings:
         """Check a dataset, print the findings, and return them."""
-        findings = check_dataset(dataset)
+        findings = check_dataset(dataset, split)
         print_report(findings, split)
         return findings
 

@@ -36,7 +36,7 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
 
     def check(self, dataset: SemanticDataset, recipe: SemanticRecipe, split: Split) -> SemanticFindings:
         """Check a dataset, print the findings, and return them."""
-        findings = check_dataset(dataset)
+        findings = check_dataset(dataset, split)
         print_report(findings, split)
         return findings
 

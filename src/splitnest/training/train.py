@@ -36,7 +36,7 @@ from splitnest.training.guard import Guard
 from splitnest.training.init_from import check_initial_weights, load_initial_weights
 from splitnest.training.lock import locked
 from splitnest.training.loop import fit
-from splitnest.training.plan import describe, describe_schedule
+from splitnest.training.plan import describe, describe_data, describe_schedule
 from splitnest.training.run_folder import (
     ENVIRONMENT_FILE,
     INIT_FROM_FILE,
@@ -110,6 +110,9 @@ def _train(
     _check(recipe, train_cfg, world_size())
     data, validation = open_training(recipe), open_validation(recipe)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
+    if not resume:
+        print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
+        print_once(describe_schedule(schedule, has_validation=validation is not None))
     model = _new_model(recipe, train_cfg.seed, pick_device(device))
     report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
@@ -131,7 +134,7 @@ def _start(
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
     folder.write_text(ENVIRONMENT_FILE, describe_environment())
     folder.write_text(INIT_FROM_FILE, report)
-    print_once(f"{report}{describe_schedule(schedule)}")
+    print_once(report.rstrip())
     print_once(f"run folder: {folder.path}; to resume after an interruption: splitnest train {folder.path} --resume")
     return state, folder
 

@@ -18,12 +18,13 @@ def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawi
     from splitnest.data.images.write import write_image
     from splitnest.data.scenes import Scenes
     from splitnest.inference.predictor import load
+    from splitnest.metrics.evaluator import percent
     from splitnest.structures import Detections
     from splitnest.training.train import train
     from splitnest.visualize import contact_sheet
 
     run = train(RECIPE, out=_new_folder(out / "run"))
-    print(", ".join(f"{key} {value:.3f}" for key, value in run.metrics.items() if key in ("box_ap", "mask_ap")))
+    print(", ".join(f"{key} {percent(value)}" for key, value in run.metrics.items() if key in ("box_ap", "mask_ap")))
     predictor = load(run.last)
     pictures, titles = [], []
     for index, scene in enumerate(Scenes(NUM_SCENES, seed=SEED)):

@@ -24,6 +24,7 @@ def print_info(recipe: "Recipe") -> None:
     from rich.table import Table
 
     from splitnest.models.complexity import complexity
+    from splitnest.tasks import task_of
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("model", recipe.name)
@@ -36,7 +37,7 @@ def print_info(recipe: "Recipe") -> None:
     table.add_row("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {size}")
     table.add_row("input", _fields(recipe.input))
     table.add_row("backbone", _fields(recipe.model.backbone))
-    for key, value in recipe.published.items():
+    for key, value in task_of(recipe).published_percent(recipe).items():
         table.add_row("published", f"{key} {value:g}")
     if recipe.weights is not None:
         table.add_row("weights", recipe.weights.url)

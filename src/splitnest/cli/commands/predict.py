@@ -39,7 +39,10 @@ def predict(
     tta: Tta = False,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="Person boxes for a pose estimator: COCO detection results, or results.json of a detector."),
+        typer.Option(
+            help="Person boxes for a pose estimator: COCO detection results, results.json of a detector, or 'whole' "
+            "where each image shows one person."
+        ),
     ] = None,
     detector: Annotated[
         str | None,

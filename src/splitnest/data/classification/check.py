@@ -9,6 +9,7 @@ import numpy as np
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all, size_range
 from splitnest.errors import DataError, first_few
+from splitnest.recipe import Split
 
 MAX_ROWS = 100
 """Number of classes up to which each has a row; of more, those with the fewest and the most images are named."""
@@ -28,8 +29,8 @@ class ClassificationFindings(Findings):
     counts: dict[str, int]
 
 
-def check_dataset(dataset: ClassificationDataset) -> ClassificationFindings:
-    """Read every image, and find duplicates and classes without images."""
+def check_dataset(dataset: ClassificationDataset, split: Split = "train") -> ClassificationFindings:
+    """Read every image, and find duplicates and classes without images. One class is a fault of a training split."""
     faults: list[str] = []
     sizes_hw: set[tuple[int, int]] = set()
     indices_of: dict[bytes, list[int]] = defaultdict(list)
@@ -44,6 +45,8 @@ def check_dataset(dataset: ClassificationDataset) -> ClassificationFindings:
     if dataset.has_annotations:
         names = dataset.categories.names
         counts = dict(zip(names, np.bincount(dataset.labels, minlength=len(names)).tolist(), strict=True))
+        if split == "train":
+            faults += [fault for each in dataset.class_counts() if (fault := each.fault()) is not None]
         anomalies = _anomalies(dataset, counts, [same for same in indices_of.values() if len(same) > 1])
     return ClassificationFindings(
         source=dataset.source,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.image_folders import ImageList
 from splitnest.data.images.read import read_image
-from splitnest.errors import first_few
 from splitnest.structures import Classification
 from splitnest.structures.categories import Categories
 
@@ -56,13 +56,16 @@ class ClassificationDataset(ImageDataset):
         probabilities[self.labels[index]] = 1
         return Classification(probabilities, image_size=size_hw, categories=self.categories)
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of images of each class."""
+        if not self.has_annotations:
+            return []
+        counts = np.bincount(self.labels, minlength=len(self.categories)).tolist()
+        advice = "Give images of at least two classes."
+        by_name = dict(zip(self.categories.names, counts, strict=True))
+        return [ClassCounts(self.source, "images", by_name, min_present=2, advice=advice)]
+
     @cached_property
     def problems(self) -> list[str]:
         """Classes without images, in one line."""
-        if not self.has_annotations:
-            return []
-        counts = np.bincount(self.labels, minlength=len(self.categories))
-        empty = [self.categories[label].name for label in np.flatnonzero(counts == 0).tolist()]
-        if not empty:
-            return []
-        return [f"{self.source} has no images of {len(empty)} of the {len(counts)} classes: {first_few(empty)}"]
+        return [note for counts in self.class_counts() if (note := counts.note()) is not None]

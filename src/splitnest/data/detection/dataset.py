@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.annotation_file import (
     AnnotationFile,
@@ -191,6 +192,15 @@ class DetectionDataset(ImageDataset):
         """Return the height and width of one image in pixels."""
         height, width = self.file.sizes_hw[index].tolist()
         return height, width
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of instances of each class, without crowd regions."""
+        return [self.count_instances(~self.file.iscrowd)] if self.has_annotations else []
+
+    def count_instances(self, rows: NDArray[np.bool_], unit: str = "instances") -> ClassCounts:
+        """Return the number of annotations of each class among the selected ones, bool ``[N]``."""
+        counts = np.bincount(self._labels[rows], minlength=len(self.categories)).tolist()
+        return ClassCounts(self.source, unit, dict(zip(self.categories.names, counts, strict=True)))
 
     @property
     def image_ids(self) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
 from splitnest.data.formats.coco import read_coco
@@ -113,6 +114,17 @@ class CocoPanoptic(PanopticDataset):
             raise DataError(
                 f"{path} does not match {self._panoptic_path}: {error}. Replace the older of the two."
             ) from error
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of instances by thing class, and of segments by stuff class."""
+        panoptic = self._panoptic
+        if not panoptic.has_annotations:
+            return []
+        labels = self._label_of_category[panoptic.category_index]
+        counts = np.bincount(labels, minlength=len(self.panoptic_categories)).tolist()
+        names = self.panoptic_categories.names
+        stuff = {name: counts[label] for label, name in enumerate(names) if label >= len(self.categories)}
+        return [*super().class_counts(), ClassCounts(str(self._panoptic_path), "segments", stuff, kind="stuff classes")]
 
     def check_files(self) -> list[str]:
         """Return the paths of images and PNG files that do not exist."""

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.annotated_image import AnnotatedImage
 from splitnest.data.detection.augment import augment
 from splitnest.data.detection.dataset import DetectionDataset
@@ -93,6 +94,10 @@ class DetectionTrainingSet(TrainingSet):
         """Number of annotations that take part."""
         return int(self._takes_part.sum())
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of annotations by class that take part, and of segments by stuff class."""
+        return [self.dataset.count_instances(self._takes_part), *self.dataset.class_counts()[1:]]
+
     def summary(self) -> list[str]:
         """Return the number of images and annotations, exclusions and anomalies, in lines."""
         total = len(self._takes_part)
@@ -116,7 +121,7 @@ class DetectionTrainingSet(TrainingSet):
             return
         is_rle = segmentations.is_rle()
         if not keep_rle_masks:
-            self._exclude("instances with RLE masks", is_rle)
+            self._exclude("instances with RLE masks (model.conventions.rle_masks=kept trains on them)", is_rle)
         self._reject(~is_rle & (segmentations.num_polygons() == 0), "no segmentation, which a model with masks needs")
         other_size = (segmentations.rle_sizes != file.sizes_hw[file.image_index]).any(axis=1)
         self._reject(is_rle & other_size, "an RLE of another size than its image")

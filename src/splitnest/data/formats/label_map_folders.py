@@ -54,7 +54,10 @@ def read_folders(
 
 
 def index_encoding(
-    categories: Categories, palette: Sequence[tuple[int, int, int]] | None = None, ignore_label: int | None = None
+    categories: Categories,
+    palette: Sequence[tuple[int, int, int]] | None = None,
+    ignore_label: int | None = None,
+    ignore_colors: Sequence[tuple[int, int, int]] = (),
 ) -> LabelEncoding:
     """Return the encoding of label maps of class indices, or of the colors of class indices.
 
@@ -62,6 +65,7 @@ def index_encoding(
         categories: Classes of the model.
         palette: Color of each index, for colored label maps; None for label maps of indices.
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on).
+        ignore_colors: Colors of unlabeled pixels.
     """
     unlabeled = SemanticSegmentation.unlabeled(categories)
     dtype = SemanticSegmentation.label_dtype(categories)
@@ -70,7 +74,10 @@ def index_encoding(
         label_of[ignore_label] = unlabeled
     if palette is None:
         return LabelEncoding(label_of, dtype)
-    return LabelEncoding({color_value(*color): label_of[i] for i, color in enumerate(palette)}, dtype, is_colored=True)
+    of_colors = {color_value(*color): label_of[i] for i, color in enumerate(palette)}
+    return LabelEncoding(
+        dict.fromkeys((color_value(*color) for color in ignore_colors), unlabeled) | of_colors, dtype, is_colored=True
+    )
 
 
 def ade20k_encoding(categories: Categories) -> LabelEncoding:

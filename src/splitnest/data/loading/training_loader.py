@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.loading.batch_sampler import BatchSampler, process_share
 from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
@@ -45,6 +46,10 @@ class TrainingSet(Dataset[TrainingSample]):
     @abstractmethod
     def sizes_hw(self) -> NDArray[np.int64]:
         """Height and width of each sample in pixels, ``[len(self), 2]``."""
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the frequency of the classes in the ground truth that takes part."""
+        return self.dataset.class_counts()
 
     def summary(self) -> list[str]:
         """Return the number of samples, and what was excluded, in lines."""

@@ -5,11 +5,13 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.label_map_folders import LabelMapFiles
 from splitnest.data.formats.label_maps import color_values
 from splitnest.data.images.read import read_image, read_values
 from splitnest.data.images.size import image_size
+from splitnest.data.semantic.label_histogram import count_labels
 from splitnest.errors import DataError, first_few
 from splitnest.structures import SemanticSegmentation
 
@@ -42,6 +44,12 @@ class SemanticDataset(ImageDataset):
                 f"{self.source} has images without a label map: {first_few(missing)}. Add the label maps, or remove "
                 f"the images."
             )
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of labeled pixels of each class, of a large dataset in a part of its label maps."""
+        if not self.has_annotations:
+            return []
+        return [count_labels(self.labels, len(self), self.categories, self.source)]
 
     @property
     def problems(self) -> list[str]:
