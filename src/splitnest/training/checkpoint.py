@@ -6,7 +6,6 @@ the rest; ``best`` checkpoints have none. A checksum reveals damage before anyth
 """
 
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,12 +17,12 @@ import torch
 
 from splitnest._version import __version__
 from splitnest.distributed import broadcast_from_main, gather_to_main, is_main_process, rank
-from splitnest.errors import DamagedError, WeightsError
+from splitnest.errors import DamagedError, WeightsError, tell
 from splitnest.files import replacing, versions
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
-from splitnest.training.checksum import add_checksum, has_valid_checksum
 from splitnest.training.state import TrainingState
+from splitnest.weights.checksum import add_checksum, has_valid_checksum
 from splitnest.weights.read import FORMAT
 
 
@@ -87,7 +86,7 @@ def _newest_undamaged(path: Path) -> Path:
             with _opened(file):
                 pass
         except DamagedError as error:
-            print(f"{error} The previous version is tried.", file=sys.stderr)
+            tell(f"{error} The previous version is tried.")
             damaged.append(file)
             continue
         for bad in damaged:

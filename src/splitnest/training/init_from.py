@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splitnest import zoo
-from splitnest.errors import UsageError, WeightsError
+from splitnest.errors import DamagedError, NotFiniteError, UsageError, WeightsError
 from splitnest.models.base import Model
 from splitnest.recipe import Weights
 from splitnest.weights import fetch, load
+from splitnest.weights.read import split_entry
 
 
 def load_initial_weights(model: Model, source: str | None, classes: Sequence[str] | None = None) -> str:
@@ -19,7 +20,8 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
 
     Args:
         model: Model with random weights, on a real device.
-        source: Path or URL of a checkpoint of any code base, or name of a published model; None keeps random weights.
+        source: Path or URL of a checkpoint of any code base, ``FILE#ENTRY`` for an entry of it, or name of a published
+            model; None keeps random weights.
         classes: Class names of the model; None for those of a class table.
 
     Raises:
@@ -31,6 +33,8 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
     path = _checkpoint_path(source)
     try:
         return f"initial weights: whole model\n{load.load(model, path, allow_class_change=True, classes=classes)}\n"
+    except (DamagedError, NotFiniteError) as error:
+        raise type(error)(f"train.init_from: {error}") from error
     except WeightsError as error:
         misfit = error
     try:
@@ -43,10 +47,11 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
 
 def _checkpoint_path(source: str) -> Path:
     path = Path(source).expanduser()
-    if path.is_file():
+    if split_entry(path)[0].is_file():
         return path
     if source.startswith(("https://", "http://")):
-        return _fetch(source, Weights(url=source))
+        url, sign, entry = source.partition("#")
+        return Path(f"{_fetch(source, Weights(url=url))}{sign}{entry}")
     try:
         recipe = zoo.get(source)
     except UsageError as error:
