@@ -171,6 +171,34 @@ def opened(path: Path) -> Iterator[Any]:
                 yield _load_zip(archive, file)
 
 
+def load(path: Path) -> Any:
+    """Return the content of a torch file of tensors and plain containers.
+
+    Raises:
+        UnpicklingError: The file has other objects.
+        Exception: Same conditions as ``opened``.
+    """
+    with opened(path) as content:
+        return _materialized(content, {})
+
+
+def _materialized(value: Any, known: dict[int, Any]) -> Any:
+    """Return a value with its tensors read; containers that occur several times are converted once."""
+    if id(value) not in known:
+        if isinstance(value, StoredTensor):
+            made: Any = value.tensor()
+        elif isinstance(value, dict) and not isinstance(value, Unknown):
+            made = {key: _materialized(item, known) for key, item in value.items()}
+        elif isinstance(value, list | tuple):
+            made = type(value)(_materialized(item, known) for item in value)
+        elif isinstance(value, str | bytes | int | float | None):
+            made = value
+        else:
+            raise pickle.UnpicklingError("an object that is neither a tensor nor a plain container")
+        known[id(value)] = made
+    return known[id(value)]
+
+
 def _load_zip(archive: zipfile.ZipFile, file: BinaryIO) -> Any:
     members = {info.filename: info for info in archive.infolist()}
     root = _root(members)
