@@ -4,6 +4,7 @@ The pickle of a file refers to storages, which are elsewhere in the file. A stor
 for, so what is not needed, such as the state of an optimizer, is not read.
 """
 
+import io
 import pickle
 import struct
 import zipfile
@@ -46,6 +47,9 @@ _DTYPES: Mapping[str, torch.dtype] = {
     "ComplexFloatStorage": torch.complex64,
     "ComplexDoubleStorage": torch.complex128,
     "UntypedStorage": torch.uint8,
+    "QInt8Storage": torch.int8,
+    "QUInt8Storage": torch.uint8,
+    "QInt32Storage": torch.int32,
 }
 """Class of a storage -> type of its elements."""
 
@@ -150,6 +154,7 @@ _STAND_INS: Mapping[str, type] = {
         for kind in ("sparse_tensor", "sparse_csr_tensor", "nested_tensor", "qtensor", "meta_tensor_no_storage")
     },
     "torch._utils._rebuild_wrapper_subclass": Ignored,
+    "torch.nested._internal.nested_tensor._rebuild_njt": Ignored,
 }
 
 
@@ -220,8 +225,7 @@ def _load_zip(archive: zipfile.ZipFile, file: BinaryIO) -> Any:
         return _only(storages, key, _Storage(dtype, size, read))
 
     storages: dict[str, _Storage] = {}
-    with archive.open(f"{root}data.pkl") as content:
-        return Unpickler(content, _STAND_INS, storage).load()  # type: ignore[arg-type]
+    return Unpickler(io.BytesIO(archive.read(f"{root}data.pkl")), _STAND_INS, storage).load()
 
 
 def _root(members: Mapping[str, zipfile.ZipInfo]) -> str:
