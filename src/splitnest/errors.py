@@ -1,6 +1,8 @@
 """Errors caused by input or environment. Each message says what is wrong, where, and how to fix it."""
 
+import sys
 from collections.abc import Sequence
+from unicodedata import category
 
 
 class SplitnestError(Exception):
@@ -35,6 +37,10 @@ class DamagedError(WeightsError):
     """Checkpoint whose content does not match its checksum (exit code 4)."""
 
 
+class NotFiniteError(WeightsError):
+    """Checkpoint whose weights hold NaN or infinity (exit code 4)."""
+
+
 class OutputError(SplitnestError):
     """Output that cannot be written, as on a full disk or without permission (exit code 5)."""
 
@@ -51,3 +57,31 @@ def first_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first of several names for a message, and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+MAX_MESSAGE_CHARACTERS = 20_000
+"""Maximum length of a message, of which the beginning and the end are shown: files contain names of any length."""
+
+
+def printable(text: object) -> str:
+    """Return text as a single line that a terminal shows as it is.
+
+    Names from files may contain control characters and escape sequences, which move the cursor, or forge other lines.
+    """
+    shown = str(text)
+    if len(shown) > MAX_MESSAGE_CHARACTERS:
+        half = MAX_MESSAGE_CHARACTERS // 2
+        shown = f"{shown[:half]} [{len(shown) - 2 * half} characters more] {shown[-half:]}"
+    if shown.isprintable():
+        return shown
+    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in shown)
+
+
+def _is_plain(character: str) -> bool:
+    """Return whether a character shows itself only: also spaces of any width, and the joiners of Indic scripts."""
+    return character.isprintable() or category(character) == "Zs" or character in "\u200c\u200d"
+
+
+def tell(message: object) -> None:
+    """Print a note or an error on standard error, as one line."""
+    print(printable(message), file=sys.stderr, flush=True)

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from splitnest.errors import OutputError
+from splitnest.errors import OutputError, printable
+
+MAX_NAME_BYTES = 200
+"""Maximum size of a file name from elsewhere; file systems allow 255 bytes, with endings such as ``.part``."""
 
 
 @contextmanager
@@ -63,6 +66,22 @@ def replacing(path: Path, keep: int | None = None) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
         for old in [] if keep is None else versions(path)[keep:]:
             old.unlink()
+
+
+def plain_name(name: str) -> str:
+    """Return a name that is one plain part of a path; every file name from a recipe, checkpoint or URL is checked here.
+
+    Raises:
+        ValueError: The name is empty, hidden or too long, or has separators or control characters. The message follows
+            the name.
+    """
+    if not name.strip() or name.startswith("."):
+        raise ValueError("is empty or starts with a dot")
+    if "/" in name or "\\" in name or printable(name) != name:
+        raise ValueError("has slashes or control characters")
+    if len(name.encode(errors="surrogatepass")) > MAX_NAME_BYTES:
+        raise ValueError(f"has more than {MAX_NAME_BYTES} bytes")
+    return name
 
 
 def numbered(path: Path, number: int) -> Path:

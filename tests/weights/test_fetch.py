@@ -10,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from splitnest.errors import OutputError, WeightsError
 from splitnest.recipe import Weights
 from splitnest.weights import download
 from splitnest.weights.fetch import fetch, file_name, weights_folder
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
+CONTENT, OTHER = (save({"a": torch.full((2**20,), value, dtype=torch.uint8)}) for value in (1, 2))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = "model-528c19ca.pth"
 
@@ -162,10 +164,10 @@ def test_file_that_changes_during_the_download(server: Server, monkeypatch: pyte
     server.drops = [300_000]
 
     def change(seconds: float) -> None:
-        server.content, server.etag = CONTENT[::-1], '"two"'
+        server.content, server.etag = OTHER, '"two"'
 
     monkeypatch.setattr(download.time, "sleep", change)
-    assert fetch(weights(server, None)).read_bytes() == CONTENT[::-1]
+    assert fetch(weights(server, None)).read_bytes() == OTHER
 
 
 def test_server_that_ignores_ranges(server: Server) -> None:
@@ -299,9 +301,9 @@ def test_mirrors_in_order(serve: Callable[[], Server], monkeypatch: pytest.Monke
 def test_file_is_not_joined_from_two_servers(serve: Callable[[], Server]) -> None:
     one, two = serve(), serve()
     one.drops = [1000] + [0] * download.MAX_STALLS
-    two.content = CONTENT[::-1]
+    two.content = OTHER
     path = fetch(weights(one, None, mirrors=(f"{two.url}/b.pth",)))
-    assert path.read_bytes() == CONTENT[::-1]
+    assert path.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from splitnest.cli.commands import (
     predict,
     train,
 )
-from splitnest.errors import Interrupted, SplitnestError, UsageError
+from splitnest.errors import Interrupted, SplitnestError, UsageError, tell
 
 app = typer.Typer(
     help="ResNeSt models for classification, detection, segmentation and pose.",
@@ -59,14 +59,14 @@ def main() -> None:
         app()
     except Interrupted as interruption:
         if _rank() == 0:
-            print(interruption, file=sys.stderr)
+            tell(interruption)
         sys.exit(interruption.exit_code)
     except SplitnestError as error:
         if _state["debug"]:
             raise
         rank = _rank()
         if rank == 0 or not isinstance(error, UsageError):  # a usage error is the same in all processes
-            print(f"error in process {rank}: {error}" if rank else f"error: {error}", file=sys.stderr)
+            tell(f"error in process {rank}: {error}" if rank else f"error: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output exited, as in `splitnest list | head`

@@ -1,6 +1,5 @@
 """Annotated images and one JSON file of predictions."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
@@ -8,7 +7,7 @@ from typing import Any
 
 from splitnest.data.images.read import Source, expand_sources
 from splitnest.data.images.write import write_image
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable, tell
 from splitnest.files import write_json
 from splitnest.inference.predictor import Predictor
 from splitnest.progress import track
@@ -56,7 +55,7 @@ def write_predictions(
     failed: list[dict[str, str]] = []
 
     def on_error(source: str, error: DataError) -> None:
-        print(f"skipped: {error}", file=sys.stderr)
+        tell(f"skipped: {error}")
         failed.append({"file": source, "error": str(error)})
 
     expanded = expand_sources(list(sources))
@@ -75,7 +74,7 @@ def write_predictions(
             color_map = folder / _picture_name(prediction.source, taken, "_map.png")
             write_image(color_map, result.color_map())
             files["map"] = str(color_map)
-        print(f"{prediction.source}: {summary(result, score_threshold)}")
+        print(printable(f"{prediction.source}: {summary(result, score_threshold)}"))
         images.append({**files, "result": result.to_dict()})
     write_json(json_file, {"model": predictor.recipe.name, "images": images, "failed": failed})
     print(f"{len(images)} annotated images in {folder}, results in {json_file}")

@@ -1,12 +1,11 @@
 """Evaluation of a model on its validation dataset by the published protocol."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError, UsageError, tell
 from splitnest.evaluation.predict_dataset import predict_dataset
 from splitnest.inference.predictor import Predictor, load
 from splitnest.inference.tta import published_tta
@@ -106,6 +105,6 @@ def _print_problems(problems: Sequence[str]) -> None:
     if not is_main_process():
         return
     for problem in problems[:MAX_PRINTED]:
-        print(f"note: {problem}", file=sys.stderr)
+        tell(f"note: {problem}")
     if len(problems) > MAX_PRINTED:
-        print(f"note: and {len(problems) - MAX_PRINTED} more; splitnest data check lists them", file=sys.stderr)
+        tell(f"note: and {len(problems) - MAX_PRINTED} more; splitnest data check lists them")

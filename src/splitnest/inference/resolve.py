@@ -1,12 +1,11 @@
 """Resolution of a model name or file to a recipe."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from splitnest import zoo
-from splitnest.errors import UsageError, WeightsError
+from splitnest.errors import UsageError, WeightsError, tell
 from splitnest.recipe import Recipe, overrides
 from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES
 from splitnest.recipe.serialization import from_json
@@ -37,7 +36,7 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
         return zoo.load_recipe(path), None
     if path.suffix == ONNX_SUFFIX:
         return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
-    recipe_json = read.read(path).recipe_json
+    recipe_json = read.read_recipe_json(path)
     if recipe_json is None:
         raise WeightsError(
             f"{path} has no recipe, so its model is unknown. Name the model, and give the file as its weights."
@@ -55,7 +54,7 @@ def complete(recipe: Recipe) -> Recipe:
     completed: Recipe
     completed, notes = task_of(recipe).complete(recipe)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        tell(f"note: {note}")
     return completed
 
 

@@ -65,6 +65,7 @@ def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Reci
     values = recipe.model_dump()
     _select_members(cls, values, changes)
     _replace_alternatives(values, changes, where)
+    _replace_file(values, changes)
     changed = _validated(cls, values, changes, where)
     if changed.name == recipe.name and is_same_network(recipe, changed):
         return changed
@@ -147,6 +148,13 @@ def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], wh
                 train[alternative] = Training.model_fields[alternative].default
                 if switched and key in ("epochs", "iterations"):
                     _reset_unit(train, changes, alternative, where)
+
+
+def _replace_file(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Drop hash and mirrors of the base's file where ``changes`` set the URL of another one."""
+    weights = _section(values, "weights")
+    if weights is not None and changes.get("weights.url", weights.get("url")) != weights.get("url"):
+        weights.clear()
 
 
 def _reset_unit(train: dict[str, Any], changes: Mapping[str, Any], old_unit: str, where: str) -> None:

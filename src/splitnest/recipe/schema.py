@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from splitnest.files import plain_name
 from splitnest.recipe.backbone import BackboneConfig, NormName
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
@@ -21,6 +22,13 @@ def _named_conventions(value: Any) -> Any:
             raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
         return NAMED[value]
     return value
+
+
+def _plain_name(name: str) -> str:
+    try:
+        return plain_name(name)
+    except ValueError as error:
+        raise ValueError(f"{name[:80]!r} {error}; files are named after it") from None
 
 
 class ClassifierConfig(Section):
@@ -181,7 +189,7 @@ class RecipeBase(Section):
     """
 
     task: Task
-    name: str = Field(pattern=r"^[^/\\]+$")
+    name: Annotated[str, AfterValidator(_plain_name)]
     weights: Weights | None = None
     published: dict[str, float] = Field(default_factory=dict)
     data: Data

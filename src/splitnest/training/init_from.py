@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splitnest import zoo
-from splitnest.errors import UsageError, WeightsError
+from splitnest.errors import DamagedError, NotFiniteError, UsageError, WeightsError
 from splitnest.models.base import Model
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe, Weights, required_training
 from splitnest.weights import fetch, load
+from splitnest.weights.read import split_entry
 
 
 def load_initial_weights(model: Model, source: str | None, classes: Sequence[str] | None = None) -> str:
@@ -20,7 +21,8 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
 
     Args:
         model: Model with random weights, on a real device.
-        source: Path or URL of a checkpoint of any code base, or name of a published model; None keeps random weights.
+        source: Path or URL of a checkpoint of any code base, ``FILE#ENTRY`` for an entry of it, or name of a published
+            model; None keeps random weights.
         classes: Class names of the model; None for those of a class table.
 
     Raises:
@@ -32,6 +34,8 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
     path = _checkpoint_path(source)
     try:
         return f"initial weights: whole model\n{load.load(model, path, allow_class_change=True, classes=classes)}\n"
+    except (DamagedError, NotFiniteError) as error:
+        raise type(error)(f"train.init_from: {error}") from error
     except WeightsError as error:
         misfit = error
     try:
@@ -51,7 +55,7 @@ def check_initial_weights(recipe: Recipe) -> str:
     source = required_training(recipe).init_from
     if source is None:
         return "random"
-    if Path(source).expanduser().is_file():
+    if split_entry(Path(source).expanduser())[0].is_file():
         report = load_initial_weights(build_model(recipe), source, recipe.data.class_names)
         return report.removeprefix("initial weights: ").rstrip()
     _published(source)
@@ -60,15 +64,16 @@ def check_initial_weights(recipe: Recipe) -> str:
 
 def _checkpoint_path(source: str) -> Path:
     path = Path(source).expanduser()
-    if path.is_file():
+    if split_entry(path)[0].is_file():
         return path
-    return _fetch(source, _published(source))
+    entry = "".join(source.partition("#")[1:])  # which of a file's models: url#entry
+    return Path(f"{_fetch(source, _published(source))}{entry}")
 
 
 def _published(source: str) -> Weights:
     """Return the weights of a URL or of a published model."""
     if source.startswith(("https://", "http://")):
-        return Weights(url=source)
+        return Weights(url=source.partition("#")[0])
     try:
         recipe = zoo.get(source)
     except UsageError as error:

@@ -17,6 +17,7 @@ from splitnest.cli.options import (
     Weights,
     weights_or_none,
 )
+from splitnest.errors import printable
 
 if TYPE_CHECKING:
     from splitnest.evaluation.evaluate import Evaluation
@@ -114,5 +115,5 @@ def _class_table(per_class: dict[str, dict[str, float]]) -> Any:
         title = f"per class, in percent: the {len(rows)} of {len(per_class)} with the lowest {first}"
     table = Table("class", *metrics, title=title)
     for name, values in rows:
-        table.add_row(name, *(percent(values[metric]) if metric in values else "" for metric in metrics))
+        table.add_row(printable(name), *(percent(values[metric]) if metric in values else "" for metric in metrics))
     return table

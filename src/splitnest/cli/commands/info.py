@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from splitnest.cli.options import Model
+from splitnest.errors import printable
 
 if TYPE_CHECKING:
     from splitnest.recipe import Recipe
@@ -40,7 +41,7 @@ def print_info(recipe: "Recipe") -> None:
     for key, value in task_of(recipe).published_percent(recipe).items():
         table.add_row("published", f"{key} {value:g}")
     if recipe.weights is not None:
-        table.add_row("weights", recipe.weights.url)
+        table.add_row("weights", printable(recipe.weights.url))
         table.add_row("sha256", recipe.weights.sha256 or "not published")
     conventions = getattr(recipe.model, "conventions", None)
     if conventions is not None:

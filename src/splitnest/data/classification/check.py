@@ -8,7 +8,7 @@ import numpy as np
 
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all, size_range
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, first_few, printable
 from splitnest.recipe import Split
 
 MAX_ROWS = 100
@@ -66,19 +66,19 @@ def print_report(report: ClassificationFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("images", f"{report.num_images} in {escape(report.source)}")
+    facts.add_row("images", f"{report.num_images} in {escape(printable(report.source))}")
     if report.smallest is not None and report.largest is not None:
         facts.add_row("sizes", size_range(report.smallest, report.largest))
     ranked = sorted(report.counts.items(), key=lambda item: item[1])
     if len(ranked) > MAX_ROWS:
         for rank, (name, count) in (("fewest", ranked[0]), ("most", ranked[-1])):
-            facts.add_row(f"{rank} images", f"{count} of class {escape(name)}")
+            facts.add_row(f"{rank} images", f"{count} of class {escape(printable(name))}")
     console = Console(soft_wrap=True)
     console.print(facts)
     if 0 < len(ranked) <= MAX_ROWS:
         classes = Table("class", "images")
         for name, count in report.counts.items():
-            classes.add_row(escape(name), str(count))
+            classes.add_row(escape(printable(name)), str(count))
         console.print(classes)
     print_findings(report, console)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable
 from splitnest.structures.panoptic_labels import UNLABELED
 
 SMALL, LARGE = 32**2, 96**2
@@ -99,20 +99,20 @@ def print_report(report: DetectionFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("annotations", escape(report.source))
+    facts.add_row("annotations", escape(printable(report.source)))
     facts.add_row("images", f"{report.num_images}, {report.num_empty_images} without instances")
     facts.add_row("instances", f"{report.num_instances}, and {report.num_crowd_regions} crowd or difficult regions")
     facts.add_row("areas", ", ".join(f"{count} {size}" for size, count in report.areas.items()))
     classes = Table("class", "instances", "images")
     for row in report.classes:
-        classes.add_row(escape(row.name), str(row.num_instances), str(row.num_images))
+        classes.add_row(escape(printable(row.name)), str(row.num_instances), str(row.num_images))
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
     if report.stuff:
         stuff = Table("stuff class", "images", "pixels")
         for stuff_row in report.stuff:
-            stuff.add_row(escape(stuff_row.name), str(stuff_row.num_images), f"{stuff_row.fraction:.2%}")
+            stuff.add_row(escape(printable(stuff_row.name)), str(stuff_row.num_images), f"{stuff_row.fraction:.2%}")
         console.print(stuff)
     print_findings(report, console)
 

@@ -1,19 +1,18 @@
 """Reading of images from files, URLs, Pillow images and arrays as uint8 RGB."""
 
 import glob
-import http.client
 import io
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+from urllib.error import HTTPError
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from splitnest import urls
 from splitnest.errors import DataError
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
@@ -28,7 +27,10 @@ MAX_PIXELS = 500_000_000
 """Maximum number of pixels; two copies of a larger image, at 3 bytes per pixel, take over 3 GB."""
 
 MAX_DOWNLOAD_BYTES = 100_000_000
-DOWNLOAD_TIMEOUT_S = 30
+"""Maximum size of an image that is downloaded."""
+
+MAX_DOWNLOAD_S = 120.0
+"""Maximum time of its download in seconds."""
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 """Raster formats only: Pillow's EPS reader runs Ghostscript on the program in the file."""
@@ -191,16 +193,22 @@ def _not_an_image(source: object) -> DataError:
 
 
 def _download(url: str) -> bytes:
-    """Return the content of a URL, at most ``MAX_DOWNLOAD_BYTES``."""
+    """Return the content of a URL, at most ``MAX_DOWNLOAD_BYTES`` within ``MAX_DOWNLOAD_S``."""
+    content, deadline = bytearray(), urls.Deadline(MAX_DOWNLOAD_S)
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "splitnest"})
-        with urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S) as response:
-            content: bytes = response.read(MAX_DOWNLOAD_BYTES + 1)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        with urls.opened(url, deadline) as response:
+            total = urls.content_length(response)
+            for block in urls.read_blocks(response, 1 << 16, deadline):
+                content += block
+                if max(len(content), total or 0) > MAX_DOWNLOAD_BYTES:
+                    break
+    except (urls.RequestError, urls.LostError, HTTPError) as error:
         raise DataError(f"{url} cannot be downloaded ({error}). Check the URL and the connection.") from error
-    if len(content) > MAX_DOWNLOAD_BYTES:
+    if max(len(content), total or 0) > MAX_DOWNLOAD_BYTES:
         raise DataError(f"{url} is larger than {MAX_DOWNLOAD_BYTES // 10**6} MB. Download it, and give its path.")
-    return content
+    if total is not None and len(content) < total:
+        raise DataError(f"{url} ends after {len(content)} of {total} bytes. Download it, and give its path.")
+    return bytes(content)
 
 
 def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array]) -> _Array:

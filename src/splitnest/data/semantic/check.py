@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all, size_range
 from splitnest.data.semantic.dataset import SemanticDataset
 from splitnest.data.semantic.label_histogram import label_counts, label_histogram
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable
 from splitnest.recipe import Split
 
 MAX_BAR_LENGTH = 20
@@ -86,7 +86,7 @@ def print_report(report: SemanticFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("images", f"{report.num_images} in {escape(report.source)}")
+    facts.add_row("images", f"{report.num_images} in {escape(printable(report.source))}")
     if report.smallest is not None and report.largest is not None:
         facts.add_row("sizes", size_range(report.smallest, report.largest))
     facts.add_row("unlabeled", f"{report.unlabeled:.2%} of the pixels")
@@ -94,7 +94,7 @@ def print_report(report: SemanticFindings, title: str) -> None:
     classes = Table("class", "images", "labeled pixels", "")
     for row in report.classes:
         bar = "#" * round(MAX_BAR_LENGTH * row.fraction / longest)
-        classes.add_row(escape(row.name), str(row.num_images), f"{row.fraction:.2%}", bar)
+        classes.add_row(escape(printable(row.name)), str(row.num_images), f"{row.fraction:.2%}", bar)
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
