@@ -4,6 +4,7 @@ Shapes: I images.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.image_folders import ImageList
+from splitnest.data.images.listing import NOT_AN_IMAGE
 from splitnest.data.images.read import read_image
 from splitnest.errors import first_few
 from splitnest.structures import Classification
@@ -37,6 +39,7 @@ class ClassificationDataset(ImageDataset):
         self.folder, self.categories, self.source = folder, categories, str(source or folder)
         self.has_annotations = images.labels is not None
         self.labels: NDArray[np.int64] = np.array(images.labels or [], np.int64)
+        self._others = images.others
         self._names = np.array([os.fsencode(name) for name in images.names], np.bytes_)
 
     def __len__(self) -> int:
@@ -56,13 +59,19 @@ class ClassificationDataset(ImageDataset):
         probabilities[self.labels[index]] = 1
         return Classification(probabilities, image_size=size_hw, categories=self.categories)
 
+    @property
+    def file_notes(self) -> Mapping[str, tuple[str, ...]]:
+        """Files that are not images."""
+        return {NOT_AN_IMAGE: self._others} if self._others else {}
+
     @cached_property
     def problems(self) -> list[str]:
-        """Classes without images, in one line."""
+        """Files that are not images, and classes without images, in one line each."""
+        lines = self.describe_file_notes()
         if not self.has_annotations:
-            return []
+            return lines
         counts = np.bincount(self.labels, minlength=len(self.categories))
         empty = [self.categories[label].name for label in np.flatnonzero(counts == 0).tolist()]
         if not empty:
-            return []
-        return [f"{self.source} has no images of {len(empty)} of the {len(counts)} classes: {first_few(empty)}"]
+            return lines
+        return [*lines, f"{self.source} has no images of {len(empty)} of the {len(counts)} classes: {first_few(empty)}"]
