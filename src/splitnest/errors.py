@@ -53,6 +53,28 @@ class Interrupted(SplitnestError):
     exit_code = 75
 
 
+def cannot_read(path: object, error: OSError, expected: str) -> str:
+    """Return the reason why a file cannot be opened, and what to do, in two sentences.
+
+    Args:
+        path: Path of the file.
+        error: Error of the operating system.
+        expected: Name of the file's content with its article, such as ``a checkpoint``.
+    """
+    match error:
+        case FileNotFoundError():
+            why = f"it does not exist. Check the path of {expected}"
+        case NotADirectoryError():
+            why = f"a part of its path is a file, not a folder. Check the path of {expected}"
+        case IsADirectoryError():
+            why = f"it is a folder, and {expected} is a file. Give the path of the file"
+        case PermissionError():
+            why = "permission is denied. Change the permissions of the file and its folder"
+        case _:
+            why = f"{error.strerror or error}. Check the path and the disk"
+    return f"{path} cannot be read: {why}."
+
+
 def first_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first of several names for a message, and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])

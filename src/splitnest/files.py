@@ -1,12 +1,15 @@
-"""Atomic writing of files: an output is complete, or the previous file is unchanged."""
+"""Atomic writing of files: an output is complete, or the previous file is unchanged. Reading of regular files."""
 
+import errno
+import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from splitnest.errors import OutputError, printable
 
@@ -134,3 +137,30 @@ def write_json(path: str | Path, content: Any) -> None:
         OutputError: The file cannot be written.
     """
     write_text(path, json.dumps(content))
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading. A named pipe would block, and a device may never end.
+
+    Raises:
+        OSError: The file cannot be opened, or is a folder, a named pipe or a device.
+        ValueError: The path has a null byte.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
+    raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+
+
+def open_text(path: str | Path) -> TextIO:
+    """Open a regular UTF-8 text file for reading, without the byte order mark that some editors write.
+
+    Raises:
+        OSError, ValueError: Same conditions as ``open_regular``.
+    """
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig")

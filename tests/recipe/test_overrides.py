@@ -173,7 +173,7 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         (
             "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list, not 'voc'.",
+            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list or be 'file', not 'voc'.",
         ),
     ],
 )

@@ -20,6 +20,9 @@ CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, 
 FOLDERS = "folders"
 """Value of ``data.classes`` that takes the sorted names of the image folders as classes."""
 
+FILE = "file"
+"""Value of ``data.classes`` that takes the classes of the annotation files."""
+
 Split = Literal["train", "val"]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 ClassNames = Literal["imagenet", "coco", "cityscapes", "ade20k"] | Names
@@ -44,7 +47,7 @@ class Data(Section):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; 0 for image folders whose names have not been read yet."""
+        """Number of classes; 0 for those of folders or files that have not been read yet."""
         return CLASS_TABLES.get(self.classes, 0) if isinstance(self.classes, str) else len(self.classes)
 
     @property
@@ -70,7 +73,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _check_distinct_classes(self) -> Self:
         names = [name for table in (self.classes, self.stuff_classes) if isinstance(table, tuple) for name in table]
-        if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"{first_few([*map(repr, repeated)])} is listed more than once among the classes")
         return self
 
@@ -89,7 +92,18 @@ class FileData(Data):
     val_annotations: str | None = None
 
 
-class CocoData(FileData):
+class DetectionFileData(FileData):
+    """Dataset of image and annotation files for detection.
+
+    Attributes:
+        classes: Same as ``Data.classes``; ``file`` takes the classes of the annotation files: COCO's categories with
+            annotations, the names in VOC's XML files, or the names of YOLO's ``data.yaml``.
+    """
+
+    classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
+
+
+class CocoData(DetectionFileData):
     """COCO JSON annotations of boxes, instance masks and panoptic segments.
 
     Attributes:
@@ -109,14 +123,24 @@ class CocoData(FileData):
         """Stuff classes of a panoptic dataset."""
         return self.stuff
 
+    @model_validator(mode="after")
+    def _check_listed_things(self) -> Self:
+        if self.stuff is not None and self.classes == FILE:
+            raise ValueError("classes of a panoptic dataset are listed: 'file' does not say which are stuff classes")
+        return self
 
-class VocData(FileData):
-    """Pascal VOC: lists of image names such as ``ImageSets/Main/train.txt``, and XML files in ``Annotations``."""
+
+class VocData(DetectionFileData):
+    """Pascal VOC: lists of image names such as ``ImageSets/Main/train.txt``, and XML files in ``Annotations``.
+
+    Without lists the annotations are the folder of the XML files, by default the one that is found: ``Annotations``,
+    ``annotations`` or similar, or the image folder itself.
+    """
 
     format: Literal["voc"]
 
 
-class YoloData(FileData):
+class YoloData(DetectionFileData):
     """YOLO text files: the annotations are a folder, by default the one called ``labels`` beside ``images``."""
 
     format: Literal["yolo"]

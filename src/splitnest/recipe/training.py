@@ -120,6 +120,8 @@ class DetectionTraining(Training):
         min_image_side: Images with a shorter side in pixels are excluded.
         min_box_side: Boxes with a shorter side in pixels, without area or outside the image are excluded.
         keep_empty_images: Whether images without ground truth take part.
+        without_mask: Treatment of instances without a segmentation in the training of a model with masks: ``error``
+            rejects the dataset, ``skip`` excludes and counts them.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
     """
 
@@ -132,6 +134,7 @@ class DetectionTraining(Training):
     min_image_side: int = Field(0, ge=0, le=32_768)
     min_box_side: float = Field(0.0, ge=0)
     keep_empty_images: bool = False
+    without_mask: Literal["error", "skip"] = "error"
     group_by_aspect_ratio: bool = True
 
 

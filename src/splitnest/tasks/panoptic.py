@@ -8,7 +8,7 @@ from splitnest.metrics.panoptic import PanopticEvaluator
 from splitnest.recipe import DetectionRecipe
 from splitnest.structures import PanopticSegmentation
 from splitnest.tasks.base import required_suffix
-from splitnest.tasks.detection import DetectionTask
+from splitnest.tasks.detection import DetectionTask, skips_without_mask
 
 
 class PanopticTask(DetectionTask):
@@ -18,7 +18,7 @@ class PanopticTask(DetectionTask):
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
     ) -> PanopticEvaluator:
         """Return an evaluator of panoptic quality and COCO metrics."""
-        return PanopticEvaluator(_panoptic(dataset))
+        return PanopticEvaluator(_panoptic(dataset), skip_without_mask=skips_without_mask(recipe))
 
     def ground_truth(self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe) -> PanopticSegmentation:
         """Return the segments of one image as a result."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splitnest.data.images import read
+from splitnest.data.images import limits, read
 from splitnest.data.images.read import expand_sources, read_image, read_values, to_array
 from splitnest.errors import DataError
 
@@ -112,7 +112,7 @@ def test_pixel_limit_replaces_that_of_pillow(tmp_path: Path, monkeypatch: pytest
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_image(path).shape == (10, 30, 3)
-    monkeypatch.setattr(read, "MAX_PIXELS", 299)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 299)
     with pytest.raises(DataError, match="30 x 10 pixels"):
         read_image(path)
 

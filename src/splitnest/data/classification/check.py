@@ -97,6 +97,7 @@ def _anomalies(
         "class without images": tuple(name for name, count in counts.items() if not count),
         "same pixels in several classes": listed(True),
         "same pixels several times in a class": listed(False),
+        **dataset.file_notes,
     }
     return {kind: lines for kind, lines in found.items() if lines}
 

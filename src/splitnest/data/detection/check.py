@@ -119,10 +119,15 @@ def print_report(report: DetectionFindings, title: str) -> None:
 
 def _count_classes(dataset: DetectionDataset, is_instance: NDArray[np.bool_]) -> Iterator[ClassCount]:
     file = dataset.file
-    ids = np.array([id_ for id_, _ in file.categories], np.int64)[file.category_index]
+    index_of_id = {id_: index for index, (id_, _) in enumerate(file.categories)}
+    categories, images = file.category_index[is_instance], file.image_index[is_instance]
+    num_instances = np.bincount(categories, minlength=len(file.categories)).tolist()
+    pairs = np.unique(np.column_stack([categories, images]), axis=0)
+    num_images = np.bincount(pairs[:, 0], minlength=len(file.categories)).tolist()
     for category in dataset.categories:
-        of_class = is_instance & (ids == category.id)
-        yield ClassCount(category.name, int(of_class.sum()), len(np.unique(file.image_index[of_class])))
+        index = index_of_id.get(category.id)
+        counts = (0, 0) if index is None else (num_instances[index], num_images[index])
+        yield ClassCount(category.name, *counts)
 
 
 def _anomalies(dataset: DetectionDataset) -> dict[str, tuple[str, ...]]:
@@ -134,6 +139,7 @@ def _anomalies(dataset: DetectionDataset) -> dict[str, tuple[str, ...]]:
         "another annotation has the same class and box": np.setdiff1d(np.arange(len(boxes)), first),
     }
     lines = {kind: tuple(dataset.cite(row) for row in rows.tolist()) for kind, rows in rows_of.items()}
+    lines |= dataset.file_notes
     times = Counter(file.file_names)
     lines["image listed more than once"] = tuple(name for name, count in times.items() if count > 1)
     used = set(file.category_index[~file.iscrowd].tolist())

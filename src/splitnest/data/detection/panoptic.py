@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.dataset import DetectionDataset
-from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
+from splitnest.data.formats.annotation_columns import from_rows
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.coco_json import index_of
 from splitnest.data.formats.coco_panoptic import read_panoptic

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.formats.annotation_file import AnnotationColumns, AnnotationFile
+from splitnest.data.formats.annotation_columns import AnnotationColumns
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import checked_content
 from splitnest.data.formats.coco_json import integer, list_of, read_annotations
 from splitnest.errors import DataError, first_few

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitnest.data.formats.label_maps import LabelEncoding, color_value
-from splitnest.data.images.read import SUFFIXES
+from splitnest.data.images.listing import list_images
 from splitnest.data.paths import existing_folder
 from splitnest.errors import DataError
 from splitnest.structures import SemanticSegmentation
@@ -22,6 +22,8 @@ class LabelMapFiles:
         label_maps: Label map of each image, which may not exist; None for a test set.
         encoding: Encoding of the label maps.
         categories: Classes that the labels index.
+        others: Paths of files in the image folder that are neither images nor annotations.
+        unpaired: Label maps without an image.
     """
 
     folder: Path
@@ -29,6 +31,8 @@ class LabelMapFiles:
     label_maps: Sequence[Path] | None
     encoding: LabelEncoding
     categories: Categories
+    others: Sequence[str] = ()
+    unpaired: Sequence[str] = ()
 
 
 def read_folders(
@@ -45,12 +49,13 @@ def read_folders(
     Raises:
         DataError: A folder does not exist, or two files have the same name.
     """
-    files = _by_stem(existing_folder(images, "images"))
-    label_maps = None
+    files, others = _by_stem(existing_folder(images, "images"))
+    label_maps, unpaired = None, ()
     if annotations is not None:
-        maps = _by_stem(existing_folder(annotations, "label maps"))
+        maps, _ = _by_stem(existing_folder(annotations, "label maps"))
         label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]
-    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories)
+        unpaired = tuple(path.name for stem, path in maps.items() if stem not in files)
+    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories, others, unpaired)
 
 
 def index_encoding(
@@ -90,10 +95,11 @@ def ade20k_encoding(categories: Categories) -> LabelEncoding:
     return LabelEncoding(label_of, SemanticSegmentation.label_dtype(categories))
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by their names without suffix, sorted."""
+def _by_stem(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the images of a folder by their names without suffix, sorted; and its other files."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+    listing = list_images(folder, recursive=False)
+    for path in map(folder.joinpath, listing.names):
+        if (other := found.setdefault(path.stem, path)) != path:
             raise DataError(f"{folder} has {other.name} and {path.name}, which have the same name. Remove one.")
-    return found
+    return found, tuple(listing.others)

@@ -3,6 +3,7 @@
 import glob
 import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -13,18 +14,16 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from splitnest import urls
+from splitnest.data.images.foreign import HEAD_LENGTH, describe_foreign
+from splitnest.data.images.limits import MAX_PIXELS, check_header, check_pixels, check_scans, num_bytes
+from splitnest.data.images.listing import SUFFIXES, list_images
 from splitnest.errors import DataError
+from splitnest.files import open_regular
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
 """Path, http or https URL, Pillow image, or uint8 RGB array ``[H, W, 3]``."""
 
 _Array = TypeVar("_Array", NDArray[np.uint8], NDArray[np.integer])
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
-"""File name endings of images in a folder."""
-
-MAX_PIXELS = 500_000_000
-"""Maximum number of pixels; two copies of a larger image, at 3 bytes per pixel, take over 3 GB."""
 
 MAX_DOWNLOAD_BYTES = 100_000_000
 """Maximum size of an image that is downloaded."""
@@ -51,7 +50,8 @@ def expand_sources(source: Source | Sequence[Source]) -> list[Source]:
     """Expand folders and glob patterns to a flat list of images.
 
     A folder is replaced by its images, without subfolders, and a pattern by the files that match it, in sorted order.
-    An existing path is never treated as a pattern. A path that does not exist is kept, and fails when it is read.
+    Files of a folder that are not images are reported on standard error. An existing path is never treated as a
+    pattern. A path that does not exist is kept, and fails when it is read.
 
     Args:
         source: Image, folder or glob pattern, or a sequence of these.
@@ -138,21 +138,22 @@ def open_header(file: BinaryIO, name: str) -> Image.Image:
         name: Name of the image in messages.
 
     Raises:
-        DataError: The file is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: The file is not an image, is damaged, or exceeds a limit of ``splitnest.data.images.limits``.
     """
     # Pillow warns above its own limit and fails above twice that. MAX_PIXELS is checked before decoding.
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    check_header(file, name)
     try:
         image = Image.open(file, formats=_FORMATS)
     except Exception as error:  # Pillow's errors on damaged files have no common base class
-        raise _damaged(name, error) from error
-    if image.width * image.height > MAX_PIXELS:
+        raise _damaged(name, error, file) from error
+    try:
+        check_pixels(*image.size, num_bytes(file), name)
+        check_scans(image, file, name)
+    except DataError:
         image.close()
-        raise DataError(
-            f"{name} has {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million. "
-            f"Resize or crop it."
-        )
+        raise
     return image
 
 
@@ -169,10 +170,12 @@ def _expand_path(source: str | Path) -> list[Source]:
         return [source]
     path = Path(source)
     if path.is_dir():
-        images = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
-        if not images:
+        listing = list_images(path, recursive=False)
+        if not listing.names:
             raise DataError(f"{path} has no images. Give a folder with {', '.join(sorted(SUFFIXES))} files.")
-        return list(images)
+        if listing.note is not None:
+            print(f"note: {listing.note}", file=sys.stderr)
+        return [path / name for name in listing.names]
     if glob.has_magic(str(source)):
         matches = sorted(name for name in glob.glob(str(source), recursive=True) if os.path.isfile(name))
         if not matches:
@@ -215,12 +218,13 @@ def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array])
     if os.path.isdir(path):
         raise DataError(f"{path} is a folder, not an image. Give the path of a file.")
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return _decode(file, str(path), decode)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: null byte in the path
-        raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be opened ({reason}). Check the path and its permissions.") from error
 
 
 def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
@@ -273,6 +277,12 @@ def _from_16_bit(gray: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
     return np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def _damaged(name: str, error: Exception, file: BinaryIO | None = None) -> DataError:
+    """Return the error for a file that Pillow cannot read; with the file, the name of its format if it is another."""
+    if file is not None and isinstance(error, Image.UnidentifiedImageError):
+        file.seek(0)
+        if (foreign := describe_foreign(file.read(HEAD_LENGTH))) is not None:
+            what, advice = foreign
+            return DataError(f"{name} cannot be read as an image: it is {what}. {advice}.")
     reason = "unknown image format" if isinstance(error, Image.UnidentifiedImageError) else error
     return DataError(f"{name} cannot be read as an image ({reason}). Replace the file.")

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.coco_json import convert, integer
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, cannot_read, first_few
+from splitnest.files import open_text
 from splitnest.structures.categories import Categories
 
 MIN_SIDE = 0.05
@@ -139,9 +140,10 @@ def read_person_boxes(path: str | Path, categories: Categories) -> PersonBoxFile
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        with open_text(path) as file:
+            content = json.load(file)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
+        raise DataError(cannot_read(path, error, "a file of person boxes")) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). Replace the file.") from error
     rows_of: dict[Any, list[_Row]]

@@ -70,7 +70,7 @@ def check_dataset(dataset: SemanticDataset, split: Split = "train") -> SemanticF
     return SemanticFindings(
         source=dataset.source,
         num_images=len(dataset),
-        anomalies={"class without pixels": absent} if absent else {},
+        anomalies=({"class without pixels": absent} if absent else {}) | dict(dataset.file_notes),
         faults=tuple(faults),
         smallest=min(sizes_hw, key=np.prod, default=None),
         largest=max(sizes_hw, key=np.prod, default=None),
