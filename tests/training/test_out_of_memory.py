@@ -9,9 +9,10 @@ import torch
 
 from helpers.processes import run_function
 from helpers.tiny_training import recipe_of, train_config
+from splitnest.device import is_out_of_memory
 from splitnest.errors import UsageError
 from splitnest.training.memory import Memory
-from splitnest.training.out_of_memory import explain, is_out_of_memory, plain_memory_errors, total_memory
+from splitnest.training.out_of_memory import explain, plain_memory_errors, total_memory
 
 CPU = torch.device("cpu")
 MB = 2**20
