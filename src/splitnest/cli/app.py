@@ -70,6 +70,23 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output exited, as in `splitnest list | head`
+    except (MemoryError, RuntimeError, OSError) as error:
+        _exit_out_of_memory(error)
+        raise
+
+
+def _exit_out_of_memory(error: Exception) -> None:
+    """Exit with the code of wrong usage if memory ran out."""
+    from splitnest.device import is_out_of_memory
+
+    if not _state["debug"] and is_out_of_memory(error):
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        print(
+            f"error: Memory ran out ({reason}). Use a smaller batch size, smaller images or fewer workers, or close "
+            f"other programs.",
+            file=sys.stderr,
+        )
+        sys.exit(UsageError.exit_code)
 
 
 def _rank() -> int:
