@@ -24,7 +24,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Return a function that starts a server, which sends parts of bytes with a pause after each, and returns its URL."""
+    """Return a function that starts a server, which sends parts with a pause after each, and returns its URL."""
     listeners = []
 
     def answer(connection: socket.socket, parts: list[bytes], pause: float) -> None:
@@ -111,7 +111,7 @@ def test_broken_answers_are_lost_connections(serve: Serve, answer: bytes, words:
 
 @pytest.mark.parametrize(
     "location",
-    ["ftp://127.0.0.1/a", "file:///etc/hostname", "http://[bad", "http://a b/", f"http://{'a' * 70}.b/", "/"],
+    ["ftp://127.0.0.1", "file:///etc/hostname", "http://[bad", "http://a b/", f"http://{'a' * 70}.b/", "/"],
 )
 def test_redirects_that_are_not_followed(serve: Serve, location: str) -> None:
     with pytest.raises(RequestError):
@@ -134,9 +134,7 @@ def test_addresses_in_other_scripts(serve: Serve) -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
 def test_redirect_from_https_to_http_is_refused(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
     subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

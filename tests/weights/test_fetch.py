@@ -377,9 +377,7 @@ def test_names_that_are_not_plain(address: str) -> None:
         file_name(f"https://host{address}")
 
 
-@pytest.mark.parametrize(
-    "address", ["/resolve/x.suffix", "/a/resolve/main/x.suffix", "/%2e%2e%2f%2e%2e%2fx.pth", "/b/x.pth"]
-)
+@pytest.mark.parametrize("address", ["/resolve/x.suffix", "/a/resolve/main/x.suffix", "/%2e%2e%2f%2e%2e%2fx.pth"])
 def test_names_are_one_part(address: str) -> None:
     name = file_name(f"https://host{address}")
     assert Path(name).parts == (name,)
