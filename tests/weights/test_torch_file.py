@@ -68,6 +68,16 @@ def test_big_endian_file(path: Path) -> None:
     assert read(path).state["a"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_tensors_in_a_plain_pickle(path: Path, protocol: int) -> None:
+    base = torch.arange(6.0)
+    tensors = {"a": base.view(2, 3), "b": torch.nn.Parameter(base[2:]), "c": torch.tensor(7), "d": torch.ones(2).half()}
+    path.write_bytes(pickle.dumps({"model": tensors}, protocol=protocol))
+    state = read(path).state
+    assert list(state) == list(tensors)
+    assert all(torch.equal(state[key], tensor) for key, tensor in tensors.items())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_other_tensors_are_named(path: Path) -> None:
     others = {
@@ -175,7 +185,7 @@ def test_pickle_that_would_take_for_ever(path: Path, kind: str) -> None:
 
 def test_array_that_is_used_many_times(path: Path) -> None:
     """Each array would be a copy of the same data."""
-    data = np.ones(100_000, np.uint8).tobytes()
+    data = np.ones(1_000_000, np.uint8).tobytes()
 
     class Reused:
         def __reduce__(self) -> tuple[Any, ...]:

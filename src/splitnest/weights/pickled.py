@@ -136,21 +136,3 @@ def _is_refused(module: str, name: str) -> bool:
     if module == "builtins":
         return name in _REFUSED_BUILTINS
     return module.split(".")[0] in _REFUSED_MODULES
-
-
-def load(file: BinaryIO) -> Any:
-    """Unpickle plain Python types and arrays.
-
-    Strings of Python 2 are decoded as latin-1, which its numpy arrays require.
-
-    Args:
-        file: Pickle file.
-
-    Returns:
-        Content of the file, with an ``Array`` for each numpy array and an ``Unknown`` for other objects.
-
-    Raises:
-        ForbiddenName: The pickle names a function that runs or loads something. No code was executed.
-        Exception: The file is damaged; the unpickler then raises almost any exception.
-    """
-    return Unpickler(file).load()
