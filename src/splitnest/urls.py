@@ -169,7 +169,10 @@ class _Redirects(request.HTTPRedirectHandler):
     def redirect_request(
         self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> request.Request | None:
-        if req.type == "https" and urlsplit(newurl).scheme != "https":
+        scheme = urlsplit(newurl).scheme
+        if scheme not in ("http", "https"):
+            raise RequestError("the server redirects to another scheme than http and https")
+        if req.type == "https" and scheme == "http":
             raise RequestError("the server redirects from https to http, which is not secure")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

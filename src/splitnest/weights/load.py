@@ -252,6 +252,8 @@ def _check_finite(checkpoint: Checkpoint, keys: Sequence[str]) -> None:
 
 def _is_finite(tensor: Tensor) -> bool:
     """Return whether all values are finite. A sum, which is cheap, shows it unless it overflows."""
+    if tensor.dtype.itemsize == 1:
+        tensor = tensor.float()  # 8-bit floating-point numbers have no sum
     if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
         return True
     return bool(torch.isfinite(tensor).all())

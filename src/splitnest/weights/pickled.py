@@ -12,9 +12,23 @@ from typing import Any, BinaryIO, ClassVar
 
 from splitnest.weights.stand_ins import STAND_INS, ForbiddenName, Ignored, StandIn, Unknown, as_key
 
-_BUILTIN_TYPES = frozenset(
-    {"bool", "bytearray", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice"}
-    | {"str", "tuple", "type", "NoneType", "ellipsis"}
+_REFUSED_BUILTINS = frozenset(
+    {"__build_class__", "__import__", "apply", "breakpoint", "compile", "delattr", "eval", "exec", "execfile", "exit"}
+    | {
+        "file",
+        "filter",
+        "globals",
+        "help",
+        "input",
+        "locals",
+        "map",
+        "open",
+        "print",
+        "quit",
+        "reload",
+        "setattr",
+        "vars",
+    }
 )
 _REFUSED_MODULES = frozenset(
     {"_io", "_pickle", "_posixsubprocess", "bdb", "codeop", "ctypes", "http", "importlib", "io", "marshal"}
@@ -120,23 +134,5 @@ class Unpickler(pickle._Unpickler):
 
 def _is_refused(module: str, name: str) -> bool:
     if module == "builtins":
-        return name not in _BUILTIN_TYPES and not name.endswith(("Error", "Exception", "Warning"))
+        return name in _REFUSED_BUILTINS
     return module.split(".")[0] in _REFUSED_MODULES
-
-
-def load(file: BinaryIO) -> Any:
-    """Unpickle plain Python types and arrays.
-
-    Strings of Python 2 are decoded as latin-1, which its numpy arrays require.
-
-    Args:
-        file: Pickle file.
-
-    Returns:
-        Content of the file, with an ``Array`` for each numpy array and an ``Unknown`` for other objects.
-
-    Raises:
-        ForbiddenName: The pickle names a function that runs or loads something. No code was executed.
-        Exception: The file is damaged; the unpickler then raises almost any exception.
-    """
-    return Unpickler(file).load()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from splitnest.errors import WeightsError, first_few, tell
-from splitnest.weights import checksum, pickled, torch_file
+from splitnest.weights import checksum, torch_file
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
 from splitnest.weights.wrappers import ema_copies, unwrapped_keys
 
@@ -120,7 +120,7 @@ def _opened(path: Path) -> Iterator[tuple[Kind, Any]]:
                     yield kind, content
             case "pickle":
                 with path.open("rb") as file:
-                    yield kind, pickled.load(file)
+                    yield kind, torch_file.load_pickle(file)
             case "safetensors":
                 from safetensors import safe_open
 
@@ -187,7 +187,9 @@ def _from_safetensors(path: Path, file: Any) -> Checkpoint:
 
 def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoint:
     entries, is_wrapped = _entries(path, content, entry)
-    budget = _MAX_ARRAY_RATIO * path.stat().st_size
+    recipe_json = _recipe_json(content)
+    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta") if isinstance(content, dict) else None)
+    budget, counted = _MAX_ARRAY_RATIO * path.stat().st_size + torch_file.UNPACKED_SLACK_BYTES, set()
     objects: dict[str, Unknown] = {}
     tensors: dict[str, Tensor] = {}
     not_tensors = []
@@ -196,7 +198,9 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoi
         tensor = value.tensor() if isinstance(value, Array | torch_file.StoredTensor) else None
         if tensor is not None:
             tensors[str(key)] = tensor
-            budget -= tensor.nbytes if isinstance(value, Array) else 0
+            storage = tensor.untyped_storage()
+            budget -= 0 if storage.data_ptr() in counted else storage.nbytes()
+            counted.add(storage.data_ptr())
         else:
             not_tensors.append(str(key))
             if isinstance(value, Unknown):
@@ -205,8 +209,6 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoi
             raise ValueError("its arrays are larger than the file")
     if objects and (is_wrapped or not tensors):
         raise ForbiddenName(next(iter(objects.values())).name)
-    recipe_json = _recipe_json(content)
-    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta") if isinstance(content, dict) else None)
     return _checkpoint(path, kind, tensors, not_tensors=tuple(not_tensors), recipe_json=recipe_json, classes=classes)
 
 

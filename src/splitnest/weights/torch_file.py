@@ -1,7 +1,7 @@
 """Safe reading of the files that ``torch.save`` writes: a zip archive, or the legacy format before torch 1.6.
 
-The pickle of a file refers to storages, which are elsewhere in the file. A storage is read when a tensor of it is asked
-for, so what is not needed, such as the state of an optimizer, is not read.
+The pickle of a file refers to storages, which are elsewhere in the file. A storage is read when one of its tensors is
+loaded, so what is not needed, such as the state of an optimizer, is not read.
 """
 
 import io
@@ -139,10 +139,19 @@ class _Subclass:
         return rebuild(*args[1])
 
 
+class _StorageBytes:
+    """Stand-in for ``torch.storage._load_from_bytes``: pickles of tensors have each storage as a legacy file."""
+
+    def __new__(cls, content: bytes | str) -> object:  # type: ignore[misc]
+        """Return the storage."""
+        return _load_legacy(io.BytesIO(content.encode("latin1") if isinstance(content, str) else content))
+
+
 _STAND_INS: Mapping[str, type] = {
     "torch._utils._rebuild_tensor": StoredTensor,
     "torch._utils._rebuild_tensor_v2": StoredTensor,
     "torch._utils._rebuild_tensor_v3": _TypedTensor,
+    "torch.storage._load_from_bytes": _StorageBytes,
     "torch._utils._rebuild_parameter": _Parameter,
     "torch._utils._rebuild_parameter_with_state": _Parameter,
     "torch._utils._rebuild_device_tensor_from_numpy": _Parameter,
@@ -174,6 +183,16 @@ def opened(path: Path) -> Iterator[Any]:
         else:
             with zipfile.ZipFile(file) as archive:
                 yield _load_zip(archive, file)
+
+
+def load_pickle(file: BinaryIO) -> Any:
+    """Return the content of a pickle of arrays and tensors, with an ``Array`` or ``StoredTensor`` for each.
+
+    Raises:
+        ForbiddenName: The pickle names a function that runs or loads something. No code was executed.
+        Exception: The file is damaged; the unpickler then raises almost any exception.
+    """
+    return Unpickler(file, _STAND_INS).load()
 
 
 def load(path: Path) -> Any:
@@ -317,7 +336,7 @@ def _only(storages: dict[str, _Storage], key: str, new: _Storage) -> _Storage:
     """Return the storage of a key, which all tensors share.
 
     Raises:
-        UnpicklingError: It is described in two ways.
+        UnpicklingError: The file describes it in two ways.
     """
     known = storages.setdefault(key, new)
     if (known.dtype, known.size) != (new.dtype, new.size):
@@ -329,7 +348,7 @@ def _checked(pid: Any, length: int) -> tuple[torch.dtype, str, int, Any]:
     """Return type, key, number of elements and view of the persistent id of a storage; the zip format has no views.
 
     Raises:
-        UnpicklingError: It is something else.
+        UnpicklingError: The id is not that of a storage.
     """
     if not (isinstance(pid, tuple) and len(pid) == length and pid[0] == "storage"):
         raise pickle.UnpicklingError("unexpected reference to data outside the pickle")
