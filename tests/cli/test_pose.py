@@ -156,6 +156,8 @@ def test_several_classes_of_one_skeleton(run: Run, people: Path) -> None:
     assert "has no persons with keypoints of 1 of the 3 classes: cow" in " ".join(done.stdout.split())
     text = run("eval", "run1/last.pt", "--results", "results.json").stdout
     assert "per class" in text
+    listed = run("train", "small.yaml", "data.classes=file", classes[1], "--dry-run").stdout
+    assert "classes: [dog, cat]" in listed  # in the order of the ids, without the car, which has no keypoints
     assert {row["image_id"]: row["category_id"] for row in json.loads((people / "results.json").read_text())} == {
         7: 9,
         9: 4,

@@ -265,6 +265,7 @@ class KeypointData(FileData):
     """COCO JSON annotations of keypoints.
 
     Attributes:
+        classes: Same as ``Data.classes``; ``file`` takes the categories with keypoints of the annotation file.
         keypoints: ``coco`` for the 17 keypoints of COCO persons, or a description; None reads the annotation file.
         val_detections: COCO detection results with the person boxes for evaluation. ``auto`` uses the file of the
             published protocol (``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``) where it
@@ -272,6 +273,7 @@ class KeypointData(FileData):
     """
 
     format: Literal["coco"] = "coco"
+    classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
     keypoints: Literal["coco"] | Keypoints | None = None
     val_detections: str | None = None
 

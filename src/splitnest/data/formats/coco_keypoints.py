@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from splitnest.data.formats.annotation_columns import AnnotationColumns
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import checked_content
-from splitnest.data.formats.coco_json import integer, list_of, read_annotations
+from splitnest.data.formats.coco_json import convert, integer, list_of, read_annotations
 from splitnest.errors import DataError, first_few
 from splitnest.recipe import Keypoints
 from splitnest.structures.categories import Categories
@@ -69,6 +69,20 @@ def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton)
     keypoints[lengths > 0] = np.asarray(columns.keypoints)[places].reshape(-1, *keypoints.shape[1:])
     counted, given = (keypoints[..., 2] > 0).sum(axis=1), np.asarray(columns.num_keypoints)[rows]
     return KeypointFile(file, keypoints, np.where(given < 0, counted, given))
+
+
+def read_keypoint_classes(path: str | Path) -> tuple[str, ...]:
+    """Return the names of the categories of a COCO file that have keypoints, in the order of their ids.
+
+    Raises:
+        DataError: The file cannot be read, or no category has keypoints.
+    """
+    content, _ = read_annotations(path, _NoColumns)
+    rows = [row for row in list_of(path, content, "categories") if isinstance(row, dict) and row.get("keypoints")]
+    if not rows:
+        raise DataError(f"{path} has no category with 'keypoints'. List the classes in data.classes.")
+    ids = [convert(path, "categories", number, row, lambda row: integer(row, "id")) for number, row in enumerate(rows)]
+    return tuple(str(row.get("name")) for _, row in sorted(zip(ids, rows, strict=True), key=lambda pair: pair[0]))
 
 
 def read_keypoint_definition(path: str | Path, class_names: Sequence[str], *, required: bool) -> Keypoints | None:

@@ -4,7 +4,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from splitnest.data.formats.coco_keypoints import read_keypoint_definition, read_keypoints
+from splitnest.data.formats.coco_keypoints import (
+    read_keypoint_classes,
+    read_keypoint_definition,
+    read_keypoints,
+)
 from splitnest.data.paths import required_path, required_root
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.person_boxes import read_person_boxes
@@ -60,14 +64,17 @@ def _add_detections(dataset: PoseDataset, root: Path, val_detections: str) -> No
 def with_complete_keypoints(recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
     """Return a recipe with complete keypoints, and a note for each assumption.
 
-    Fields of ``data.keypoints`` that are not given are read from the annotation file of the training split, or of the
-    validation split, if it exists, and assumed otherwise. A recipe without keypoint names anywhere stays unchanged.
-    Where the names suggest body sides and no flip pairs are known, images are not flipped.
+    ``data.classes: file`` is replaced by the categories of the file that have keypoints. Fields of ``data.keypoints``
+    that are not given are read from the annotation file of the training split, or of the validation split, if it
+    exists, and assumed otherwise. A recipe without keypoint names anywhere stays unchanged. Where the names suggest
+    body sides and no flip pairs are known, images are not flipped.
 
     Raises:
         DataError: The annotation file cannot be read, or its definition of keypoints is not valid.
-        UsageError: The given fields do not fit the keypoints of the file.
+        UsageError: There is no annotation file for ``data.classes: file``, or the given fields do not fit the keypoints
+            of the file.
     """
+    recipe = _with_file_classes(recipe)
     data = recipe.data
     keypoints = data.keypoints
     if keypoints == "coco" or (keypoints is not None and keypoints.is_complete):
@@ -102,6 +109,19 @@ def _no_flip_note(unpaired: list[str]) -> str:
         f"known, so images are flipped neither in training (train.flip=0) nor in evaluation (input.flip_test=false). "
         f"Set data.keypoints.flip_pairs, or to [] to flip without swapping keypoints."
     )
+
+
+def _with_file_classes(recipe: PoseRecipe) -> PoseRecipe:
+    data = recipe.data
+    if data.classes != "file":
+        return recipe
+    file = _annotation_file(data)
+    if file is None:
+        raise UsageError(
+            "data.classes=file takes the classes of the annotation file. Set data.root and data.train_annotations, or "
+            "list the classes."
+        )
+    return recipe.model_copy(update={"data": data.model_copy(update={"classes": read_keypoint_classes(file)})})
 
 
 def _class_names(data: PoseData) -> tuple[str, ...]:
