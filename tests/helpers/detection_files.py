@@ -12,8 +12,8 @@ SIZE_WH = (60, 40)
 """Width and height of every image."""
 
 TRAIN = {
-    "batch_size": 2, "iterations": 2, "schedule": "multi_step", "lr": 0.001, "warmup_iterations": 0, "evaluate_every": 0,
-    "save_every": 1, "init_from": None, "short_sides": [64], "long_side": 96, "workers": 0,
+    "batch_size": 2, "iterations": 2, "schedule": "multi_step", "lr": 0.001, "warmup_iterations": 0,
+    "evaluate_every": 0, "save_every": 1, "init_from": None, "short_sides": [64], "long_side": 96, "workers": 0,
 }  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def write_image(path: Path, **options: Any) -> None:
 def write_xml(path: Path, *names: str, box: Sequence[float] = (5, 5, 40, 30), inside: str = "", size: str = "") -> None:
     """Write a VOC annotation file with an object of each name; ``inside`` is added to the objects."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sides = "".join(f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+    sides = "".join(
+        f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
     objects = "\n".join(f"<object><name>{name}</name>{inside}<bndbox>{sides}</bndbox></object>" for name in names)
     size = size or f"<size><width>{SIZE_WH[0]}</width><height>{SIZE_WH[1]}</height></size>"
     path.write_text(f"<annotation>\n{size}\n{objects}\n</annotation>")

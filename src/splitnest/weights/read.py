@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from splitnest.errors import WeightsError
+from splitnest.errors import WeightsError, cannot_read
+from splitnest.files import open_regular
 from splitnest.weights import pickled
 
 Kind = Literal["torch", "safetensors", "pickle"]
@@ -96,10 +97,10 @@ def read(path: str | Path) -> Checkpoint:
 
 def _detect_kind(path: Path) -> Kind:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(64)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        raise WeightsError(cannot_read(path, error, "a checkpoint")) from error
     if head.startswith((_ZIP, _LEGACY_TORCH)):
         return "torch"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER:
