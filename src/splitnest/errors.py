@@ -53,12 +53,12 @@ class Interrupted(SplitnestError):
     exit_code = 75
 
 
-def cannot_read(path: object, error: OSError, expected: str) -> str:
+def cannot_read(path: object, error: OSError | ValueError, expected: str) -> str:
     """Return the reason why a file cannot be opened, and what to do, in two sentences.
 
     Args:
         path: Path of the file.
-        error: Error of the operating system.
+        error: Error of the operating system, or of a path that it does not accept.
         expected: Name of the file's content with its article, such as ``a checkpoint``.
     """
     match error:
@@ -71,7 +71,7 @@ def cannot_read(path: object, error: OSError, expected: str) -> str:
         case PermissionError():
             why = "permission is denied. Change the permissions of the file and its folder"
         case _:
-            why = f"{error.strerror or error}. Check the path and the disk"
+            why = f"{getattr(error, 'strerror', None) or error}. Check the path and the disk"
     return f"{path} cannot be read: {why}."
 
 

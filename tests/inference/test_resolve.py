@@ -43,7 +43,7 @@ def test_folder_does_not_hide_a_model(tmp_path: Path, monkeypatch: pytest.Monkey
     ("name", "message"),
     [
         ("runs/x/last.pt", r"last\.pt does not exist"),
-        ("mine.yaml", r"mine\.yaml cannot be read: No such file"),
+        ("mine.yaml", r"mine\.yaml cannot be read: it does not exist"),
         (".", r"\. is a folder\. Give a file in it"),
         ("resnest51", "No published model is called 'resnest51'"),
         ("", "No published model is called ''"),

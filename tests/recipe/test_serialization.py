@@ -151,7 +151,7 @@ def test_many_classes_take_linear_time(tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"absent\.yaml cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"absent\.yaml cannot be read: it does not exist"):
         load_recipe(tmp_path / "absent.yaml")
     with pytest.raises(UsageError, match="cannot be read"):
         load_recipe(tmp_path)

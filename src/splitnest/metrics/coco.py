@@ -271,7 +271,7 @@ def _check_segmentations(path: Path, file: AnnotationFile) -> None:
     if len(rows):
         cited = ", ".join(file.cite(row) for row in rows[:MAX_EXAMPLES].tolist())
         raise DataError(
-            f"{path}: {len(rows)} of {len(file.ids)} annotations have no segmentation, such as {cited}, so masks cannot "
-            f"be evaluated. Complete the file, set train.without_mask=skip to leave them out, or evaluate a model "
-            f"without masks."
+            f"{path}: {len(rows)} of {len(file.ids)} annotations have no segmentation, such as {cited}, so masks "
+            f"cannot be evaluated. Complete the file, set train.without_mask=skip to leave them out, or evaluate a "
+            f"model without masks."
         )

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from splitnest.errors import UsageError
+from splitnest.errors import UsageError, cannot_read
+from splitnest.files import open_text
 from splitnest.recipe import overrides
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.schema import RECIPE_CLASSES, Recipe
@@ -105,9 +106,10 @@ def _load(path: Path, find_model: FindModel, derived: tuple[Path, ...]) -> Recip
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path) as file:
+            text = file.read()
     except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
+        raise UsageError(cannot_read(path, error, "a recipe")) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"The recipe {path} is not UTF-8 text.") from error
     content = read_yaml(text, str(path))

@@ -193,7 +193,7 @@ def match_categories(
 
 
 def _names_to_set(categories: Categories) -> str:
-    """Return the names of a file for a message: complete lists of thing and stuff classes, unless they are very long."""
+    """Return the names of a file for a message: lists of thing and stuff classes, unless they are very long."""
     lists = [yaml_list(c.name for c in categories if c.is_thing == is_thing) for is_thing in (True, False)]
     text = " and ".join(names for names in lists if names != "[]") or "[]"
     return text if len(text) <= MAX_NAMES_LENGTH else f"{len(categories)} names"

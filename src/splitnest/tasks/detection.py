@@ -10,7 +10,7 @@ from splitnest.data.detection.open import open_dataset, with_file_classes
 from splitnest.data.images.normalize import normalize, resize_image
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
-from splitnest.metrics.coco import CocoEvaluator
+from splitnest.metrics.coco import CocoEvaluator, IouType
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe, Split, required_training
@@ -59,11 +59,8 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
     ) -> Evaluator:
         """Return an evaluator of COCO metrics, of masks too if the model has them."""
-        return CocoEvaluator(
-            dataset,
-            ("bbox", "segm") if recipe.model.mask_convs else ("bbox",),
-            skip_without_mask=skips_without_mask(recipe),
-        )
+        iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.model.mask_convs else ("bbox",)
+        return CocoEvaluator(dataset, iou_types, skip_without_mask=skips_without_mask(recipe))
 
     def ground_truth(
         self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe

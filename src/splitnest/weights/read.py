@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from splitnest.errors import WeightsError, first_few, tell
+from splitnest.errors import WeightsError, cannot_read, first_few, tell
+from splitnest.files import open_regular
 from splitnest.weights import checksum, torch_file
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
 from splitnest.weights.wrappers import ema_copies, unwrapped_keys
@@ -142,11 +143,10 @@ def _opened(path: Path) -> Iterator[tuple[Kind, Any]]:
 
 def _detect_kind(path: Path) -> Kind:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(512)
     except (OSError, ValueError) as error:  # ValueError: null byte in the path
-        reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"{path} cannot be read: {reason}. Check the path.") from error
+        raise WeightsError(cannot_read(path, error, "a checkpoint")) from error
     if head.startswith((_ZIP, torch_file.LEGACY_MAGIC)):
         return "torch"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER:

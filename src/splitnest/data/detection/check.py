@@ -16,6 +16,9 @@ from splitnest.structures.panoptic_labels import UNLABELED
 SMALL, LARGE = 32**2, 96**2
 """Limits in square pixels of the area of medium instances (pycocotools ``Params``)."""
 
+MAX_ROWS = 2000
+"""Maximum number of classes that are printed."""
+
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -104,11 +107,13 @@ def print_report(report: DetectionFindings, title: str) -> None:
     facts.add_row("instances", f"{report.num_instances}, and {report.num_crowd_regions} crowd or difficult regions")
     facts.add_row("areas", ", ".join(f"{count} {size}" for size, count in report.areas.items()))
     classes = Table("class", "instances", "images")
-    for row in report.classes:
+    for row in report.classes[:MAX_ROWS]:
         classes.add_row(escape(printable(row.name)), str(row.num_instances), str(row.num_images))
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
+    if len(report.classes) > MAX_ROWS:
+        console.print(f"and {len(report.classes) - MAX_ROWS} more classes")
     if report.stuff:
         stuff = Table("stuff class", "images", "pixels")
         for stuff_row in report.stuff:

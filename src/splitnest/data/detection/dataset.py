@@ -86,7 +86,7 @@ class DetectionDataset(ImageDataset):
         self.images_dir = Path() if images_dir is None else Path(images_dir)
         if not self.images_dir.is_dir():
             raise DataError(f"{images_dir} is not a folder. Give the folder of the images.")
-        self.file = file if categories is None else file.without_unused(categories.names)
+        self.file = file if categories is None else file.without_unused(frozenset(categories.names))
         self.has_annotations = file.has_annotations
         self.categories = from_ids(self.file.categories)
         if categories is not None:

@@ -18,6 +18,8 @@ from splitnest.recipe import DetectionRecipe, Split
 from splitnest.recipe.data import FILE, CocoData, DetectionData, SceneData, VocData, YoloData
 from splitnest.structures.categories import Categories
 
+SPLITS: tuple[Split, ...] = ("train", "val")
+
 VOC_LISTS = "ImageSets"
 """Folder of the lists of image names in the layout of Pascal VOC."""
 
@@ -67,7 +69,7 @@ def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[st
     data = recipe.data
     if data.classes != FILE or isinstance(data, SceneData):
         return recipe, []
-    splits = [split for split in ("train", "val") if data.has_split(split)]
+    splits: list[Split] = [split for split in SPLITS if data.has_split(split)]
     if not splits:
         required_path(data, "train_images", "the image folder")
     notes: list[str] = []

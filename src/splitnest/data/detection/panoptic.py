@@ -22,7 +22,7 @@ from splitnest.data.images.read import read_image
 from splitnest.errors import DataError
 from splitnest.progress import track
 from splitnest.structures.categories import Categories, match_panoptic_categories, things_of
-from splitnest.structures.masks import mask_to_rle
+from splitnest.structures.masks import segments_to_rles
 from splitnest.structures.panoptic_labels import PanopticLabels
 
 PROGRESS_FROM = 200
@@ -153,10 +153,10 @@ class CocoPanoptic(PanopticDataset):
         from hotcoco.mask import area, to_bbox
 
         labels, instances = self.labels(index), []
-        for id_, label, iscrowd in zip(labels.ids, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
+        rles = segments_to_rles(labels.segments, labels.ids)
+        for rle, label, iscrowd in zip(rles, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
             category = self.panoptic_categories[label]
             if category.is_thing:
-                rle = mask_to_rle(labels.segments == id_)
                 instances.append(
                     {
                         "image_id": int(self._panoptic.image_ids[index]),

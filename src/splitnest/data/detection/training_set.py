@@ -138,8 +138,8 @@ class DetectionTrainingSet(TrainingSet):
             cited = ", ".join(self.dataset.cite(row) for row in rows[:MAX_EXAMPLES].tolist())
             raise DataError(
                 f"{self.dataset.source}: {len(rows)} of {len(which)} annotations have no segmentation, which a model "
-                f"with masks needs, such as {cited}. Complete the file, set train.without_mask=skip to leave them out, or train "
-                f"a model without masks."
+                f"with masks needs, such as {cited}. Complete the file, set train.without_mask=skip to leave "
+                f"them out, or train a model without masks."
             )
 
     def _exclude(self, reason: str, which: NDArray[np.bool_]) -> None:

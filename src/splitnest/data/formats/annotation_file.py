@@ -5,7 +5,7 @@ Readers of all formats return an ``AnnotationFile``; the terms are those of COCO
 Shapes: I images, N annotations, P polygons.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,14 +156,15 @@ class AnnotationFile:
             return f"{self.paths[image]}, line {self.lines[row]}"
         return f"annotation {self.ids[row]} of {self.file_names[image]}"
 
-    def without_unused(self, names: Collection[str]) -> "AnnotationFile":
+    def without_unused(self, names: Set[str]) -> "AnnotationFile":
         """Return the file without categories that have no annotations and whose name is not in ``names``.
 
-        Some tools add a category for the whole dataset (Roboflow's category 0), of which there are never instances.
+        Some tools add a category for the whole dataset (Roboflow's category 0), of which there are never instances. A
+        file without any annotations stays as it is.
         """
         used = np.bincount(self.category_index, minlength=len(self.categories)) > 0
         kept = used | np.array([name in names for _, name in self.categories], bool)
-        if kept.all():
+        if kept.all() or not used.any():
             return self
         dropped = tuple(
             f"{name} (id {id_})" for (id_, name), keep in zip(self.categories, kept, strict=True) if not keep

@@ -50,7 +50,8 @@ def read_folders(
         DataError: A folder does not exist, or two files have the same name.
     """
     files, others = _by_stem(existing_folder(images, "images"))
-    label_maps, unpaired = None, ()
+    label_maps: list[Path] | None = None
+    unpaired: tuple[str, ...] = ()
     if annotations is not None:
         maps, _ = _by_stem(existing_folder(annotations, "label maps"))
         label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]

@@ -102,8 +102,14 @@ def _walk(folder: str, prefix: str, recursive: bool, above: frozenset[tuple[int,
     identity = status.st_dev, status.st_ino
     if identity in above:
         return
-    with os.scandir(folder) as scan:
-        entries = sorted((entry for entry in scan if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted((entry for entry in scan if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    except PermissionError:
+        if not prefix:
+            raise
+        yield prefix, False
+        return
     subfolders = [entry for entry in entries if entry.is_dir()]
     for entry in entries:
         if not entry.is_dir():
