@@ -22,6 +22,7 @@ test: $(STAMP) lint
 
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/training/test_kills.py --timeout 3600
+	OMP_NUM_THREADS=1 SPLITNEST_FUZZ=2000 $(BIN)/pytest -n auto tests/fuzz
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity

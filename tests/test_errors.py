@@ -1,8 +1,12 @@
-"""Text of files in messages."""
+"""Text of files in messages, and reasons of the operating system."""
+
+import errno
+import os
+from pathlib import Path
 
 import pytest
 
-from splitnest.errors import MAX_MESSAGE_CHARACTERS, printable
+from splitnest.errors import MAX_MESSAGE_CHARACTERS, OutputError, cannot_read, cannot_write, printable
 
 
 @pytest.mark.parametrize("text", ["", "a b", "ü 蛇 яблоко 🍎", "می‌خواهم", "全角　間"])
@@ -32,3 +36,38 @@ def test_long_text_keeps_its_ends() -> None:
     assert shown.startswith("begin")
     assert shown.endswith("end")
     assert "characters more" in shown
+
+
+def test_reasons_of_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, reason in (
+        ("absent", "it does not exist. Check the path of a list."),
+        (".", "it is a folder, and a list is a file. Give the path of the file."),
+        ("file/x", "a part of its path is a file, not a folder. Check the path of a list."),
+    ):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - its message is the subject
+            (tmp_path / name).read_bytes()
+        assert cannot_read(name, caught.value, "a list") == f"{name} cannot be read: {reason}"
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    assert cannot_read("a", denied, "a list") == (
+        "a cannot be read: permission is denied. Change the permissions of the file and its folder."
+    )
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert cannot_read("a", broken, "a list") == "a cannot be read: Input/output error. Check the path and the disk."
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [
+        (errno.ENOSPC, "Free disk space, or write to another path."),
+        (errno.ENOTDIR, "A part of its path is a file: write to another path."),
+        (errno.EISDIR, "There is a folder of that name: write to another path."),
+        (errno.EACCES, "Change the permissions of the folder, or write to another path."),
+    ],
+)
+def test_reasons_of_files_that_cannot_be_written(number: int, fix: str) -> None:
+    error = OSError(number, os.strerror(number))
+    assert cannot_write("a", error) == f"a cannot be written: {os.strerror(number)}. {fix}"
+    kept = f"a cannot be written: {os.strerror(number)}. The existing file is unchanged. {fix}"
+    assert cannot_write("a", error, unchanged=True) == kept
+    assert OutputError.exit_code == 5

@@ -40,7 +40,15 @@ def pick_device(device: str | torch.device) -> torch.device:
         error: Exception = RuntimeError(f"{chosen} cannot run a network")
     except (RuntimeError, AssertionError) as failure:  # AssertionError: CPU-only build of torch
         error = failure
-    raise UsageError(f"There is no device {str(device)!r}. Use auto, cpu, cuda or cuda:0.") from error
+    raise UsageError(f"There is no device {str(device)!r}. Use {_devices()}.") from error
+
+
+def _devices() -> str:
+    """Return the names of the devices of this machine for a message."""
+    count = torch.cuda.device_count()
+    if not count:
+        return "auto or cpu: torch finds no CUDA device here ('splitnest doctor' shows what it finds)"
+    return ", ".join(("auto", "cpu", "cuda", *(f"cuda:{index}" for index in range(count))))
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:

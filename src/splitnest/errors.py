@@ -75,6 +75,27 @@ def cannot_read(path: object, error: OSError | ValueError, expected: str) -> str
     return f"{path} cannot be read: {why}."
 
 
+def cannot_write(path: object, error: OSError, unchanged: bool = False) -> str:
+    """Return the reason why a file cannot be written, and what to do, in sentences.
+
+    Args:
+        path: Path of the file.
+        error: Error of the operating system.
+        unchanged: Whether a file exists there already, which is kept.
+    """
+    match error:
+        case FileExistsError() | NotADirectoryError():
+            fix = "A part of its path is a file: write to another path"
+        case IsADirectoryError():
+            fix = "There is a folder of that name: write to another path"
+        case PermissionError():
+            fix = "Change the permissions of the folder, or write to another path"
+        case _:
+            fix = "Free disk space, or write to another path"
+    kept = " The existing file is unchanged." if unchanged else ""
+    return f"{path} cannot be written: {error.strerror or error}.{kept} {fix}."
+
+
 def first_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first of several names for a message, and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from splitnest.errors import OutputError, printable
+from splitnest.errors import OutputError, cannot_write, printable
 
 MAX_NAME_BYTES = 200
 """Maximum size of a file name from elsewhere; file systems allow 255 bytes, with endings such as ``.part``."""
@@ -32,11 +32,7 @@ def output_errors(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        unchanged = " The existing file is unchanged." if path.is_file() else ""
-        raise OutputError(
-            f"{path} cannot be written: {cause.strerror or cause}.{unchanged} Free disk space, or write "
-            f"to another path."
-        ) from error
+        raise OutputError(cannot_write(path, cause, path.is_file())) from error
 
 
 @contextmanager

@@ -2,10 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+import splitnest
 from helpers.command_line import Run
+from splitnest.cli.commands.list_models import list_models
+from splitnest.cli.options import Precision
+from splitnest.device import DTYPES
+from splitnest.zoo import TASKS
 
 
 def test_list(run: Run) -> None:
@@ -15,7 +21,10 @@ def test_list(run: Run) -> None:
     assert time.perf_counter() - start < 3
     (line,) = run("list", "faster*resnest50_fpn*mmdet").stdout.splitlines()
     assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
-    assert run("list", "nothing*").stdout == ""
+    assert len(run("list", "ResNeSt50").stdout.splitlines()) == 22
+    nothing = run("list", "rsnest50", "--task", "classification")
+    assert nothing.stdout == ""
+    assert "of the task classification matches 'rsnest50'. The nearest are resnest50_imagenet" in nothing.stderr
 
 
 def test_wrong_task_names_the_tasks(run: Run) -> None:
@@ -23,10 +32,42 @@ def test_wrong_task_names_the_tasks(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "info", "predict", "eval", "train", "convert", "export", "bench", "doctor", "demo"]
+    "command",
+    ["", "list", "info", "predict", "eval", "train", "convert", "export", "bench", "doctor", "demo", "data check"],
 )
 def test_help_shows_an_example(run: Run, command: str) -> None:
-    assert f"Example: splitnest {command}" in " ".join(run(command, "--help").stdout.split())
+    assert f"Example: splitnest {command}" in " ".join(run(*command.split(), "--help").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "choices"),
+    [
+        ("list", "classification|detection|instance|panoptic|semantic|pose"),
+        ("predict", "fp32|bf16|fp16"),
+        ("eval", "fp32|bf16|fp16"),
+        ("bench", "<timm>"),
+        ("data check", "train|val"),
+    ],
+)
+def test_help_shows_the_choices(run: Run, command: str, choices: str) -> None:
+    text = run(*command.split(), "--help", COLUMNS="200", TERMINAL_WIDTH="200").stdout
+    assert choices in "".join(text.split())
+
+
+def test_choices_are_those_of_the_package() -> None:
+    assert get_args(get_args(Precision)[0]) == tuple(DTYPES)
+    hint = get_type_hints(list_models)["task"]
+    assert get_args(get_args(hint)[0]) == TASKS
+
+
+def test_help_of_train_has_the_keys_that_everybody_changes(run: Run) -> None:
+    text = run("train", "--help").stdout
+    for key in ("data.root=", "data.classes=[", "train.epochs=", "train.batch_size=", "train.lr="):
+        assert key in text
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout.strip() == f"splitnest {splitnest.__version__}"
 
 
 def test_info(run: Run) -> None:
@@ -71,6 +112,7 @@ def test_convert(run: Run, tmp_path: Path, small_checkpoint: Path, small_recipe:
     text = run("convert", small_checkpoint, "--model", small_recipe, "--out", out).stdout
     assert "backbone" in text
     assert out.read_bytes()[:8] == small_checkpoint.read_bytes()[:8]
+    run("convert", small_checkpoint, "--out", out)  # it has its recipe
     run("convert", tmp_path / "absent.pth", "--model", small_recipe, "--out", out, code=4)
 
 

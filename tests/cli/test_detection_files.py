@@ -200,7 +200,7 @@ def test_paths_that_are_no_regular_files(run: Run, tmp_path: Path, coco: CocoFol
         ("val2017", "it is a folder"),
     ):
         told = run("data", "check", recipe, f"data.train_annotations={path}", code=3).stderr
-        assert f"cannot be read: it is a {kind}" in told
+        assert f"cannot be read: {reason}" in told
     image = coco.root / "val2017/a.png"
     image.unlink()
     os.mkfifo(image)

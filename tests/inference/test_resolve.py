@@ -7,8 +7,8 @@ import torch
 
 import splitnest
 from splitnest.device import pick_device
-from splitnest.errors import UsageError
-from splitnest.inference.resolve import resolve
+from splitnest.errors import UsageError, WeightsError
+from splitnest.inference.resolve import checkpoint_of_run, read_recipe, resolve
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_folder_does_not_hide_a_model(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("runs/x/last.pt", r"last\.pt does not exist"),
         ("mine.yaml", r"mine\.yaml cannot be read: it does not exist"),
-        (".", r"\. is a folder\. Give a file in it"),
+        (".", r"\. is a folder without best\.pt or last\.pt.*data\.root=\."),
         ("resnest51", "No published model is called 'resnest51'"),
         ("", "No published model is called ''"),
     ],
@@ -54,9 +54,29 @@ def test_unknown_model_or_file_is_an_error(name: str, message: str) -> None:
         resolve(name)
 
 
+def test_checkpoint_of_a_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoint_of_run(tmp_path) == tmp_path
+    assert checkpoint_of_run("") == ""
+    for name in ("last-1.pt", "last.pt", "best.pt"):  # the older checkpoint counts where a process was killed
+        (tmp_path / name).touch()
+        assert checkpoint_of_run(tmp_path) == tmp_path / name
+        assert f"{name} in it is used" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"is a run folder\. Add --resume .*best\.pt to start a new"):
+        read_recipe(tmp_path)
+
+
+def test_run_folder_comes_before_a_model_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "resnest50").mkdir()
+    (tmp_path / "resnest50" / "last.pt").touch()
+    with pytest.raises(WeightsError, match=r"last\.pt is empty"):
+        resolve(tmp_path / "resnest50")
+
+
 def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda")
-    for name in ("weird", "cuda:99"):
-        with pytest.raises(UsageError, match=f"no device '{name}'. Use auto, cpu"):
+    for name in ("weird", "cuda:99", "0", ""):
+        with pytest.raises(UsageError, match=f"no device '{name}'. Use auto"):
             splitnest.load("resnest14d", weights=None, device=name)
+    with pytest.raises(UsageError, match="'meta' holds no values"):
+        pick_device("meta")

@@ -8,7 +8,7 @@ import pytest
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
-from splitnest.recipe.overrides import ALIASES, apply, known_keys, parse
+from splitnest.recipe.overrides import ALIASES, OPTION, apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
 
 MASK = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
@@ -141,6 +141,13 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("data.rot=x", "There is no key 'data.rot'; use data.root."),
         ("short_side=600", "There is no key 'short_side'; use input.short_side."),
         ("num_classes=3", "There is no key 'num_classes'; use data.classes."),
+        ("lr=1", "There is no key 'lr'; use train.lr."),
+        ("epochs=1", "There is no key 'epochs'; use train.epochs."),
+        ("batch=1", "There is no key 'batch'; use train.batch_size."),
+        ("train.imgsz=640", "There is no key 'train.imgsz'; use input.short_side."),
+        ("workers=1", "There is no key 'workers'; use train.workers."),
+        ("device=cuda", "There is no key 'device'; use the option --device."),
+        ("dcn_stages=[3]", "There is no key 'dcn_stages'; use model.backbone.dcn_stages."),
         ("train.learning_rate=1", "There is no key 'train.learning_rate'; use train.lr."),
         ("train.unit=epoch", "There is no key 'train.unit'; use train.epochs or train.iterations."),
         (
@@ -204,6 +211,7 @@ def unlimited(schema: Any, path: str = "") -> Iterator[str]:
 def test_aliases_of_other_frameworks_lead_to_keys() -> None:
     for alias, targets in ALIASES.items():
         leads = {key for cls in RECIPE_CLASSES.values() for key in targets if key in known_keys(cls)}
+        leads |= {key for key in targets if key.startswith(OPTION)}
         assert leads == set(targets), f"{alias} leads to {set(targets) - leads}, which no recipe has"
 
 

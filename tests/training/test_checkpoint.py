@@ -62,7 +62,7 @@ def assert_same_file(one: Path, other: Path) -> None:
 
 def test_missing_checkpoint_is_an_error(tmp_path: Path) -> None:
     state, _ = new_state(train_config())
-    with pytest.raises(WeightsError, match=r"last\.pt cannot be read: No such file"):
+    with pytest.raises(WeightsError, match=r"last\.pt cannot be read: it does not exist"):
         checkpoint.restore(state, tmp_path / "last.pt")
 
 

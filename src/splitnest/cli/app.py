@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from splitnest._version import __version__
+from splitnest.cli.command import Command, Group
 from splitnest.cli.commands import (
     bench,
     convert,
@@ -21,30 +23,45 @@ from splitnest.cli.commands import (
 )
 from splitnest.errors import Interrupted, SplitnestError, UsageError, tell
 
+EXAMPLE = "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet image.jpg"
+
 app = typer.Typer(
+    cls=Group,
     help="ResNeSt models for classification, detection, segmentation and pose.",
+    epilog=EXAMPLE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list", epilog=list_models.EXAMPLE)(list_models.list_models)
-app.command("info", epilog=info.EXAMPLE)(info.info)
-app.command("predict", epilog=predict.EXAMPLE)(predict.predict)
-app.command("eval", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-app.command("train", epilog=train.EXAMPLE)(train.train)
-app.command("convert", epilog=convert.EXAMPLE)(convert.convert)
-app.command("export", epilog=export.EXAMPLE)(export.export)
-app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
-app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
-app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("list", epilog=list_models.EXAMPLE, cls=Command)(list_models.list_models)
+app.command("info", epilog=info.EXAMPLE, cls=Command)(info.info)
+app.command("predict", epilog=predict.EXAMPLE, cls=Command)(predict.predict)
+app.command("eval", epilog=evaluate.EXAMPLE, cls=Command)(evaluate.evaluate)
+app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.train)
+app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
+app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)
+app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)
+app.command("doctor", epilog=doctor.EXAMPLE, cls=Command)(doctor.doctor)
+app.command("demo", epilog=demo.EXAMPLE, cls=Command)(demo.demo)
 app.add_typer(data.app, name="data")
 
 _state = {"debug": False}
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"splitnest {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """ResNeSt models for classification, detection, segmentation and pose."""
     _state["debug"] = debug
 

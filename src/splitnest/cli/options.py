@@ -1,16 +1,16 @@
 """Arguments and options that several commands share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="Name of a published model, recipe file (.yaml) or checkpoint of splitnest."),
+    typer.Argument(
+        metavar="MODEL", help="Name of a published model, recipe (.yaml), checkpoint of splitnest, or run folder."
+    ),
 ]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values of the recipe by dotted key.")
-]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Values of the recipe by dotted key.")]
 Weights = Annotated[
     str,
     typer.Option(
@@ -27,8 +27,8 @@ Tta = Annotated[
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:0.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Fold and fuse layers: faster, with float32 rounding differences.")]
 Precision = Annotated[
-    str,
-    typer.Option(help="Floating-point type: fp32, or bf16 or fp16 on devices that compute them faster."),
+    Literal["fp32", "bf16", "fp16"],
+    typer.Option(help="Floating-point type; bf16 and fp16 on devices that compute them faster."),
 ]
 Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the network with torch.compile in the first prediction, in minutes.")

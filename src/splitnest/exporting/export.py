@@ -57,7 +57,7 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
     path = Path(out)
     suffix = path.suffix if format is None else f".{format}"
     if suffix not in SUFFIXES:
-        raise UsageError(f"{path} has no known export format. Use the suffix .onnx or .pt2, or set format.")
+        raise UsageError(f"{path} has no known export format. Use the suffix .onnx or .pt2.")
     module = model.module
     if model.dtype != torch.float32 or any(isinstance(part, FusedConv2d) for part in module.modules()):
         raise UsageError("Only a float32 model that is not fast can be exported. Load it without fast and precision.")

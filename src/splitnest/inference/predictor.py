@@ -16,7 +16,7 @@ from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
 from splitnest.inference.prefetch import prefetch
-from splitnest.inference.resolve import resolve
+from splitnest.inference.resolve import checkpoint_of_run, resolve
 from splitnest.inference.runtimes import open_session
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
@@ -177,7 +177,7 @@ class Predictor:
         if not task.uses_person_boxes:
             if boxes_xywh is not None or detector is not None:
                 raise UsageError(
-                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector."
+                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit them."
                 )
             prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
             return prefetch(prepared, batch_size)
@@ -288,7 +288,7 @@ def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | 
         return build_model(recipe)
     with on_meta():
         module = build_model(recipe)
-    path = weights_path(recipe, checkpoint) if weights == "auto" else Path(weights)
+    path = weights_path(recipe, checkpoint) if weights == "auto" else Path(checkpoint_of_run(weights))
     load_weights.load(module, path, classes=recipe.data.class_names)
     return module
 

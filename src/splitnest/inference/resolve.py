@@ -6,6 +6,9 @@ from typing import Any
 
 from splitnest import zoo
 from splitnest.errors import UsageError, WeightsError, tell
+from splitnest.files import versions
+from splitnest.inference.fitting_models import unknown_model
+from splitnest.inference.foreign_files import foreign_file, openmmlab_config
 from splitnest.recipe import Recipe, overrides
 from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES
 from splitnest.recipe.serialization import from_json
@@ -14,11 +17,16 @@ from splitnest.weights import read
 from splitnest.weights.onnx_metadata import ONNX_SUFFIX, read_metadata
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
+BEST, LAST = "best.pt", "last.pt"
+"""Checkpoints of a run folder."""
 
 
 def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
-    """Return the complete recipe of a name or file, with overrides applied, and the file if it is a checkpoint."""
-    recipe, checkpoint = read_recipe(name_or_path)
+    """Return the complete recipe of a name or file, with overrides applied, and the file if it is a checkpoint.
+
+    Of a run folder ``best.pt`` is taken, or the last checkpoint if there is none; a printed note says so.
+    """
+    recipe, checkpoint = read_recipe(checkpoint_of_run(name_or_path))
     return complete(overrides.apply(recipe, values) if values else recipe), checkpoint
 
 
@@ -33,15 +41,35 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
     if not path.is_file() or path.suffix == ".py":  # only the name of an upstream configuration matters
         return _by_name(str(name_or_path)), None
     if path.suffix in RECIPE_SUFFIXES:
-        return zoo.load_recipe(path), None
+        return _recipe_file(path), None
     if path.suffix == ONNX_SUFFIX:
         return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
-    recipe_json = read.read_recipe_json(path)
+    try:
+        recipe_json = read.read_recipe_json(path)
+    except WeightsError as error:
+        raise foreign_file(path) or error from error
     if recipe_json is None:
-        raise WeightsError(
-            f"{path} has no recipe, so its model is unknown. Name the model, and give the file as its weights."
-        )
+        raise unknown_model(read.read(path))
     return from_json(recipe_json, f"The recipe in {path}"), path
+
+
+def checkpoint_of_run(path: str | Path) -> str | Path:
+    """Return the checkpoint in a run folder, ``best.pt`` or else the last one, with a printed note.
+
+    Anything else is returned unchanged.
+    """
+    folder = Path(path)
+    checkpoints = run_checkpoints(folder) if str(path) and folder.is_dir() else []
+    if not checkpoints:
+        return path
+    tell(f"note: {folder} is a run folder; {checkpoints[0].name} in it is used")
+    return checkpoints[0]
+
+
+def run_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a run folder, the one to predict with first."""
+    best = folder / BEST
+    return [*([best] if best.is_file() else []), *versions(folder / LAST)]
 
 
 def complete(recipe: Recipe) -> Recipe:
@@ -58,15 +86,36 @@ def complete(recipe: Recipe) -> Recipe:
     return completed
 
 
+def _recipe_file(path: Path) -> Recipe:
+    try:
+        return zoo.load_recipe(path)
+    except UsageError as error:
+        raise foreign_file(path) or error from error
+
+
 def _by_name(name: str) -> Recipe:
     try:
         return zoo.get(name)
-    except UsageError:
+    except UsageError as error:
         path = Path(name)
+        if path.suffix == ".py":
+            raise openmmlab_config(name, error) from None
         if path.suffix in RECIPE_SUFFIXES:
             return zoo.load_recipe(path)  # raises the error of the file
         if path.suffix in (*CHECKPOINT_SUFFIXES, ONNX_SUFFIX):
             raise UsageError(f"{path} does not exist. Check the path.") from None
         if name and path.is_dir():
-            raise UsageError(f"{path} is a folder. Give a file in it, such as the last.pt of a run.") from None
+            raise _folder_error(path) from None
         raise
+
+
+def _folder_error(folder: Path) -> UsageError:
+    if checkpoints := run_checkpoints(folder):
+        return UsageError(
+            f"{folder} is a run folder. Add --resume to resume that run, or give {checkpoints[0]} to start a new "
+            f"training from its weights."
+        )
+    return UsageError(
+        f"{folder} is a folder without best.pt or last.pt, so it is not a run folder. Give the name of a published "
+        f"model, a recipe (.yaml) or a checkpoint; the folder of a dataset is data.root={folder}."
+    )

@@ -62,6 +62,6 @@ def weights_path(recipe: Recipe, own_weights: Path | None) -> Path:
     if recipe.weights is None:
         raise WeightsError(
             f"{recipe.name} has no published weights: it is a new recipe, or its classes or network differ from "
-            f"those of the published model. Give a checkpoint (weights), or none to start from random weights."
+            f"those of the published model. Give a checkpoint (weights, --weights), or none for random weights."
         )
     return fetch.fetch(recipe.weights)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
@@ -41,7 +41,12 @@ def load_yaml(path: str | os.PathLike[str], find_model: FindModel) -> Recipe:
 
 def dump_yaml(recipe: Recipe) -> str:
     """Return a complete recipe as YAML that ``load_yaml`` reads back unchanged."""
-    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return to_yaml(recipe.model_dump(mode="json"))
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Return plain values as YAML: mappings as blocks, lists in one line."""
+    return yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def to_json(recipe: Recipe) -> str:

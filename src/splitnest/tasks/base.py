@@ -139,7 +139,9 @@ class Task(ABC, Generic[R, D]):
         return recipe.published
 
     def check_results_path(self, path: Path) -> None:
-        """Raise a UsageError if results cannot be written to a path."""
+        """Raise a UsageError if results cannot be written to a path: a folder, for results that are a file."""
+        if self.results_suffix and path.is_dir():
+            raise UsageError(f"--results {path} is a folder. Give a file name with the suffix {self.results_suffix}.")
 
 
 def required_suffix(path: Path, suffix: str, kind: str) -> None:

@@ -27,6 +27,7 @@ class PanopticTask(DetectionTask):
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError for a file name without ``.json``: the PNG folder is named after it."""
+        super().check_results_path(path)
         required_suffix(path, ".json", "panoptic results are a JSON file and a folder of PNG files beside it")
 
 

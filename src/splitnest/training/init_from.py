@@ -5,6 +5,7 @@ from pathlib import Path
 
 from splitnest import zoo
 from splitnest.errors import DamagedError, NotFiniteError, UsageError, WeightsError
+from splitnest.inference.resolve import checkpoint_of_run
 from splitnest.models.base import Model
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe, Weights, required_training
@@ -63,7 +64,7 @@ def check_initial_weights(recipe: Recipe) -> str:
 
 
 def _checkpoint_path(source: str) -> Path:
-    path = Path(source).expanduser()
+    path = Path(checkpoint_of_run(Path(source).expanduser()))
     if split_entry(path)[0].is_file():
         return path
     entry = "".join(source.partition("#")[1:])  # which of a file's models: url#entry

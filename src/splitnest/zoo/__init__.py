@@ -27,14 +27,16 @@ def list_models(task: str | None = None, pattern: str = "*") -> list[str]:
 
     Args:
         task: Task of the models; None lists all tasks.
-        pattern: Pattern of names with the wildcards ``*``, ``?`` and ``[...]``.
+        pattern: Pattern of names with the wildcards ``*``, ``?`` and ``[...]``, in any letter case; without one of
+            them, a part of the names.
 
     Raises:
         UsageError: There is no such task.
     """
+    pattern = pattern.lower() if set("*?[") & set(pattern) else f"*{pattern.lower()}*"
     if task is not None and task not in TASKS:
         raise UsageError(f"There is no task {task!r}. The tasks are {', '.join(TASKS)}.")
-    names = [name for name in TASK_OF if task in (None, TASK_OF[name]) and fnmatchcase(name, pattern)]
+    names = [name for name in TASK_OF if task in (None, TASK_OF[name]) and fnmatchcase(name.lower(), pattern)]
     return sorted(names, key=lambda name: (TASKS.index(TASK_OF[name]), name))
 
 
@@ -55,9 +57,14 @@ def full_name(name: str) -> str:
         return matches[0]
     if matches:
         raise UsageError(f"Several published models are called {name!r}: {', '.join(matches)}. Use one of these names.")
-    close = get_close_matches(spelling, spellings, n=len(spellings), cutoff=0.0)
-    nearest = list(dict.fromkeys(full for alias in close for full in spellings[alias]))[:3]
-    raise UsageError(f"No published model is called {name!r}. The nearest are {', '.join(nearest)}.")
+    raise UsageError(f"No published model is called {name!r}. The nearest are {', '.join(nearest(spelling))}.")
+
+
+def nearest(name: str, count: int = 3) -> list[str]:
+    """Return the full names of the published models whose names are most like ``name``."""
+    spellings = _spellings()
+    close = get_close_matches(name, spellings, n=len(spellings), cutoff=0.0)
+    return list(dict.fromkeys(full for alias in close for full in spellings[alias]))[:count]
 
 
 def get(name: str) -> "Recipe":

@@ -1,6 +1,6 @@
 """Command ``bench``: speed of a model on this machine."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,16 +20,16 @@ def bench(
     model: Model,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SOURCE]...", help="Image files, folders, globs or URLs; by default a synthetic scene."
-        ),
+        typer.Argument(metavar="SOURCE", help="Image files, folders, globs or URLs; by default a synthetic scene."),
     ] = None,
     weights: Annotated[
         str, typer.Option(help="Weights as for predict; random weights are as fast as others.")
     ] = "none",
     batch_size: BatchSize = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Number of timed batches.")] = 10,
-    against: Annotated[str | None, typer.Option(help="timm to time its model of the same name in turn.")] = None,
+    against: Annotated[
+        Literal["timm"] | None, typer.Option(help="Package whose model of the same name is timed in turn.")
+    ] = None,
     device: Device = "auto",
     fast: Fast = False,
     precision: Precision = "fp32",

@@ -1,13 +1,14 @@
 """Commands ``data``: checks of datasets."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from splitnest.cli.command import Command, Group
 from splitnest.cli.options import Overrides
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError
 
-app = typer.Typer(help="Datasets.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Datasets.", no_args_is_help=True)
 
 EXAMPLE = "Example: splitnest data check mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco"
 
@@ -17,11 +18,11 @@ def datasets() -> None:
     """Datasets."""
 
 
-@app.command("check", epilog=EXAMPLE)
+@app.command("check", epilog=EXAMPLE, cls=Command)
 def check(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a published model.")],
     overrides: Overrides = None,
-    split: Annotated[str | None, typer.Option(help="Split: train or val; both by default.")] = None,
+    split: Annotated[Literal["train", "val"] | None, typer.Option(help="Split; both by default.")] = None,
 ) -> None:
     """Check a dataset: counts, sizes, anomalies, and faults that would stop a training."""
     from splitnest.inference.resolve import resolve
@@ -30,8 +31,6 @@ def check(
     from splitnest.tasks import task_of
 
     splits: tuple[Split, ...] = ("train", "val")
-    if split not in (None, *splits):
-        raise UsageError(f"There is no split {split!r}. The splits are train and val.")
     resolved, _ = resolve(recipe, parse(overrides or []))
     task = task_of(resolved)
     chosen = [

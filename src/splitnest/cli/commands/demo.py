@@ -37,8 +37,17 @@ def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawi
 
 
 def _new_folder(folder: Path) -> Path:
+    """Create the folder, with a number if it exists, before the data is prepared, which takes longer.
+
+    Raises:
+        OutputError: The folder cannot be created.
+    """
+    from splitnest.files import output_errors
+
     number, path = 1, folder
     while path.exists():
         number += 1
         path = folder.with_name(f"{folder.name}-{number}")
+    with output_errors(path):
+        path.mkdir(parents=True)
     return path

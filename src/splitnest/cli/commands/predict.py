@@ -16,7 +16,7 @@ from splitnest.cli.options import (
     Weights,
     weights_or_none,
 )
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, UsageError, first_few
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -26,7 +26,7 @@ EXAMPLE = (
 
 def predict(
     model: Model,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Image files, folders, globs or URLs.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, globs or URLs.")],
     weights: Weights = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the annotated images.")] = Path("predictions"),
     json: Annotated[
@@ -58,6 +58,8 @@ def predict(
     from splitnest.cli.predictions import write_predictions
     from splitnest.inference.predictor import load
 
+    if detector is None and detector_weights != "auto":
+        raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
     options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
     predictor = load(model, weights_or_none(weights), **options)
     failed = write_predictions(

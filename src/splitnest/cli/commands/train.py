@@ -11,6 +11,18 @@ from splitnest.cli.options import Device, Overrides
 
 EXAMPLE = "Example: splitnest train mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco train.epochs=6"
 
+HELP = """\
+Train a model by its recipe; the run folder gets checkpoints, metrics, curves and predictions.
+
+\b
+Keys that most runs change:
+  data.root=/data/fruit          folder of the dataset
+  "data.classes=\\[apple, pear]"   names of the classes
+  train.epochs=12                length; or train.iterations
+  train.batch_size=4             images of a step, of all processes together
+  train.lr=0.005                 learning rate, in proportion to the batch
+"""
+
 
 def train(
     recipe: Annotated[

@@ -1,0 +1,140 @@
+"""Recognition of files that are neither a recipe nor a checkpoint: what they are, and what to do with them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from splitnest.data.images.read import SUFFIXES as IMAGE_SUFFIXES
+from splitnest.errors import UsageError
+from splitnest.recipe.plain_yaml import read_yaml
+from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES
+from splitnest.recipe.serialization import to_yaml
+
+IN_RECIPE = "It belongs into the section data of a recipe (data.root, data.train_annotations)."
+
+BY_SUFFIX: dict[str, str] = {
+    **dict.fromkeys(IMAGE_SUFFIXES, "an image. Give the model before the images: splitnest predict MODEL IMAGE"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "a video. Extract its frames, and predict for them"),
+    **dict.fromkeys(
+        (".zip", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "an archive. Unpack it, and give a file of it"
+    ),
+    **dict.fromkeys(
+        (".engine", ".trt", ".tflite", ".mlmodel", ".pb", ".h5", ".keras", ".caffemodel", ".pdparams"),
+        "a model of another runtime. Give the PyTorch checkpoint that it was made from",
+    ),
+    ".pt2": "a file of torch.export, which is only for other programs. Give the checkpoint that it was exported from, "
+    "or export it to ONNX, which splitnest reads",
+    ".csv": f"a table. {IN_RECIPE.removesuffix('.')}",
+    ".txt": f"a text file. {IN_RECIPE.removesuffix('.')}",
+    ".xml": f"an XML file, such as an annotation of Pascal VOC. {IN_RECIPE.removesuffix('.')}",
+    ".ipynb": "a notebook. Give a recipe (.yaml), a checkpoint, or the name of a published model",
+}
+"""Suffix of a file -> the kind of its content, and what to do."""
+
+DETECTRON2_KEYS = {"_BASE_", "MODEL", "SOLVER", "DATASETS", "DATALOADER", "INPUT", "TEST"}
+
+_HEAD = 1 << 16
+"""Number of bytes at either end of a JSON file in which its keys are looked for."""
+
+MAX_CLASSES, MAX_LENGTH = 200, 300
+"""Number of classes up to which a message lists all of them, and number of characters of a name or path in it."""
+
+
+def foreign_file(path: Path) -> UsageError | None:
+    """Return the error of a file that was found to be neither a recipe nor a checkpoint; None for an unknown kind.
+
+    Args:
+        path: Existing file, which could not be read as a recipe or a checkpoint.
+    """
+    suffix = path.suffix.lower()
+    kind = None
+    if suffix in RECIPE_SUFFIXES:
+        kind = _yaml_kind(path)
+    elif suffix == ".json":
+        kind = _json_kind(path)
+    elif suffix in BY_SUFFIX:
+        kind = f"{BY_SUFFIX[suffix]}."
+    return None if kind is None else UsageError(f"{path} is {kind}")
+
+
+def openmmlab_config(path: str, unknown: UsageError) -> UsageError:
+    """Return the error of a Python configuration whose name is not that of a published model.
+
+    Args:
+        path: Path of the file, which need not exist.
+        unknown: Error of the look-up, which lists the nearest names.
+    """
+    return UsageError(
+        f"{path} is a Python configuration, as of mmdetection, mmsegmentation or mmpose. It is not executed: only the "
+        f"file names of published models are known. {unknown} For a model of your own, write a recipe with one of "
+        f"them as its base."
+    )
+
+
+def _yaml_kind(path: Path) -> str | None:
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError, UsageError):
+        return None
+    if not isinstance(content, Mapping) or "base" in content or "task" in content:
+        return None
+    if content.keys() & DETECTRON2_KEYS:
+        return (
+            "a configuration of detectron2, not a recipe. List the published models with 'splitnest list "
+            '"*.detectron2"\', name the one that it describes, and give its checkpoint with --weights. For a model of '
+            "your own, write a recipe with that one as its base."
+        )
+    if "names" in content and content.keys() & {"train", "val", "path", "nc"}:
+        return _yolo_kind(path, content)
+    if "nc" in content and content.keys() & {"backbone", "head"}:
+        return "a network of Ultralytics, which splitnest does not have. See 'splitnest list' for the models."
+    if content.keys() & {"Collections", "Models"}:
+        return "an index of published models of OpenMMLab. Give the name of one of them."
+    return None
+
+
+def _yolo_kind(path: Path, content: Mapping[Any, Any]) -> str:
+    """Return the kind of a YOLO dataset description, with the recipe that uses the dataset."""
+    kind = "a dataset description of YOLO, not a recipe."
+    names = content["names"]
+    classes = list(names.values() if isinstance(names, Mapping) else names if isinstance(names, list) else ())
+    root = content.get("path") or str(path.parent.resolve())
+    if not all(isinstance(value, str) and len(value) <= MAX_LENGTH for value in (*classes, root)):
+        return f"{kind} Write a recipe with a detector as its base, data.format=yolo and the classes of the file."
+    if len(classes) > MAX_CLASSES:
+        classes = [*classes[:3], "..."]
+    data: dict[str, Any] = {"format": "yolo", "root": root}
+    for split in ("train", "val"):
+        folder = content.get(split)
+        data[f"{split}_images"] = folder if isinstance(folder, str) and len(folder) <= MAX_LENGTH else None
+    data["classes"] = classes
+    recipe = {"base": "faster_rcnn_resnest50_fpn_1x_coco.mmdet", "name": path.stem, "data": data}
+    return (
+        f"{kind} Save these lines as a recipe (.yaml), correct the paths where needed, and give that file; for "
+        f"polygons the base is a Mask R-CNN:\n{to_yaml(recipe).rstrip()}"
+    )
+
+
+def _json_kind(path: Path) -> str:
+    """Return the kind of a JSON file, from the keys at its beginning and end."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_HEAD)
+            file.seek(max(len(text), path.stat().st_size - _HEAD))
+            text += file.read(_HEAD)
+    except OSError:
+        text = b""
+    keys = set(re.findall(rb'"(\w+)"\s*:', text))
+    if {b"shapes", b"imagePath"} <= keys:
+        return (
+            "a labelme annotation of one image. Convert the folder of such files to COCO, VOC or YOLO, and name that "
+            "dataset in a recipe (data.root, data.train_annotations)."
+        )
+    if b"images" in keys and b"failed" in keys:
+        return "a file of results of 'splitnest predict'. Give a model: a name, a recipe (.yaml) or a checkpoint."
+    if b"images" in keys and keys & {b"annotations", b"categories"}:
+        return f"an annotation file of COCO. {IN_RECIPE}"
+    if {b"image_id", b"category_id"} <= keys:
+        return "a file of detection results of COCO. Give a model: a name, a recipe (.yaml) or a checkpoint."
+    return "a JSON file, not a model. Give a name, a recipe (.yaml) or a checkpoint."

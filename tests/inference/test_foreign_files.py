@@ -1,0 +1,73 @@
+"""Files that are neither a recipe nor a checkpoint are recognized, and the message says what to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from splitnest import zoo
+from splitnest.errors import UsageError, WeightsError
+from splitnest.inference.foreign_files import foreign_file
+from splitnest.inference.resolve import read_recipe
+
+FILES = {
+    "empty.json": ("", "a JSON file, not a model"),
+    "data.yaml": ("path: ../fruit\ntrain: images/train\nnames: {0: apple, 1: pear}\n", "description of YOLO"),
+    "yolov8n.yaml": ("nc: 80\nbackbone: []\nhead: []\n", "a network of Ultralytics"),
+    "config.yaml": ("_BASE_: Base.yaml\nMODEL: {MASK_ON: true}\n", "a configuration of detectron2"),
+    "metafile.yml": ("Collections: []\nModels: []\n", "an index of published models"),
+    "mine.py": ("raise SystemExit\n", "a Python configuration, as of mmdetection"),
+    "a.json": (json.dumps({"shapes": [], "imagePath": "a.jpg"}), "a labelme annotation"),
+    "train.json": (json.dumps({"images": [], "annotations": [], "categories": []}), "an annotation file of COCO"),
+    "boxes.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "detection results of COCO"),
+    "results.json": (json.dumps({"model": "x", "images": [], "failed": []}), "results of 'splitnest predict'"),
+    "a.xml": ("<annotation/>", "an annotation of Pascal VOC"),
+    "train.txt": ("a\nb\n", "a text file"),
+    "photo.JPG": ("", "an image. Give the model before the images"),
+    "weights.zip": ("", "an archive"),
+    "model.engine": ("", "a model of another runtime"),
+    "model.pt2": ("", "a file of torch.export"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_kinds_of_files(tmp_path: Path, name: str) -> None:
+    text, kind = FILES[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=rf"{name} is .*{kind}"):
+        read_recipe(tmp_path / name)
+
+
+def test_recipe_in_the_message_about_a_yolo_dataset_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("path: /data/fruit\ntrain: images/train\nval: images/val\nnames: ['apple: red', \"pe\\e[31mar\"]\n")
+    message = str(foreign_file(path))
+    assert "\x1b" not in message
+    path.write_text(message[message.index("base:") :])
+    data = zoo.load_recipe(path).data.model_dump()
+    assert data["classes"] == ("apple: red", "pe\x1b[31mar")
+    assert (data["root"], data["train_images"], data["format"]) == ("/data/fruit", "images/train", "yolo")
+
+
+@pytest.mark.parametrize("names", [["x"] * 1000, ["x" * 10**5], [[1], {}], None, 3, {}])
+def test_message_about_a_yolo_dataset_is_short(tmp_path: Path, names: object) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text(yaml.safe_dump({"names": names, "train": ["a", "b"]}))
+    assert len(str(foreign_file(path))) < 2000
+
+
+def test_checkpoint_of_any_name_is_read(tmp_path: Path) -> None:
+    for name in ("a.pth.tar", "b.zip", "c.json"):
+        torch.save({"weight": torch.zeros(1)}, tmp_path / name)
+        with pytest.raises(WeightsError, match=f"{name} has no recipe"):
+            read_recipe(tmp_path / name)
+
+
+def test_recipes_and_unknown_files_are_not_foreign(tmp_path: Path) -> None:
+    for name, text in {"a.yaml": "base: resnest50\nnames: [a]\n", "b.yaml": "", "c.yml": "[", "d.pth": "x"}.items():
+        (tmp_path / name).write_text(text)
+        assert foreign_file(tmp_path / name) is None
+    with pytest.raises(WeightsError, match=r"d\.pth is not a checkpoint"):
+        read_recipe(tmp_path / "d.pth")
