@@ -41,6 +41,8 @@ none: it swaps the two when it saves, so that ``state_dict`` is the average."""
 _MAX_ARRAY_RATIO = 4
 """Maximum size of all arrays of a pickle, as a multiple of the size of the file."""
 
+MAX_REASON_CHARACTERS = 200
+
 FORMAT = "splitnest"
 """Value of ``format`` in our safetensors metadata and training checkpoints."""
 
@@ -137,8 +139,14 @@ def _opened(path: Path) -> Iterator[tuple[Kind, Any]]:
     except torch_file.OtherFileError as error:
         raise WeightsError(f"{path} {error}.") from None
     except Exception as error:  # unpickling of a damaged file raises almost any exception
-        reason = re.split(r"\.\s|\n", str(error).strip())[0].rstrip(".") or type(error).__name__
-        raise WeightsError(f"{path} is damaged or incomplete ({reason}). Download or save it again.") from error
+        raise WeightsError(f"{path} is damaged or incomplete ({_reason(error)}). Download or save it again.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read; errors inside the unpickler say nothing of the file."""
+    if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
+        return "its pickle is not valid"
+    return re.split(r"\.\s|\n", str(error).strip())[0].rstrip(".")[:MAX_REASON_CHARACTERS] or type(error).__name__
 
 
 def _detect_kind(path: Path) -> Kind:
