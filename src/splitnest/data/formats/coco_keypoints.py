@@ -72,7 +72,7 @@ def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton)
 
 
 def read_keypoint_classes(path: str | Path) -> tuple[str, ...]:
-    """Return the names of the categories of a COCO file that have keypoints, in the order of their ids.
+    """Return the names of the categories with keypoints in a COCO file, ordered by id.
 
     Raises:
         DataError: The file cannot be read, or no category has keypoints.

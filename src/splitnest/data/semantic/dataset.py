@@ -48,7 +48,7 @@ class SemanticDataset(ImageDataset):
             )
 
     def class_counts(self) -> list[ClassCounts]:
-        """Return the number of labeled pixels of each class, of a large dataset in a part of its label maps."""
+        """Return the number of labeled pixels by class; a large dataset is sampled."""
         if not self.has_annotations:
             return []
         return [count_labels(self.labels, len(self), self.categories, self.source)]

@@ -23,7 +23,7 @@ CHUNK = 16
 
 
 def label_histogram(labels: NDArray[np.unsignedinteger], categories: Categories) -> NDArray[np.int64]:
-    """Return the number of pixels of each class and last of unlabeled ones, ``[K + 1]``, of a label map ``[H, W]``."""
+    """Return the pixels by class in a label map ``[H, W]``, and last the unlabeled ones: counts ``[K + 1]``."""
     unlabeled = SemanticSegmentation.unlabeled(categories)
     counts = np.bincount(labels.ravel(), minlength=unlabeled + 1)
     return np.append(counts[: len(categories)], counts[unlabeled])
