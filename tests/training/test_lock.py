@@ -94,9 +94,10 @@ def test_running_training_is_left_alone_and_a_killed_one_resumes(run: Run, recip
     process.join(60)
     log = tmp_path / "again"
     again = start("train", folder, "--resume", log=log)
-    wait_for(lambda: log.exists() and "resuming after step" in log.read_text(), again)
+    wait_for(lambda: log.exists() and "/200000, loss" in log.read_text(), again)
     again.terminate()
     again.join(60)
+    assert "resuming after step" in log.read_text()
     assert again.exitcode == 75, log.read_text()
 
 
