@@ -29,7 +29,10 @@ def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawi
     for index, scene in enumerate(Scenes(NUM_SCENES, seed=SEED)):
         (result,) = predictor.predict(scene.image)
         assert isinstance(result, Detections)
-        pictures += [scene.detections().draw(scene.image, scores=False), result.draw(scene.image)]
+        pictures += [
+            scene.detections().draw(scene.image, scores=False, by_class=True),
+            result.draw(scene.image, by_class=True),
+        ]
         titles += [f"scene {index + 1}: ground truth", "predicted"]
     write_image(out / "demo.png", contact_sheet(pictures, titles, columns=4))
     print(f"drawings: {out / 'demo.png'}")
