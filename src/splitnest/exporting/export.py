@@ -1,9 +1,7 @@
 """Export of a network to ONNX or torch.export's ``.pt2``, verified before it is written."""
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from torch.utils import _pytree as pytree
 from splitnest._version import __version__
 from splitnest.data.scenes import Scenes
 from splitnest.errors import UsageError, WeightsError
-from splitnest.files import output_errors
+from splitnest.files import check_output, replacing_path
 from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.fast import FusedConv2d
 from splitnest.inference.predictor import Predictor
@@ -61,24 +59,18 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
         raise UsageError("Only a float32 model that is not fast can be exported. Load it without fast and precision.")
     if isinstance(module, ExportedModel):
         raise UsageError(f"{model.recipe.name} is an exported model. Export the model that it was exported from.")
+    check_output(path)
     batch = model.prepared_batch([Scenes(1)[0].image])
     inputs = module.forward_inputs(batch)
     program = _trace(module, model.device)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
-    with output_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if suffix == ".onnx":
-                _write_onnx(program, module, model.recipe, part)
-                session = open_session(part)
-            else:
-                torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(model.recipe))})
-                session = _session_of(program)
-            _verify(module, inputs, session, path)
-            os.replace(part, path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+    with replacing_path(path, suffix) as part:
+        if suffix == ".onnx":
+            _write_onnx(program, module, model.recipe, part)
+            session = open_session(part)
+        else:
+            torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(model.recipe))})
+            session = _session_of(program)
+        _verify(module, inputs, session, path)
     return path
 
 
