@@ -149,6 +149,16 @@ def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:
             part.unlink(missing_ok=True)
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a named pipe, a character device or an open file, also through links.
+
+    Raises:
+        OutputError: It is a folder, a block device or a socket, or cannot be looked at.
+    """
+    with output_errors(path):
+        return not _is_replaced(_follow(path))
+
+
 def is_standard_output(path: Path) -> bool:
     """Return whether a path is what standard output is written to."""
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from splitnest.data.images.read import open_header, orientation
+from splitnest.data.images.read import open_header, orientation, refuse_streams
 from splitnest.errors import DataError
 
 TRANSPOSED = (5, 6, 7, 8)
@@ -20,6 +20,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         DataError: The file cannot be opened, is not an image, or has more than ``MAX_PIXELS`` pixels.
     """
+    refuse_streams(path)
     try:
         with open(path, "rb") as file, open_header(file, str(path)) as image:
             width, height = image.size

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.coco_json import convert, integer
+from splitnest.data.images.read import refuse_streams
 from splitnest.errors import DataError, first_few
+from splitnest.files import printable
 from splitnest.structures.categories import Category
 
 MIN_SIDE = 0.05
@@ -93,6 +95,7 @@ class PersonBoxFile:
         Raises:
             DataError: Several images of the file have the name, and none has the path.
         """
+        source = printable(source)  # as splitnest predict writes it
         boxes = self._by_absolute_path.get(os.path.abspath(source))
         candidates = self._by_name.get(PurePath(source).name, [])
         if boxes is None and len(candidates) > 1:
@@ -126,6 +129,7 @@ def read_person_boxes(path: str | Path, category: Category) -> PersonBoxFile:
         DataError: The file cannot be read or is neither of the two, or COCO results have only other classes.
     """
     path = Path(path)
+    refuse_streams(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
