@@ -239,3 +239,12 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_run(
     assert "2 pictures cannot be written: images/a.png, images/b.png." in done.stderr
     content = json.loads((tmp_path / "all.json").read_text())
     assert [image["picture"] for image in content["images"]] == [None, None]
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "x" * 300, "pipe", "null/x"])
+def test_demo_where_nothing_can_be_written(run: Run, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "null").symlink_to("null")
+    os.mkfifo(tmp_path / "pipe")
+    assert "demo.png cannot be written: " in run("demo", "--out", out, code=5).stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "null", "pipe"]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from splitnest.data.images.read import Source, is_url
 from splitnest.data.images.sources import expand_sources, images_in
-from splitnest.data.images.write import is_written_here
+from splitnest.data.images.write import is_free, is_written_here
 from splitnest.files import shortened
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 240, 3800
@@ -73,7 +73,7 @@ class PictureNames:
     def _is_free(self, path: PurePath) -> bool:
         if str(path).lower() in self._taken:
             return False
-        return not os.path.lexists(self._folder / path) or is_written_here(self._folder / path)
+        return is_free(self._folder / path)
 
     def _is_blocked(self, parent: PurePath) -> bool:
         """Return whether a file or a link has the place of a folder."""

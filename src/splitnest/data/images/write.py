@@ -42,6 +42,11 @@ def encoded_image(pixels: NDArray[np.integer], suffix: str = ".png") -> bytes:
     return file.getvalue()
 
 
+def is_free(path: str | Path) -> bool:
+    """Return whether nothing has a path, or an image file that ``write_image`` wrote and that may be replaced."""
+    return not os.path.lexists(path) or is_written_here(path)
+
+
 def is_written_here(path: str | Path) -> bool:
     """Return whether a path is an image file that ``write_image`` wrote, and not a link to one."""
     if os.path.islink(path) or not os.path.isfile(path):
