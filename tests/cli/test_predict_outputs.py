@@ -42,7 +42,7 @@ def wait_for_lines(path: Path, count: int) -> None:
 def test_a_signal_keeps_results_and_the_run_continues(
     run: Run, small_checkpoint: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    write_images(tmp_path / "images", *(f"{n}.png" for n in range(40)))
+    write_images(tmp_path / "images", *(f"{n}.png" for n in range(24)))
     command = ["predict", str(small_checkpoint), "images", "--out", "my out"]
     stderr = tmp_path / "stderr"
     process = start_splitnest(tmp_path, *command, stdout=tmp_path / "stdout", stderr=stderr, OMP_NUM_THREADS="1")
@@ -53,7 +53,7 @@ def test_a_signal_keeps_results_and_the_run_continues(
     process.join(60)
     assert process.exitcode == 75
     rows = lines_of(lines)
-    assert 2 <= len(rows) < 40
+    assert 2 <= len(rows) < 24
     assert not (tmp_path / "my out" / "results.json").exists()
     last = stderr.read_text().splitlines()[-1]
     start = f"Interrupted by {number.name}. Results of {len(rows)} images are in my out/results.jsonl. Continue with: "
@@ -64,25 +64,25 @@ def test_a_signal_keeps_results_and_the_run_continues(
     before = lines.read_bytes()
     lines.write_bytes(before + before.splitlines()[0][:50])  # a line that was cut
     done = run(*shlex.split(last.removeprefix(start))[1:])
-    assert f"{len(rows)} of 40 images have results and are skipped" in done.stdout
+    assert f"{len(rows)} of 24 images have results and are skipped" in done.stdout
     assert lines.read_bytes().startswith(before)
     content = json.loads((tmp_path / "my out" / "results.json").read_text())
-    assert sorted(image["file"] for image in content["images"]) == sorted(f"images/{n}.png" for n in range(40))
-    assert len({image["picture"] for image in content["images"]}) == 40
+    assert sorted(image["file"] for image in content["images"]) == sorted(f"images/{n}.png" for n in range(24))
+    assert len({image["picture"] for image in content["images"]}) == 24
     assert [{"model": "small", **image} for image in content["images"]] == lines_of(lines)
-    assert len(list((tmp_path / "my out").glob("*.jpg"))) == 40
+    assert len(list((tmp_path / "my out").glob("*.jpg"))) == 24
 
 
 def test_a_killed_run_continues(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
-    write_images(tmp_path / "images", *(f"{n}.png" for n in range(30)))
+    write_images(tmp_path / "images", *(f"{n}.png" for n in range(16)))
     arguments = ("predict", str(small_checkpoint), "images")
     process = start_splitnest(tmp_path, *arguments, stdout=tmp_path / "stdout", stderr=tmp_path / "stderr")
     wait_for_lines(tmp_path / "predictions" / "results.jsonl", 2)
     process.kill()
     process.join(60)
     run(*arguments, "--skip-existing")
-    assert len(json.loads((tmp_path / "predictions" / "results.json").read_text())["images"]) == 30
-    assert sorted(path.suffix for path in (tmp_path / "predictions").iterdir()) == [".jpg"] * 30 + [".json", ".jsonl"]
+    assert len(json.loads((tmp_path / "predictions" / "results.json").read_text())["images"]) == 16
+    assert sorted(path.suffix for path in (tmp_path / "predictions").iterdir()) == [".jpg"] * 16 + [".json", ".jsonl"]
 
 
 def test_unreadable_images_are_tried_again(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:

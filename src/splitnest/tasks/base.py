@@ -1,7 +1,7 @@
 """Interface of task objects."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -135,6 +135,10 @@ class Task(ABC, Generic[R, D]):
     def mix_batch(self, batch: Batch, recipe: R, *key: int) -> Batch:
         """Return a training batch whose images are mixed, if the task does that; ``key`` seeds it."""
         return batch
+
+    def result_files(self, path: Path, dataset: D) -> Iterator[Path]:
+        """Yield the files that the evaluator writes for a path of results."""
+        yield path
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError if results cannot be written to a path."""
