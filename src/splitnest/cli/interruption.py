@@ -10,6 +10,10 @@ from splitnest.errors import Interrupted
 SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
 
 
+class _Signal(BaseException):
+    """Signal that arrived. After a KeyboardInterrupt that was handled, Python may still exit with code 130."""
+
+
 @contextmanager
 def interruptible(how_to_continue: Callable[[], str]) -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP inside the context into Interrupted; a second signal has its previous effect.
@@ -31,7 +35,7 @@ def interruptible(how_to_continue: Callable[[], str]) -> Iterator[None]:
             signal.raise_signal(number)
             return
         received.append(signal.Signals(number))
-        raise KeyboardInterrupt
+        raise _Signal
 
     previous = {
         number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
@@ -40,9 +44,8 @@ def interruptible(how_to_continue: Callable[[], str]) -> Iterator[None]:
         signal.signal(number, handle)
     try:
         yield
-    except KeyboardInterrupt as error:
-        name = received[0].name if received else "SIGINT"
-        raise Interrupted(f"Interrupted by {name}. {how_to_continue()}") from error
+    except _Signal as error:
+        raise Interrupted(f"Interrupted by {received[0].name}. {how_to_continue()}") from error
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
