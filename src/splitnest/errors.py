@@ -117,12 +117,18 @@ def printable(text: object) -> str:
         shown = f"{shown[:half]} [{len(shown) - 2 * half} characters more] {shown[-half:]}"
     if shown.isprintable():
         return shown
-    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in shown)
+    return "".join(c if _is_plain(c) else _escaped(c) for c in shown)
 
 
 def _is_plain(character: str) -> bool:
     """Return whether a character shows itself only: also spaces of any width, and the joiners of Indic scripts."""
     return character.isprintable() or category(character) == "Zs" or character in "\u200c\u200d"
+
+
+def _escaped(character: str) -> str:
+    """Return an escape sequence; that of a byte which is no UTF-8 (PEP 383) is ``\\xNN``."""
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
 
 
 def tell(message: object) -> None:

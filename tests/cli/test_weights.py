@@ -212,3 +212,26 @@ def test_escape_sequences_of_a_file_are_not_printed_raw(
     assert r"\x1b[2Jerror: none\n" in error
     assert len(error.splitlines()) == 1
     assert len(error) < 30_000
+
+
+def test_outputs_do_not_replace_what_is_read(
+    run: Run, small_checkpoint: Path, small_recipe: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "model.safetensors"
+    source.write_bytes(small_checkpoint.read_bytes())
+    (tmp_path / "link.safetensors").symlink_to(source)
+    for out in (source, tmp_path / "link.safetensors"):
+        done = run("convert", source, "--model", small_recipe, "--out", out, code=2)
+        assert f"{out} is read, so it is not written. Give another path for the output." in done.stderr
+    (tmp_path / "model.onnx").write_text("a model")
+    done = run("export", tmp_path / "model.onnx", "--out", tmp_path / "model.onnx", code=2)
+    assert "model.onnx is read, so it is not written" in done.stderr
+    assert source.read_bytes() == small_checkpoint.read_bytes()
+    run("convert", source, "--model", small_recipe, "--out", tmp_path / "other.safetensors")
+    (tmp_path / "to.safetensors").symlink_to("other.safetensors")
+    run("convert", source, "--model", small_recipe, "--out", tmp_path / "to.safetensors")
+    assert (tmp_path / "to.safetensors").is_symlink()
+    assert (tmp_path / "other.safetensors").read_bytes() == (tmp_path / "to.safetensors").read_bytes()
+    for verb in (("convert", source, "--model", small_recipe), ("export", source)):
+        (tmp_path / "file").touch()
+        run(*verb, "--out", tmp_path / "file" / "x.safetensors", code=5)

@@ -1,7 +1,9 @@
 """Command line application. Commands call public functions; errors are printed without a traceback."""
 
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -72,11 +74,15 @@ def main() -> None:
     Exit codes: 0 done, 2 wrong usage or recipe, 3 bad data, 4 weights that do not fit, 5 an output cannot be written,
     75 interrupted but resumable.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show are escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Interrupted as interruption:
         if _rank() == 0:
-            tell(interruption)
+            with suppress(OSError):  # after SIGHUP there may be no terminal
+                tell(interruption)
         sys.exit(interruption.exit_code)
     except SplitnestError as error:
         if _state["debug"]:

@@ -1,9 +1,7 @@
 """Export of a network to ONNX or torch.export's ``.pt2``, verified before it is written."""
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from splitnest._version import __version__
 from splitnest.data.scenes import Scenes
 from splitnest.errors import UsageError, WeightsError
 from splitnest.exporting.public import AXES, clean_onnx, drop_stack_traces, without_local_paths
-from splitnest.files import output_errors
+from splitnest.files import check_output, replacing_path
 from splitnest.inference.compiled import is_compiled
 from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.fast import FusedConv2d
@@ -65,25 +63,19 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
         raise UsageError("A compiled model cannot be exported. Load it without compile.")
     if isinstance(module, ExportedModel):
         raise UsageError(f"{model.recipe.name} is an exported model. Export the model that it was exported from.")
+    check_output(path)
     batch = model.prepared_batch([Scenes(1)[0].image])
     inputs = module.forward_inputs(batch)
     program = _trace(module, model.device)
     public = without_local_paths(model.recipe)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
-    with output_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if suffix == ".onnx":
-                _write_onnx(program, module, public, part)
-                session: Session = open_session(part)
-            else:
-                torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(public))})
-                session = _session_of(program)
-            _verify(module, inputs, session, path)
-            os.replace(part, path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+    with replacing_path(path, suffix) as part:
+        if suffix == ".onnx":
+            _write_onnx(program, module, public, part)
+            session: Session = open_session(part)
+        else:
+            torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(public))})
+            session = _session_of(program)
+        _verify(module, inputs, session, path)
     return path
 
 

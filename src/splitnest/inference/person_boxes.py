@@ -44,13 +44,16 @@ FindPeople = Callable[[LoadedImage], PersonBoxes]
 
 
 def person_finder(
-    categories: Categories, names: Sequence[str], boxes_xywh: Boxes | None, detect: Callable[..., Any] | None
+    categories: Categories,
+    names: Sequence[str] | None,
+    boxes_xywh: Boxes | None,
+    detect: Callable[..., Any] | None,
 ) -> FindPeople:
     """Return the function from an image to its person boxes.
 
     Args:
         categories: Classes of the persons.
-        names: Names of all images.
+        names: Names of all images; None for a generator, whose images are not known in advance.
         boxes_xywh: Person boxes of the images; None if ``detect`` is given.
         detect: ``predict`` of a detector that has the class; None if ``boxes_xywh`` is given.
 
@@ -58,7 +61,7 @@ def person_finder(
         UsageError: Neither boxes nor a detector are given, or both, or the boxes do not match the images.
         DataError: The file of boxes cannot be read, or has none of the images.
     """
-    if not names:
+    if names is not None and not names:
         return lambda _: NO_BOXES
     if (boxes_xywh is None) == (detect is None):
         raise UsageError(
@@ -72,17 +75,17 @@ def person_finder(
         return lambda image: PersonBoxes.whole_image((image.pixels.shape[0], image.pixels.shape[1]))
     if isinstance(boxes_xywh, str | Path):
         file = read_person_boxes(boxes_xywh, categories)
-        if not any(file.look_up(name) is not None for name in names):
+        if names is not None and not any(file.look_up(name) is not None for name in names):
             raise DataError(
                 f"{boxes_xywh} has none of the {len(names)} images. Images are matched by path, by file name, or by "
                 f"the image id in a COCO file name (000000000785.jpg has image_id 785). Give another file."
             )
         return lambda image: file.look_up(image.name) or NO_BOXES
     assert boxes_xywh is not None
-    boxes = _from_arrays(boxes_xywh, len(names))
-    if len(boxes) != len(names):
+    boxes = _from_arrays(boxes_xywh, None if names is None else len(names))
+    if names is not None and len(boxes) != len(names):
         raise UsageError(f"boxes_xywh has {len(boxes)} arrays for {len(names)} images. Give one for each image.")
-    return lambda image: boxes[image.index]
+    return lambda image: _boxes_of(image, boxes)
 
 
 def _from_result(result: Detections | PanopticSegmentation, categories: Categories) -> PersonBoxes:
@@ -96,7 +99,13 @@ def _from_result(result: Detections | PanopticSegmentation, categories: Categori
     return PersonBoxes(boxes, detections.scores.astype(np.float64), labels).where(kept)
 
 
-def _from_arrays(boxes_xywh: Any, num_images: int) -> list[PersonBoxes]:
+def _boxes_of(image: LoadedImage, boxes: Sequence[PersonBoxes]) -> PersonBoxes:
+    if image.index >= len(boxes):
+        raise UsageError(f"boxes_xywh has {len(boxes)} arrays, but there are more images. Give one for each image.")
+    return boxes[image.index]
+
+
+def _from_arrays(boxes_xywh: Any, num_images: int | None) -> list[PersonBoxes]:
     """Return the boxes of each image; for one image they may be given without a list around them."""
     try:
         per_image = list(boxes_xywh)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splitnest.data.images.read import expand_sources, source_name, to_array
+from splitnest.data.images.read import source_name, to_array
+from splitnest.data.images.sources import expand_sources, iterate_sources
 from splitnest.device import on_meta, pick_device, pick_dtype
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.inference.batching import make_batch, predict_prepared
@@ -90,7 +91,8 @@ class Predictor:
         """Predict for images.
 
         Args:
-            images: Path, URL, folder, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list of these.
+            images: Path, URL, folder with its subfolders, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list or
+                a generator of these. A generator is advanced in another thread, ``batch_size`` + 1 images ahead.
             batch_size: Maximum number of images, or of persons for a pose estimator, that are processed together. Only
                 inputs of one padded size are, so the results do not depend on it.
             resize: Whether to resize as the recipe says; without effect on a pose estimator, whose crops have the input
@@ -138,7 +140,7 @@ class Predictor:
         detector: "Predictor | None" = None,
         on_error: Callable[[str, DataError], None] | None = None,
     ) -> Iterator[Prediction]:
-        """Yield each image with its result.
+        """Return a generator of each image with its result. Arguments are checked at once, images when they are read.
 
         Args:
             images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: Same as in ``predict``.
@@ -148,24 +150,25 @@ class Predictor:
             raise UsageError(f"batch_size is {batch_size}. Give at least 1.")
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise UsageError(f"score_threshold is {score_threshold}. Give a probability, from 0 to 1.")
-        sources = expand_sources(images)
+        sources = iterate_sources(images) if isinstance(images, Iterator) else expand_sources(images)
         loaded = _load_images(sources, on_error)
         results: Iterator[tuple[LoadedImage, Result]]
         if tta:
             predict = published_tta(self.module, self.recipe)
             results = ((image, predict(image.pixels, resize)) for image in prefetch(loaded, 1))
         else:
-            names = [source_name(source) for source in sources]
+            names = [source_name(source) for source in sources] if isinstance(sources, list) else None
             prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
             results = predict_prepared(self.module, self.recipe, prepared, batch_size)
-        for image, result in results:
-            shown = result if score_threshold is None else result.above(score_threshold)
-            yield Prediction(image.name, image.pixels, shown)
+        return (
+            Prediction(image.name, image.pixels, result if score_threshold is None else result.above(score_threshold))
+            for image, result in results
+        )
 
     def _prepared(
         self,
         images: Iterable[LoadedImage],
-        names: Sequence[str],
+        names: Sequence[str] | None,
         batch_size: int,
         resize: bool,
         score_threshold: float | None,

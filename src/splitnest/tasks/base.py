@@ -1,7 +1,7 @@
 """Interface of task objects."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -137,6 +137,10 @@ class Task(ABC, Generic[R, D]):
     def published_percent(self, recipe: R) -> dict[str, float]:
         """Return the published metrics in percent."""
         return recipe.published
+
+    def result_files(self, path: Path, dataset: D) -> Iterator[Path]:
+        """Yield the files that the evaluator writes for a path of results."""
+        yield path
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError if results cannot be written to a path: a folder, for results that are a file."""

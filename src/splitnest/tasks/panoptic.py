@@ -1,5 +1,6 @@
 """Panoptic segmentation."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from splitnest.data.detection.dataset import DetectionDataset
@@ -24,6 +25,12 @@ class PanopticTask(DetectionTask):
         """Return the segments of one image as a result."""
         panoptic = _panoptic(dataset)
         return panoptic.labels(index).to_result(panoptic.panoptic_categories)
+
+    def result_files(self, path: Path, dataset: DetectionDataset) -> Iterator[Path]:
+        """Yield the JSON file and the PNG files beside it."""
+        yield path
+        for index in range(len(dataset)):
+            yield path.with_suffix("") / f"{dataset.image_id(index):012d}.png"
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError for a file name without ``.json``: the PNG folder is named after it."""

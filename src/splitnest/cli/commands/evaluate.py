@@ -61,7 +61,9 @@ def evaluate(
         recipe, task = predictor.recipe, task_of(predictor.recipe)
         if results is not None:
             task.check_results_path(results)
-        evaluation = run_evaluation(predictor, tta=tta, batch_size=batch_size, workers=workers)
+        evaluation = run_evaluation(
+            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=(model, weights)
+        )
         if not is_main_process():
             return
     print_evaluation(recipe, evaluation, tta)

@@ -16,7 +16,10 @@ SUFFIXES = frozenset(
 """File name endings of images in a folder: those of the formats that ``read_image`` reads."""
 
 _COMPANIONS = frozenset(
-    {".txt", ".xml", ".json", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".cache", ".md", ".db", ".ini"}
+    {
+        *(".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data"),
+        *(".cache", ".md", ".db", ".ini"),
+    }
 )
 """File name endings that are expected beside images: annotations, notes, and files of the operating system."""
 
@@ -58,17 +61,22 @@ def is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES and not is_hidden(os.path.basename(name))
 
 
-def list_images(folder: str | Path, *, recursive: bool = True) -> ImageListing:
+def list_images(folder: str | Path, *, recursive: bool = True, excluded: str | None = None) -> ImageListing:
     """List the images of a folder, by default with its subfolders.
 
     A link whose target does not exist, and anything else that is not a regular file, counts as another file.
+
+    Args:
+        folder: Folder.
+        recursive: Whether to list subfolders too.
+        excluded: Real path of a subfolder that is left out.
 
     Raises:
         OSError: The folder cannot be read.
     """
     names: list[str] = []
     others: list[str] = []
-    for name, is_file in walk(folder, recursive=recursive):
+    for name, is_file in walk(folder, recursive=recursive, excluded=excluded):
         if is_file and is_image(name):
             names.append(name)
         elif os.path.splitext(name)[1].lower() not in _COMPANIONS:
@@ -85,16 +93,22 @@ def list_files(folder: str | Path, suffix: str) -> list[str]:
     return [name for name, is_file in walk(folder) if is_file and name.lower().endswith(suffix)]
 
 
-def walk(folder: str | Path, *, recursive: bool = True) -> Iterator[tuple[str, bool]]:
+def walk(folder: str | Path, *, recursive: bool = True, excluded: str | None = None) -> Iterator[tuple[str, bool]]:
     """Yield the path of each visible file below a folder, relative to it, and whether it is a regular file.
 
     Files are sorted by name, and come before those of subfolders. Links are followed, except for one to a folder that
     contains it.
 
+    Args:
+        folder: Folder.
+        recursive: Whether to visit subfolders too.
+        excluded: Real path of a subfolder that is left out.
+
     Raises:
         OSError: The folder cannot be read.
     """
-    yield from _walk(os.fspath(folder), "", recursive, frozenset())
+    above = frozenset() if excluded is None else _identities(excluded)
+    yield from _walk(os.fspath(folder), "", recursive, above)
 
 
 def _walk(folder: str, prefix: str, recursive: bool, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
@@ -116,3 +130,12 @@ def _walk(folder: str, prefix: str, recursive: bool, above: frozenset[tuple[int,
             yield prefix + entry.name, entry.is_file()
     for entry in subfolders if recursive else ():
         yield from _walk(entry.path, f"{prefix}{entry.name}/", recursive, above | {identity})
+
+
+def _identities(folder: str) -> frozenset[tuple[int, int]]:
+    """Return the identity of a folder that exists, as a set."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return frozenset()
+    return frozenset({(status.st_dev, status.st_ino)})

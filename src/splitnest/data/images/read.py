@@ -1,10 +1,8 @@
 """Reading of images from files, URLs, Pillow images and arrays as uint8 RGB."""
 
-import glob
 import io
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.error import HTTPError
@@ -16,7 +14,6 @@ from PIL import ExifTags, Image
 from splitnest import urls
 from splitnest.data.images.foreign import HEAD_LENGTH, describe_foreign
 from splitnest.data.images.limits import MAX_PIXELS, check_header, check_pixels, check_scans, num_bytes
-from splitnest.data.images.listing import SUFFIXES, list_images
 from splitnest.errors import DataError
 from splitnest.files import open_regular
 
@@ -46,28 +43,6 @@ _TRANSPOSES: dict[int | None, Image.Transpose] = {
 """EXIF orientation (Exif 2.32, tag 0x0112) -> operation that makes an image upright; rotations are counterclockwise."""
 
 
-def expand_sources(source: Source | Sequence[Source]) -> list[Source]:
-    """Expand folders and glob patterns to a flat list of images.
-
-    A folder is replaced by its images, without subfolders, and a pattern by the files that match it, in sorted order.
-    Files of a folder that are not images are reported on standard error. An existing path is never treated as a
-    pattern. A path that does not exist is kept, and fails when it is read.
-
-    Args:
-        source: Image, folder or glob pattern, or a sequence of these.
-
-    Raises:
-        DataError: A folder has no images, a pattern matches no file, or an object is not an image.
-    """
-    if isinstance(source, str | Path):
-        return _expand_path(source)
-    if isinstance(source, Image.Image | np.ndarray):
-        return [source]
-    if not isinstance(source, Sequence):
-        raise _not_an_image(source)
-    return [image for item in source for image in expand_sources(item)]
-
-
 def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
     """Read an image.
 
@@ -90,8 +65,8 @@ def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
     if isinstance(source, Image.Image):
         return _pixels(source, source_name(source)), source_name(source)
     if not isinstance(source, str | Path):
-        raise _not_an_image(source)
-    if _is_url(source):
+        raise not_an_image(source)
+    if is_url(source):
         return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), source_name(source)
     return read_image(source), source_name(source)
 
@@ -165,33 +140,16 @@ def orientation(image: Image.Image) -> int | None:
         return None
 
 
-def _expand_path(source: str | Path) -> list[Source]:
-    if _is_url(source) or os.path.isfile(source):
-        return [source]
-    path = Path(source)
-    if path.is_dir():
-        listing = list_images(path, recursive=False)
-        if not listing.names:
-            raise DataError(f"{path} has no images. Give a folder with {', '.join(sorted(SUFFIXES))} files.")
-        if listing.note is not None:
-            print(f"note: {listing.note}", file=sys.stderr)
-        return [path / name for name in listing.names]
-    if glob.has_magic(str(source)):
-        matches = sorted(name for name in glob.glob(str(source), recursive=True) if os.path.isfile(name))
-        if not matches:
-            raise DataError(f"No file matches {source}. Check the pattern.")
-        return list(matches)
-    return [source]
-
-
-def _is_url(source: str | Path) -> bool:
+def is_url(source: object) -> bool:
+    """Return whether a source is an http or https URL."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
-def _not_an_image(source: object) -> DataError:
+def not_an_image(source: object) -> DataError:
+    """Return the error for an object that is not an image."""
     return DataError(
         f"{type(source).__name__} is not an image. Give a path, a URL, a folder, a glob pattern, a Pillow image, "
-        f"a uint8 RGB array, or a list of these."
+        f"a uint8 RGB array, or a list or a generator of these."
     )
 
 
@@ -216,6 +174,8 @@ def _download(url: str) -> bytes:
 
 def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array]) -> _Array:
     if os.path.isdir(path):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise DataError(f"{path} cannot be listed. Check its permissions.")
         raise DataError(f"{path} is a folder, not an image. Give the path of a file.")
     try:
         with open_regular(path) as file:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.coco_json import convert, integer
-from splitnest.errors import DataError, cannot_read, first_few
+from splitnest.errors import DataError, cannot_read, first_few, printable
 from splitnest.files import open_text
 from splitnest.structures.categories import Categories
 
@@ -106,6 +106,7 @@ class PersonBoxFile:
         Raises:
             DataError: Several images of the file have the name, and none has the path.
         """
+        source = printable(source)  # as splitnest predict writes it
         boxes = self._by_absolute_path.get(os.path.abspath(source))
         candidates = self._by_name.get(PurePath(source).name, [])
         if boxes is None and len(candidates) > 1:
