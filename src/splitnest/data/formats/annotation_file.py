@@ -108,7 +108,7 @@ class AnnotationFile:
         has_annotations: Whether the file has annotations; False for a test set.
         paths: Annotation file of each image, for formats with one for each; empty for others.
         lines: int64 ``[N]``, line of each annotation in the file of its image; empty for formats without ``paths``.
-        notes: Kind of anomaly of the files -> one line for each case, besides those of single annotations.
+        notes: Kind of anomaly in the files -> one line for each case; anomalies in annotations are not included.
     """
 
     categories: tuple[tuple[int, str], ...]

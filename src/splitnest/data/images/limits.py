@@ -65,7 +65,7 @@ def check_scans(image: Image.Image, file: BinaryIO, name: str) -> None:
     """Check the number of scans of a progressive JPEG.
 
     Raises:
-        DataError: It has more than ``MAX_SCANS``.
+        DataError: The image has more than ``MAX_SCANS`` scans.
     """
     if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
         return
