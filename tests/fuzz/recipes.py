@@ -54,7 +54,7 @@ def start(folder: Path) -> Case:
 
     def run(rng: random.Random) -> None:
         path.write_bytes(_text(rng, trees))
-        assert foreign_file(path) is None or isinstance(foreign_file(path), Exception)
+        foreign_file(path)
         if rng.random() < 0.3:
             recipe = overrides.apply(zoo.get(rng.choice(ROWS)), overrides.parse(_assignments(rng, keys)))
         else:

@@ -4,13 +4,12 @@
 """
 
 import os
-import random
 from pathlib import Path
 
 import pytest
 
-from fuzz import annotations, checkpoints, images, recipes
-from helpers.fuzzing import Case, Target, fuzz
+from fuzz import annotations, checkpoints, faulty, images, recipes
+from helpers.fuzzing import Target, fuzz
 
 COUNT = int(os.environ.get("SPLITNEST_FUZZ", "40"))
 FIRST = int(os.environ.get("SPLITNEST_FUZZ_FIRST", "0"))
@@ -30,34 +29,15 @@ def test_mutated_files(kind: str, tmp_path: Path) -> None:
     assert not faults, f"{len(faults)} of {count} cases:\n" + "\n".join(faults)
 
 
-def _faulty(folder: Path) -> Case:
-    """Return a target whose cases break every rule in turn."""
-    number = iter(range(5))
-
-    def run(rng: random.Random) -> None:
-        match next(number):
-            case 0:
-                raise ZeroDivisionError
-            case 1:
-                os.system("true")
-            case 2:
-                (folder.parent / "outside.txt").write_text("x")
-            case 3:
-                os.kill(os.getpid(), 9)
-            case 4:
-                pass
-
-    return run
-
-
 def test_faults_are_found(tmp_path: Path) -> None:
-    """The process that was killed is started again, with the first rules broken once more."""
-    faults = fuzz(_faulty, "faulty", 4, tmp_path)
-    found = "\n".join(faults)
-    for expected in (
-        "faulty 0: Traceback",
-        "faulty 1: executed os.system",
-        "faulty 2: open outside",
-        "faulty 3: the proc",
-    ):
-        assert expected in found
+    """The process that was killed in case 3 is replaced by another one, which begins with the first fault again."""
+    faults = fuzz(faulty.start, "faulty", 5, tmp_path)
+    starts = (
+        "0: Traceback",
+        "1: executed os.system",
+        "2: open outside",
+        "3: the process ended with -9",
+        "4: Traceback",
+    )
+    for number, (fault, start) in enumerate(zip(faults, starts, strict=True)):
+        assert fault.startswith(f"faulty {start}"), number

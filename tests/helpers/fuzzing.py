@@ -78,10 +78,7 @@ def _watch(process: Any, current: Any) -> str | None:
     case, start, cpu = -1, 0.0, 0.0
     while process.exitcode is None:
         process.join(0.05)
-        usage = _usage(process.pid)
-        if usage is None:
-            continue
-        seconds, resident = usage
+        seconds, resident = _usage(process.pid)
         if current.value != case:
             case, start, cpu = current.value, time.monotonic(), seconds
         problem = None
@@ -95,13 +92,13 @@ def _watch(process: Any, current: Any) -> str | None:
     return None
 
 
-def _usage(pid: int) -> tuple[float, int] | None:
-    """Return processor time in seconds and resident memory in bytes of a process; None after its end (Linux)."""
+def _usage(pid: int) -> tuple[float, int]:
+    """Return processor time in seconds and resident memory in bytes of a process; zeros after its end (Linux only)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):
-        return None
+        return 0.0, 0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
