@@ -240,7 +240,7 @@ def _load_zip(archive: zipfile.ZipFile, file: BinaryIO) -> Any:
         size = count * dtype.itemsize
         if size != info.file_size:
             raise pickle.UnpicklingError(f"storage {key} has another size than its tensors")
-        read = partial(_read_swapped if is_swapped else _read_member, archive, file, info, dtype)
+        read = partial(_read_member, archive, file, info, dtype if is_swapped else None)
         return _only(storages, key, _Storage(dtype, size, read))
 
     storages: dict[str, _Storage] = {}
@@ -268,9 +268,9 @@ def _root(members: Mapping[str, zipfile.ZipInfo]) -> str:
 
 
 def _read_member(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, dtype: torch.dtype, size: int
+    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, swapped: torch.dtype | None, size: int
 ) -> UntypedStorage:
-    """Return a member of an archive as a storage; one that is not compressed is read without a copy."""
+    """Return a member of an archive, of ``swapped`` values if a big-endian machine wrote it, as a storage."""
     storage = torch.empty(size, dtype=torch.uint8)
     buffer = storage.numpy().data
     if info.compress_type == zipfile.ZIP_STORED:
@@ -284,16 +284,9 @@ def _read_member(
         with archive.open(info) as member:
             buffer[:] = member.read(size)
             member.read()  # checks the checksum
+    if swapped is not None:
+        storage.untyped_storage().byteswap(swapped)
     return storage.untyped_storage()
-
-
-def _read_swapped(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, dtype: torch.dtype, size: int
-) -> UntypedStorage:
-    """Return a member that a big-endian machine wrote."""
-    storage = _read_member(archive, file, info, dtype, size)
-    storage.byteswap(dtype)
-    return storage
 
 
 def _load_legacy(file: BinaryIO) -> Any:
