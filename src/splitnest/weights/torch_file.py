@@ -25,9 +25,6 @@ from splitnest.weights.stand_ins import Ignored, StandIn, Unknown
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """Pickled ``torch.serialization.MAGIC_NUMBER``."""
 
-LEGACY_PICKLES = 5
-"""Magic number, version, platform, content and storage keys."""
-
 MAX_UNPACKED_RATIO = 3
 UNPACKED_SLACK_BYTES = 2**24
 """Maximum size of all members of an archive: ratio times the size of the file, and a slack. Torch does not compress,
@@ -255,8 +252,8 @@ def _root(members: Mapping[str, zipfile.ZipInfo]) -> str:
     """
     root = next(iter(members), "").partition("/")[0] + "/"
     if f"{root}archive_format" in members or "serialized_exported_program.json" in members:
-        what = "is a program of torch.export (.pt2), not a checkpoint. Give the checkpoint that it was exported from; "
-        raise OtherFileError(f"{what}torch.export.load runs the program")
+        what = "is a program of torch.export (.pt2), not a checkpoint. Give the checkpoint that it was exported from"
+        raise OtherFileError(f"{what}; torch.export.load runs the program")
     if f"{root}constants.pkl" in members:
         what = "is a TorchScript program, not a checkpoint. Load it with torch.jit.load, and save its state_dict()"
         raise OtherFileError(what)
@@ -302,7 +299,8 @@ def _load_legacy(file: BinaryIO) -> Any:
         read = partial(_read_at, file, positions, key)
         return _only(storages, key, _Storage(dtype, count * dtype.itemsize, read))
 
-    *_, content, keys = [Unpickler(file, _STAND_INS, storage).load() for _ in range(LEGACY_PICKLES)]
+    # Magic number, version, platform, content and keys of the storages.
+    *_, content, keys = [Unpickler(file, _STAND_INS, storage).load() for _ in range(5)]
     end = file.tell()
     for key in keys:
         positions[key] = end
