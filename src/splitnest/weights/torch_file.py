@@ -25,9 +25,6 @@ from splitnest.weights.stand_ins import Ignored, StandIn, Unknown
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """Pickled ``torch.serialization.MAGIC_NUMBER``."""
 
-LEGACY_PICKLES = 5
-"""Magic number, version, platform, content and storage keys."""
-
 MAX_UNPACKED_RATIO = 3
 UNPACKED_SLACK_BYTES = 2**24
 """Maximum size of all members of an archive: ratio times the size of the file, and a slack. Torch does not compress,
@@ -240,7 +237,7 @@ def _load_zip(archive: zipfile.ZipFile, file: BinaryIO) -> Any:
         size = count * dtype.itemsize
         if size != info.file_size:
             raise pickle.UnpicklingError(f"storage {key} has another size than its tensors")
-        read = partial(_read_swapped if is_swapped else _read_member, archive, file, info, dtype)
+        read = partial(_read_member, archive, file, info, dtype if is_swapped else None)
         return _only(storages, key, _Storage(dtype, size, read))
 
     storages: dict[str, _Storage] = {}
@@ -255,8 +252,8 @@ def _root(members: Mapping[str, zipfile.ZipInfo]) -> str:
     """
     root = next(iter(members), "").partition("/")[0] + "/"
     if f"{root}archive_format" in members or "serialized_exported_program.json" in members:
-        what = "is a program of torch.export (.pt2), not a checkpoint. Give the checkpoint that it was exported from; "
-        raise OtherFileError(f"{what}torch.export.load runs the program")
+        what = "is a program of torch.export (.pt2), not a checkpoint. Give the checkpoint that it was exported from"
+        raise OtherFileError(f"{what}; torch.export.load runs the program")
     if f"{root}constants.pkl" in members:
         what = "is a TorchScript program, not a checkpoint. Load it with torch.jit.load, and save its state_dict()"
         raise OtherFileError(what)
@@ -268,9 +265,9 @@ def _root(members: Mapping[str, zipfile.ZipInfo]) -> str:
 
 
 def _read_member(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, dtype: torch.dtype, size: int
+    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, swapped: torch.dtype | None, size: int
 ) -> UntypedStorage:
-    """Return a member of an archive as a storage; one that is not compressed is read without a copy."""
+    """Return a member of an archive, of ``swapped`` values if a big-endian machine wrote it, as a storage."""
     storage = torch.empty(size, dtype=torch.uint8)
     buffer = storage.numpy().data
     if info.compress_type == zipfile.ZIP_STORED:
@@ -284,16 +281,9 @@ def _read_member(
         with archive.open(info) as member:
             buffer[:] = member.read(size)
             member.read()  # checks the checksum
+    if swapped is not None:
+        storage.untyped_storage().byteswap(swapped)
     return storage.untyped_storage()
-
-
-def _read_swapped(
-    archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.ZipInfo, dtype: torch.dtype, size: int
-) -> UntypedStorage:
-    """Return a member that a big-endian machine wrote."""
-    storage = _read_member(archive, file, info, dtype, size)
-    storage.byteswap(dtype)
-    return storage
 
 
 def _load_legacy(file: BinaryIO) -> Any:
@@ -309,7 +299,8 @@ def _load_legacy(file: BinaryIO) -> Any:
         read = partial(_read_at, file, positions, key)
         return _only(storages, key, _Storage(dtype, count * dtype.itemsize, read))
 
-    *_, content, keys = [Unpickler(file, _STAND_INS, storage).load() for _ in range(LEGACY_PICKLES)]
+    # Magic number, version, platform, content and keys of the storages.
+    *_, content, keys = [Unpickler(file, _STAND_INS, storage).load() for _ in range(5)]
     end = file.tell()
     for key in keys:
         positions[key] = end
