@@ -67,7 +67,7 @@ def table(rows: dict[tuple[str, int], Row]) -> str:
     lines = [["model", "seed", *(name.replace("_ap", " AP") for name in COLUMNS)], ["---"] * (2 + len(COLUMNS))]
     for model in RECIPES:
         of_model = {seed: row for (name, seed), row in rows.items() if name == model}
-        lines += [[model, str(seed), *(f"{row[name]:.3f}" for name in COLUMNS)] for seed, row in of_model.items()]
+        lines += [[model, str(seed), *(f"{100 * row[name]:.1f}" for name in COLUMNS)] for seed, row in of_model.items()]
     for model in RECIPES:
         columns = [[row[column] for (name, _), row in rows.items() if name == model] for column in COLUMNS]
         lines.append([model, "mean ± deviation", *map(spread, columns)])
@@ -76,7 +76,7 @@ def table(rows: dict[tuple[str, int], Row]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
+    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from splitnest import zoo
 from splitnest.files import replacing
+from splitnest.tasks import task_of
 from splitnest.zoo.published import PUBLISHED
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -59,7 +60,7 @@ percent. TTA: box and mask AP with test-time augmentation, on COCO test-dev.""",
 percent; ms+flip: averaged over several scales and horizontal flips.""",
     "mmpose": f"""\
 [mmpose 0.x]({_GITHUB}/{_MMPOSE}):
-AP and AR of keypoints on COCO val2017, from 0 to 1, in the boxes of a detector with a person AP of 56.4.""",
+AP and AR of keypoints on COCO val2017, in percent, in the boxes of a detector with a person AP of 56.4.""",
     "official": f"""\
 [The official repository]({_GITHUB}/zhanghang1989/ResNeSt#pretrained-models), the fast variants in its
 [ablation]({_GITHUB}/zhanghang1989/ResNeSt/blob/master/ablation.md): top-1 accuracy on ImageNet's validation set, one
@@ -108,7 +109,8 @@ def settings(name: str) -> dict[str, str]:
 
 def numbers(names: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Return a cell for each model, all with the same decimals; nothing if none of them has such a number."""
-    published = [[metrics[key] for key in keys if key in metrics] for metrics in (PUBLISHED[n].metrics for n in names)]
+    all_metrics = [task_of(zoo.get(name)).published_percent(zoo.get(name)) for name in names]
+    published = [[metrics[key] for key in keys if key in metrics] for metrics in all_metrics]
     decimals = [len(f"{value}".partition(".")[2]) for values in published for value in values]
     if not decimals:
         return []

@@ -13,7 +13,7 @@ import splitnest
 ROOT = Path(splitnest.__file__).parent
 
 ORDER = (
-    *("_version", "errors", "files", "distributed", "progress", "device"),
+    *("_version", "errors", "files", "urls", "distributed", "progress", "device"),
     *("recipe", "visualize", "structures", "zoo", "weights", "models", "data", "metrics"),
     *("tasks", "inference", "evaluation", "training", "exporting", "cli"),
 )
@@ -53,7 +53,7 @@ def test_imports_go_to_lower_entries(file: Path) -> None:
 def test_entries_exist() -> None:
     found = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert found - {"__pycache__", "py.typed"} == {*ORDER, *TOP}
-    assert len(list(ROOT.glob("*.py"))) == 8
+    assert len(list(ROOT.glob("*.py"))) == 9
 
 
 def module_of(file: Path) -> str:

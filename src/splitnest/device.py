@@ -1,5 +1,7 @@
 """Device and dtype selection, and construction of networks on the meta device."""
 
+import errno
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 from splitnest.distributed import local_rank
 from splitnest.errors import UsageError
+
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|bad allocation|out of memory"
+    r"|ALLOC_FAILED|could not create a primitive(?! descriptor)|could not execute a primitive"
+)
+"""Messages of torch's allocators, of mmap, of C++, of CUDA's libraries, and of oneDNN, which cannot allocate code."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """dtype of each precision."""
@@ -26,12 +34,13 @@ def pick_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
-        found = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: CPU-only build of torch
-        raise UsageError(f"There is no device {str(device)!r}. Use {_devices()}.") from error
-    if found.type == "meta":
-        raise UsageError(f"The device 'meta' holds no values, so it cannot compute anything. Use {_devices()}.")
-    return found
+        chosen = torch.empty(0, device=device).device
+        if chosen.type != "meta" and (chosen.type != "cpu" or not chosen.index):
+            return chosen
+        error: Exception = RuntimeError(f"{chosen} cannot run a network")
+    except (RuntimeError, AssertionError) as failure:  # AssertionError: CPU-only build of torch
+        error = failure
+    raise UsageError(f"There is no device {str(device)!r}. Use {_devices()}.") from error
 
 
 def _devices() -> str:
@@ -67,6 +76,15 @@ def _is_fast_on_cpu(precision: str) -> bool:
             return torch.cpu._is_amx_fp16_supported()
         case _:
             return True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of a GPU or of the machine ran out."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 @contextmanager

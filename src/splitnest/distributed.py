@@ -186,6 +186,13 @@ def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> nn.Module
     return nn.SyncBatchNorm.convert_sync_batchnorm(module)
 
 
+def check_devices(num_processes: int) -> None:
+    """Raise a UsageError if this machine has GPUs, but fewer than a number of processes."""
+    gpus = torch.cuda.device_count()
+    if gpus and num_processes > gpus:
+        raise UsageError(f"--devices {num_processes}: this machine has {gpus} GPUs. Use at most that many.")
+
+
 def launch(num_processes: int, arguments: Sequence[str]) -> None:
     """Run ``python -m splitnest`` in several local processes through torch's elastic launcher, and wait for them.
 
@@ -202,9 +209,8 @@ def launch(num_processes: int, arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    check_devices(num_processes)
     gpus = torch.cuda.device_count()
-    if gpus and num_processes > gpus:
-        raise UsageError(f"--devices {num_processes}: this machine has {gpus} GPUs. Use at most that many.")
     # As torchrun does; otherwise each process on a CPU would use all of its cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(1 if gpus else max(1, (os.cpu_count() or 1) // num_processes)))
     config = LaunchConfig(

@@ -1,28 +1,18 @@
 """Errors caused by input or environment. Each message says what is wrong, where, and how to fix it."""
 
+import sys
 from collections.abc import Sequence
 from unicodedata import category
-
-MAX_MESSAGE = 20_000
-"""Number of characters of a message; of a longer one the middle is left out."""
 
 
 class SplitnestError(Exception):
     """Base class of all errors that are not bugs.
-
-    Args:
-        message: What is wrong, where, and how to fix it. It may quote files: control characters are escaped.
 
     Attributes:
         exit_code: Exit code of the command line.
     """
 
     exit_code = 1
-
-    def __init__(self, message: str = "") -> None:
-        if len(message) > MAX_MESSAGE:
-            message = f"{message[: MAX_MESSAGE // 2]} [...] {message[-MAX_MESSAGE // 4 :]}"
-        super().__init__(printable(message))
 
 
 class UsageError(SplitnestError):
@@ -47,6 +37,10 @@ class DamagedError(WeightsError):
     """Checkpoint whose content does not match its checksum (exit code 4)."""
 
 
+class NotFiniteError(WeightsError):
+    """Checkpoint whose weights hold NaN or infinity (exit code 4)."""
+
+
 class OutputError(SplitnestError):
     """Output that cannot be written, as on a full disk or without permission (exit code 5)."""
 
@@ -59,29 +53,12 @@ class Interrupted(SplitnestError):
     exit_code = 75
 
 
-def printable(text: str) -> str:
-    """Return a text of unknown origin with escapes for all but visible characters, blanks and line breaks.
-
-    Control characters can hide a text or change a terminal; lone surrogates, of file names that are not UTF-8, cannot
-    be encoded.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c in "\n " or (category(c)[0] in "LMNPSZ" and c not in "\u2028\u2029") else _escaped(c) for c in text
-    )
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode() if character != "\t" else " "
-
-
-def cannot_read(path: object, error: OSError, expected: str) -> str:
+def cannot_read(path: object, error: OSError | ValueError, expected: str) -> str:
     """Return the reason why a file cannot be opened, and what to do, in two sentences.
 
     Args:
         path: Path of the file.
-        error: Error of the operating system.
+        error: Error of the operating system, or of a path that it does not accept.
         expected: Name of the file's content with its article, such as ``a checkpoint``.
     """
     match error:
@@ -94,7 +71,7 @@ def cannot_read(path: object, error: OSError, expected: str) -> str:
         case PermissionError():
             why = "permission is denied. Change the permissions of the file and its folder"
         case _:
-            why = f"{error.strerror or error}. Check the path and the disk"
+            why = f"{getattr(error, 'strerror', None) or error}. Check the path and the disk"
     return f"{path} cannot be read: {why}."
 
 
@@ -123,3 +100,37 @@ def first_few(names: Sequence[object], most: int = 5) -> str:
     """Return the first of several names for a message, and the number of the others."""
     shown = ", ".join(str(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+MAX_MESSAGE_CHARACTERS = 20_000
+"""Maximum length of a message, of which the beginning and the end are shown: files contain names of any length."""
+
+
+def printable(text: object) -> str:
+    """Return text as a single line that a terminal shows as it is.
+
+    Names from files may contain control characters and escape sequences, which move the cursor, or forge other lines.
+    """
+    shown = str(text)
+    if len(shown) > MAX_MESSAGE_CHARACTERS:
+        half = MAX_MESSAGE_CHARACTERS // 2
+        shown = f"{shown[:half]} [{len(shown) - 2 * half} characters more] {shown[-half:]}"
+    if shown.isprintable():
+        return shown
+    return "".join(c if _is_plain(c) else _escaped(c) for c in shown)
+
+
+def _is_plain(character: str) -> bool:
+    """Return whether a character shows itself only: also spaces of any width, and the joiners of Indic scripts."""
+    return character.isprintable() or category(character) == "Zs" or character in "\u200c\u200d"
+
+
+def _escaped(character: str) -> str:
+    """Return an escape sequence; that of a byte which is no UTF-8 (PEP 383) is ``\\xNN``."""
+    byte = ord(character) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
+
+
+def tell(message: object) -> None:
+    """Print a note or an error on standard error, as one line."""
+    print(printable(message), file=sys.stderr, flush=True)

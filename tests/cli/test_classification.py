@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_train_evaluate_predict(run: Run, folder: Path) -> None:
     done = run("train", "small.yaml", f"data.root={folder}", "train.epochs=12", "--out", "run1")
-    assert "best.pt, top1 1.000" in done.stdout
+    assert "best.pt, top1 100.00" in done.stdout
     assert (folder / "run1" / "confusion_matrix.png").stat().st_size > 1000
     text = run("eval", "run1/best.pt", "--batch-size", "4", "--results", "results").stdout
     assert "top1" in text

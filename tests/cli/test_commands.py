@@ -78,7 +78,7 @@ def test_info(run: Run) -> None:
     for shown in ("1132.36", "512x2048", "miou_ms_flip 46.16", "semantic, 150 classes"):
         assert shown in text
     text = run("info", "simplebaseline_resnest50_256x192_coco").stdout
-    for shown in ("6.68", "256x192", "ap 0.721", "35,925,905", "6e65eece"):
+    for shown in ("6.68", "256x192", "ap 72.1", "35,925,905", "6e65eece"):
         assert shown in text
 
 

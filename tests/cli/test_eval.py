@@ -1,13 +1,18 @@
 """eval on good and on bad data."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import splitnest
 from helpers.command_line import CocoFolder, Run
+from splitnest.data.images.write import write_image
+from splitnest.errors import UsageError
+from splitnest.evaluation.results_path import check_results
 
 
 def test_metrics_and_results(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
@@ -161,6 +166,7 @@ def test_semantic(run: Run, tmp_path: Path, image_file: Path) -> None:
         "image.jpg",
         "image_map.png",
         "results.json",
+        "results.jsonl",
     }
 
 
@@ -176,3 +182,37 @@ def test_panoptic(run: Run, tmp_path: Path) -> None:
     assert "suffix .json" in error
     error = run("eval", recipe, "--weights", "none", "--tta", code=2).stderr
     assert "no test-time augmentation" in error
+
+
+def test_results_replace_no_file_of_others(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    root = coco.write()
+    annotations = root / "annotations" / "instances_val2017.json"
+    (tmp_path / "notes.json").write_text('{"notes": 1}')
+    checkpoint = tmp_path / "model.safetensors"
+    checkpoint.write_bytes(small_checkpoint.read_bytes())
+    os.mkfifo(tmp_path / "pipe.json")
+    for results, reason, code in (
+        (annotations, "is read, so it is not written", 2),
+        (checkpoint, "is read, so it is not written", 2),
+        (tmp_path / "notes.json", "notes.json exists and is not a result of an evaluation", 2),
+        (root, "Is a directory", 5),
+    ):
+        before = results.read_bytes() if results.is_file() else b""
+        done = run("eval", checkpoint, f"data.root={root}", "--results", results, code=code)
+        assert reason in done.stderr
+        assert "evaluating" not in done.stderr
+        assert before == (results.read_bytes() if results.is_file() else b"")
+    done = run("eval", checkpoint, f"data.root={root}", "--results", tmp_path / "pipe.json", code=5)
+    assert "no process reads this named pipe" in done.stderr
+
+
+def test_label_maps_replace_no_file_of_others(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "a.png", tmp_path / "b.png"
+    Image.new("L", (4, 3)).save(theirs)
+    write_image(ours, np.zeros((3, 4), np.uint8))
+    check_results([tmp_path / "new" / "c.png", ours], [])
+    with pytest.raises(UsageError, match=r"a\.png exists and is not a result of an evaluation"):
+        check_results([ours, theirs], [])
+    (tmp_path / "predictions.csv").write_text("my,table\n")
+    with pytest.raises(UsageError, match=r"predictions\.csv exists"):
+        check_results([tmp_path / "predictions.csv"], [])

@@ -54,6 +54,7 @@ def test_train_evaluate_predict(run: Run, people: Path) -> None:
     assert "note: data.keypoints.sigmas are assumed" in done.stderr
     text = run("eval", "run1/last.pt", "--results", "results.json", "--batch-size", "4").stdout
     assert "ap_medium" in text
+    assert "in percent" in text
     assert len(json.loads((people / "results.json").read_text())) == 2
     out = run("predict", "run1/last.pt", "images", "--boxes", "boxes.json", "--out", "out").stdout
     assert "000000000007.png: 2 person" in out
@@ -78,6 +79,130 @@ def test_person_boxes_of_a_detector(run: Run, people: Path, small_recipe: Path) 
     run(*arguments, "--boxes", "detected/results.json", "--out", "b")
     for folder in "ab":
         assert len(json.loads((people / folder / "results.json").read_text())["images"]) == 2
+
+
+def rewrite(people: Path, **category: Any) -> None:
+    """Change the category of the annotation file."""
+    content = json.loads((people / "people.json").read_text())
+    content["categories"][0] |= category
+    (people / "people.json").write_text(json.dumps(content))
+
+
+def keypoints_of(folder: Path) -> dict[str, Any]:
+    keypoints: dict[str, Any] = yaml.safe_load((folder / "recipe.yaml").read_text())["data"]["keypoints"]
+    return keypoints
+
+
+@pytest.mark.parametrize("names", [["nose", "L_Eye", "R_Eye"], ["nose", "eyeL", "eyeR"], ["nose", "l-hand", "r-hand"]])
+def test_flip_pairs_are_found_from_common_spellings(run: Run, people: Path, names: list[str]) -> None:
+    rewrite(people, keypoints=names)
+    error = run("train", "small.yaml", "--dry-run", f"data.root={people}").stderr
+    assert f"flip_pairs are assumed from the names: {names[1]}/{names[2]}" in error
+    assert "suggest a body side" not in error
+
+
+def test_no_flip_where_sides_have_no_pairs(run: Run, people: Path) -> None:
+    rewrite(people, keypoints=["nose", "left_hand", "rite_hand"])
+    root = f"data.root={people}"
+    done = run("train", "small.yaml", root, "--out", "run1")
+    assert "left_hand suggest a body side, but no keypoint of the other side is known, so images are flipped" in (
+        " ".join(done.stderr.split())
+    )
+    recipe = yaml.safe_load((people / "run1" / "recipe.yaml").read_text())
+    assert (recipe["train"]["flip"], recipe["input"]["flip_test"]) == (0, False)
+    run("train", "run1", "--resume")
+    assert "suggest" not in run("eval", "run1/last.pt").stderr
+    for asked in ("[]", "[[left_hand, rite_hand]]"):
+        done = run("train", "small.yaml", root, f"data.keypoints.flip_pairs={asked}", "--dry-run")
+        assert "suggest a body side" not in done.stderr
+        assert "flip: 0.5" in done.stdout
+        assert "flip_test: true" in done.stdout
+
+
+def test_skeleton_counted_from_0(run: Run, people: Path) -> None:
+    rewrite(people, skeleton=[[0, 1], [0, 2]])
+    text = run("train", "small.yaml", f"data.root={people}", "--dry-run").stdout
+    assert "skeleton: [[nose, left_hand], [nose, right_hand]]" in text
+    rewrite(people, skeleton=[[0, 1], [0, 3]])
+    error = run("train", "small.yaml", f"data.root={people}", "--dry-run", code=3).stderr
+    assert "refers to keypoints 0 and 3, but its keypoints are numbered from 1 to 3, or from 0 to 2" in error
+
+
+def test_keypoints_in_part_are_completed_from_the_file(run: Run, people: Path) -> None:
+    part = ("train", "small.yaml", f"data.root={people}", "--dry-run", "data.keypoints.sigmas=[0.1, 0.2, 0.3]")
+    done = run(*part)
+    assert "sigmas are assumed" not in done.stderr
+    for line in ("names: [nose, left_hand, right_hand]", "sigmas: [0.1, 0.2, 0.3]", "skeleton: [[nose, left_hand]"):
+        assert line in done.stdout
+    error = run(*part, "data.keypoints.lower_body=[paw]", code=2).stderr
+    assert "data.keypoints do not fit those of" in error
+    assert "keypoints.lower_body has 'paw', which is not among keypoints.names" in error
+    error = run("predict", "small.yaml", "images", "--boxes", "whole", "--weights", "none", *part[4:], code=2).stderr
+    assert "does not name its keypoints" in error
+
+
+def test_several_classes_of_one_skeleton(run: Run, people: Path) -> None:
+    """As in AP-10K: all classes are trained together; metrics are means over classes, as in COCO and mmpose."""
+    content = json.loads((people / "people.json").read_text())
+    (human,) = content["categories"]
+    content["categories"] = [{**human, "id": 9, "name": "cat"}, {**human, "id": 4, "name": "dog"},
+                             {**human, "id": 2, "name": "car", "keypoints": []}]  # fmt: skip
+    for annotation, category in zip(content["annotations"], (9, 4), strict=True):
+        annotation["category_id"] = category
+    (people / "people.json").write_text(json.dumps(content))
+    classes = ("data.classes=[dog, cat, cow]", f"data.root={people}")
+    done = run("train", "small.yaml", *classes, "--out", "run1")
+    assert "2 of 2 persons in 2 images" in done.stdout
+    assert "has no persons with keypoints of 1 of the 3 classes: cow" in " ".join(done.stdout.split())
+    text = run("eval", "run1/last.pt", "--results", "results.json").stdout
+    assert "per class" in text
+    listed = run("train", "small.yaml", "data.classes=file", classes[1], "--dry-run").stdout
+    assert "classes: [dog, cat]" in listed  # in the order of the ids, without the car, which has no keypoints
+    assert {row["image_id"]: row["category_id"] for row in json.loads((people / "results.json").read_text())} == {
+        7: 9,
+        9: 4,
+    }
+    (people / "boxes.json").write_text(
+        json.dumps([{"image_id": 7, "category_id": id_, "bbox": [1, 5, 20, 30], "score": 0.9} for id_ in (2, 1, 3, 8)])
+    )
+    run("predict", "run1/last.pt", "images/000000000007.png", "--boxes", "boxes.json", "--out", "out")
+    (image,) = json.loads((people / "out" / "results.json").read_text())["images"]
+    assert [person["name"] for person in image["result"]["people"]] == ["cat", "dog", "cow"]
+    rewrite(people, keypoints=["a", "b", "c"])
+    assert "the keypoints of 'cat' are a, b, c" in run("eval", "run1/last.pt", code=3).stderr
+
+
+def test_whole_images_as_person_boxes(run: Run, people: Path) -> None:
+    recipe = yaml.safe_load((people / "small.yaml").read_text())
+    recipe["data"]["keypoints"] = {"names": NAMES}
+    (people / "small.yaml").write_text(yaml.safe_dump(recipe))
+    run("predict", "small.yaml", "images", "--boxes", "whole", "--weights", "none", "--out", "out")
+    for image in json.loads((people / "out" / "results.json").read_text())["images"]:
+        assert [person["box"] for person in image["result"]["people"]] == [[0, 0, 60, 40]]
+
+
+def test_published_metrics_are_printed_in_percent(run: Run) -> None:
+    """Pose metrics too, though their sources publish them from 0 to 1."""
+    assert "ap 72.1" in run("info", "simplebaseline_resnest50_256x192_coco").stdout
+
+
+def test_persons_without_labeled_keypoints(run: Run, people: Path) -> None:
+    content = json.loads((people / "people.json").read_text())
+    for annotation in content["annotations"]:
+        annotation |= {"keypoints": [0] * 9, "num_keypoints": 0}
+    (people / "empty.json").write_text(json.dumps(content))
+    root = f"data.root={people}"
+    error = run("train", "small.yaml", root, "data.train_annotations=empty.json", code=3).stderr
+    assert "has no person with keypoints among 2 annotations, so there is nothing to train on" in error
+    done = run("train", "small.yaml", root, "data.val_annotations=empty.json", "--out", "run1")
+    assert "has no persons with keypoints, so metrics are undefined" in done.stdout
+    assert "ap -" in done.stderr
+    assert not (people / "run1" / "best.pt").exists()
+    content["annotations"][0] |= {"keypoints": [10, 12, 2, 0, 0, 0, 20, 20, 2], "num_keypoints": 2}
+    (people / "empty.json").write_text(json.dumps(content))
+    out = run("train", "small.yaml", root, "data.train_annotations=empty.json", "train.batch_size=1", "--dry-run",
+              "model.norm=gn", "model.backbone.norm=gn").stdout  # fmt: skip
+    assert "has no labeled keypoints of 1 of the 3 keypoints: left_hand" in out
 
 
 def test_data_check(run: Run, people: Path) -> None:

@@ -2,40 +2,64 @@
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from splitnest.cli.predictions import _names_in, _picture_name, summary
-from splitnest.data.images.write import write_image
+from splitnest.cli.picture_names import PictureNames, named_sources
+from splitnest.cli.predictions import summary
+from splitnest.data.images.write import is_written_here, write_image
 from splitnest.errors import OutputError
 from splitnest.files import write_text
 from splitnest.structures import SemanticSegmentation
 from splitnest.structures.categories import from_names
 
 
-def picture_names(*sources: str) -> list[str]:
-    taken: set[str] = set()
-    return [_picture_name(source, taken) for source in sources]
+def picture_names(folder: Path, *sources: str, taken: Sequence[str] = ()) -> list[str]:
+    named = named_sources(sources, folder)
+    names = PictureNames(folder, [source for source, _ in named], taken)
+    return [names.next(name).relative_to(folder).as_posix() for _, name in named]
 
 
-def test_picture_names_are_distinct() -> None:
-    assert picture_names() == []
-    assert picture_names("a/x.jpg", "b/x.png", "x-2.jpg", "X.gif") == ["x.jpg", "x-2.jpg", "x-2-2.jpg", "X-3.jpg"]
-    assert picture_names("http://host/dog.png?size=2", "array", "array", "?.jpg") == [
-        "dog.jpg",
-        "array.jpg",
-        "array-2.jpg",
-        "image.jpg",
-    ]
+def test_picture_names_are_distinct(tmp_path: Path) -> None:
+    assert picture_names(tmp_path) == []
+    expected = ["x.jpg", "x-2.jpg", "x-2-2.jpg", "X-3.jpg"]
+    assert picture_names(tmp_path, "a/x.jpg", "b/x.png", "x-2.jpg", "X.gif") == expected
+    urls = ("http://host/dog.png?size=2", "http://host", "http://host/..", "http://host/a/", "HTTP://h/%2e%2e%2fx.png")
+    assert picture_names(tmp_path, *urls) == ["dog.jpg", "host.jpg", "image.jpg", "a.jpg", "%2e%2e%2fx.jpg"]
+    assert picture_names(tmp_path, "..jpg", "...", "array") == ["image.jpg", "image-2.jpg", "array.jpg"]
 
 
-def test_names_of_color_maps_are_distinct() -> None:
-    taken = {"b_map.png"}  # a source image
+def test_names_of_color_maps_are_distinct(tmp_path: Path) -> None:
+    (tmp_path / "b_map.png").touch()  # a source image
+    names = PictureNames(tmp_path, [])
     endings = (".jpg", "_map.png")
-    named = [_picture_name(source, taken, end) for source in ("x.jpg", "y/x.png", "b.jpg") for end in endings]
-    assert named == ["x.jpg", "x_map.png", "x-2.jpg", "x-2_map.png", "b.jpg", "b-2_map.png"]
+    paths = [names.next(PurePath(name), end).name for name in ("x", "x", "b") for end in endings]
+    assert paths == ["x.jpg", "x_map.png", "x-2.jpg", "x-2_map.png", "b.jpg", "b-2_map.png"]
+
+
+def test_pictures_keep_their_folders(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "images" / "out"
+    for name in ("x.jpg", "a/x.jpg", "a/b/x.png", "c/x.jpg", "out/x.jpg"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).touch()
+    (out / "c").touch()
+    (out / "x.jpg").unlink()
+    assert picture_names(out, str(images)) == ["a/b/x.jpg", "a/x.jpg", "x.jpg", "x-2.jpg"]
+    assert picture_names(tmp_path / "other", str(images / "a"), str(images / "c")) == ["b/x.jpg", "x.jpg", "x-2.jpg"]
+
+
+def test_odd_names_of_pictures(tmp_path: Path) -> None:
+    sources = ["x" * 251 + ".png", "ü" * 125 + ".png", os.fsdecode(b"caf\xe9.png"), "a\nb\x1b.png", "蛇.png"]
+    names = picture_names(tmp_path, *sources)
+    assert names == ["x" * 236 + ".jpg", "ü" * 118 + ".jpg", "caf_.jpg", "a_b_.jpg", "蛇.jpg"]
+    deep = PurePath(*["y" * 200] * 20, "x")
+    assert PictureNames(tmp_path, []).next(deep) == tmp_path / "x.jpg"
+    for name in names:
+        write_image(tmp_path / name, np.zeros((3, 4, 3), np.uint8))
 
 
 def test_summary_of_a_segmentation() -> None:
@@ -45,11 +69,39 @@ def test_summary_of_a_segmentation() -> None:
         assert summary(SemanticSegmentation(array, image_size=array.shape, categories=categories), 0.5) == expected
 
 
-def test_picture_does_not_replace_a_source_image(tmp_path: Path) -> None:
-    sources = [tmp_path / "x.jpg", str(tmp_path / "y.png"), tmp_path / "below" / "z.jpg"]
-    taken = _names_in(tmp_path, sources)
-    assert taken == {"x.jpg", "y.png"}
-    assert [_picture_name(str(source), taken) for source in sources] == ["x-2.jpg", "y.jpg", "z.jpg"]
+def test_picture_replaces_no_file_of_others(tmp_path: Path) -> None:
+    for name in ("x.jpg", "y.jpg", "ours.jpg", "source.jpg"):
+        (tmp_path / name).write_text("not written by splitnest")
+    (tmp_path / "link.jpg").symlink_to("ours.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    write_image(tmp_path / "ours.jpg", np.zeros((3, 4, 3), np.uint8))
+    write_image(tmp_path / "source.jpg", np.zeros((3, 4, 3), np.uint8))
+    write_image(tmp_path / "kept.jpg", np.zeros((3, 4, 3), np.uint8))
+    sources = ["a/x.png", "a/ours.png", "a/link.png", "a/folder.png", str(tmp_path / "source.jpg"), "a/kept.png"]
+    assert picture_names(tmp_path, *sources, taken=[str(tmp_path / "kept.jpg")]) == [
+        "x-2.jpg",
+        "ours.jpg",
+        "link-2.jpg",
+        "folder-2.jpg",
+        "source-2.jpg",
+        "kept-2.jpg",
+    ]
+
+
+def test_pictures_of_an_earlier_run_are_no_sources(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3)).save(tmp_path / "dog.png")
+    write_image(tmp_path / "dog.jpg", np.zeros((3, 4, 3), np.uint8))
+    assert named_sources([str(tmp_path)], tmp_path) == [(tmp_path / "dog.png", PurePath("dog"))]
+    assert len(named_sources([str(tmp_path)], tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_image_files_tell_who_wrote_them(tmp_path: Path, suffix: str) -> None:
+    write_image(tmp_path / f"ours{suffix}", np.zeros((3, 4, 3), np.uint8))
+    Image.new("RGB", (4, 3)).save(tmp_path / f"theirs{suffix}")
+    assert is_written_here(tmp_path / f"ours{suffix}")
+    for name in (f"theirs{suffix}", "absent", "."):
+        assert not is_written_here(tmp_path / name)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")

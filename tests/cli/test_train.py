@@ -61,6 +61,28 @@ def test_train_resume_eval_predict(run: Run, recipe: Path, coco: CocoFolder, tmp
     assert "has a run already. Resume it" in run("train", recipe, root, "--out", folder, code=2).stderr
 
 
+def test_dry_run_refuses_what_training_would(run: Run, recipe: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    train = ("train", recipe, f"data.root={coco.write()}", "--dry-run")
+    (tmp_path / "damaged.pth").write_bytes(b"no checkpoint")
+    (tmp_path / "curves.png").touch()
+    for options, code, named in (
+        (["train.init_from=no_such_file.pth"], 2, "no_such_file.pth is neither a file nor a model"),
+        (["train.init_from=damaged.pth"], 4, "damaged.pth is not a checkpoint"),
+        (["--device", "meta"], 2, "There is no device 'meta'"),
+        (["--out", "."], 2, "would be replaced: curves.png"),
+        (["--resume"], 2, "has no run of small with a checkpoint"),
+        (["--devices", "4"], 2, "is less than one image for each of 4 processes"),
+    ):
+        assert named in run(*train, *options, code=code).stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"train.yaml", "coco", "damaged.pth", "curves.png"}
+
+
+def test_key_given_twice_is_an_error(run: Run, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "  lr: 0.5\n")
+    number = len(recipe.read_text().splitlines())
+    assert f"train.yaml, line {number}: the key 'lr' is in line" in run("train", recipe, "--dry-run", code=2).stderr
+
+
 def test_data_check(run: Run, recipe: Path, coco: CocoFolder) -> None:
     root = f"data.root={coco.write()}"
     text = run("data", "check", recipe, root).stdout

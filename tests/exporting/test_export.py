@@ -1,6 +1,7 @@
 """Exported networks: outputs, results, metadata, and errors."""
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -26,11 +27,15 @@ from helpers.families import (
     whole_image_boxes,
 )
 from helpers.paths import ROOT
+from splitnest import zoo
 from splitnest.errors import OutputError
 from splitnest.exporting import export as exporter
+from splitnest.exporting.public import without_local_paths
 from splitnest.inference import runtimes
+from splitnest.inference.compiled import compile_layers
 from splitnest.models.detection.panoptic_fpn import PanopticFPN
 from splitnest.models.detection.rcnn import RCNN
+from splitnest.recipe import overrides
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.weights.onnx_metadata import read_metadata
 
@@ -146,6 +151,23 @@ def check_metadata(model: splitnest.Predictor, path: Path) -> None:
     assert [each.name for each in graph.output] == list(model.module.output_names)
     dynamic = [not side.dim_value for side in graph.input[0].type.tensor_type.shape.dim]
     assert dynamic == [True, False, True, True]
+    assert [side.dim_param for side in graph.input[0].type.tensor_type.shape.dim] == ["batch", "", "height", "width"]
+    for output in graph.output:
+        sides = [side.dim_param for side in output.type.tensor_type.shape.dim]
+        assert sides[0] == "batch"
+        assert not re.search(r"[su]\d+", " ".join(sides))  # symbols of torch
+    assert str(ROOT).encode() not in path.read_bytes()  # stack traces
+
+
+def test_folders_of_the_maker_are_not_exported() -> None:
+    values = {"data.root": "/home/me/secret", "data.val_images": "~/x", "train.init_from": "runs/mine/best.pt"}
+    recipe = overrides.apply(zoo.get(CLASSIFIER), values)
+    public = without_local_paths(recipe)
+    assert public.train is not None
+    assert (public.data.root, public.data.val_images, public.train.init_from) == (None, None, None)
+    assert public.data.train_images == recipe.data.train_images
+    published = overrides.apply(recipe, {"train.init_from": CLASSIFIER, "data.root": None})
+    assert without_local_paths(published).train == published.train
 
 
 def test_torch_reads_pt2(tmp_path: Path) -> None:
@@ -203,6 +225,10 @@ def test_model_that_cannot_be_exported_is_an_error(classifier: Exported, tmp_pat
             continue  # a processor without bfloat16
         with pytest.raises(splitnest.UsageError, match="Only a float32 model that is not fast"):
             splitnest.export(other, tmp_path / "model.onnx")
+    compiled = load_small(CLASSIFIER)
+    compile_layers(compiled.module)
+    with pytest.raises(splitnest.UsageError, match="A compiled model cannot be exported"):
+        splitnest.export(compiled, tmp_path / "model.onnx")
     with pytest.raises(splitnest.UsageError, match="is an exported model"):
         splitnest.export(splitnest.load(path), tmp_path / "again.onnx")
 

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ def train_with_limited_memory(folder: Path) -> None:
         train(path, size, out=folder / "run", device="cpu")
     except UsageError as error:
         print(error.exit_code, error, flush=True)
+
+
+def train_with_few_descriptors(recipe_file: Path, out: Path, count: int) -> None:
+    """Train on the command line, in a process that may have few files open."""
+    from splitnest.cli.app import main
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+    sys.argv = ["splitnest", "train", str(recipe_file), "--out", str(out)]
+    main()
+
+
+def predict_with_limited_memory(model: Path, image: Path) -> None:
+    """Predict on the command line, in a process that may allocate little more memory than it has (Linux)."""
+    from splitnest.cli.app import main
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + FREE_BYTES, resource.RLIM_INFINITY))
+    sys.argv = ["splitnest", "predict", "--weights", "none", "--out", str(image.parent / "out"), str(model), str(image)]
+    main()
 
 
 def save_with_limited_file_size(path: Path) -> None:

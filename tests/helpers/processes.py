@@ -22,9 +22,9 @@ CONTEXT.set_forkserver_preload(
 
 
 def start_function(function: Callable[..., Any], *arguments: Any, log: Path) -> BaseProcess:
-    """Start a function in a process that writes to the file ``log`` and has the default handler of SIGINT.
+    """Start a function in a process that writes to the file ``log`` and has the default handlers of SIGINT and SIGHUP.
 
-    A job in the background of a shell has SIGINT ignored, and so have its children.
+    A job in the background of a shell has SIGINT ignored, one of nohup SIGHUP, and so have its children.
     """
     process = CONTEXT.Process(target=_run, args=(function, arguments, log))
     process.start()
@@ -62,6 +62,7 @@ def children(process: BaseProcess) -> list[int]:
 def _run(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path) -> None:
     multiprocessing.set_start_method("fork", force=True)  # the default of a program, unlike that of this process
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -151,6 +151,12 @@ def train(
     return state
 
 
+def make_run_folder(parent: Path) -> None:
+    """Make the folder of a new run in the folder ``runs`` of ``parent``, which becomes the working directory."""
+    os.chdir(parent)
+    run_folder.new_folder(recipe_of(train_config()))
+
+
 def state_dict_of(path: Path) -> dict[str, Tensor]:
     """Return the state dict of the evaluated model in a checkpoint."""
     return torch.load(path, weights_only=True)["state_dict"]

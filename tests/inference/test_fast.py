@@ -1,5 +1,8 @@
 """Fused networks, and raw outputs of fixed shapes: both compute what the network itself computes."""
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +91,24 @@ def test_fast_model_from_a_file_predicts_the_same(tmp_path: Path) -> None:
     assert (actual.masks == expected.masks).mean() > 0.999
     with pytest.raises(splitnest.UsageError, match=r"no precision 'fp8'.*fp32, bf16, fp16"):
         splitnest.load(tmp_path / "small.safetensors", device="cpu", precision="fp8")
+
+
+@pytest.mark.parametrize("predicts_first", [False, True])
+def test_fast_model_can_be_copied_and_pickled(predicts_first: bool) -> None:
+    model, image = load_small("resnest50_imagenet.official", fast=True), random_image(64, 64)
+    if predicts_first:
+        model.predict(image)
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    (expected,) = model.predict(image)
+    for other in copies:
+        assert np.array_equal(other.predict(image)[0].probabilities, expected.probabilities)
+
+
+def test_threads_share_a_fast_model_from_the_first_prediction() -> None:
+    model, image = load_small("resnest50_imagenet.official", fast=True), random_image(64, 64)
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda _: model.predict(image)[0].probabilities, range(8)))
+    assert all(np.array_equal(result, results[0]) for result in results)
 
 
 @pytest.mark.parametrize("name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC])

@@ -13,7 +13,7 @@ from splitnest.inference.person_boxes import MIN_DETECTOR_SCORE, LoadedImage, pe
 from splitnest.structures import Detections
 from splitnest.structures.categories import from_names
 
-(PERSON,) = from_names(["person"])
+PERSON = from_names(["person"])
 PIXELS = np.zeros((20, 30, 3), np.uint8)
 
 

@@ -122,7 +122,7 @@ def test_mask_metrics_need_segmentations(tmp_path: Path) -> None:
     bare = {"id": 1, "image_id": 3, "category_id": 1, **square(5, 5, 20), "segmentation": []}
     path = write(tmp_path, annotations=[bare])
     CocoEvaluator(path, ["bbox"])
-    with pytest.raises(DataError, match=r"annotation 1 of 3\.jpg has no segmentation"):
+    with pytest.raises(DataError, match=r"1 of 1 annotations have no segmentation, such as annotation 1 of 3\.jpg"):
         CocoEvaluator(path)
 
 

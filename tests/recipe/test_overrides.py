@@ -1,5 +1,6 @@
 """Overrides of a recipe: keys and values that are accepted, and error messages of those that are not."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -157,6 +158,12 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("model={bakbone: 1}", "There is no key 'model.bakbone'; use model.backbone."),
         ("input.short_side=abc", "input.short_side should be a valid integer, not 'abc'."),
         ("input.short_side=-3", "input.short_side should be greater than 0, not -3."),
+        ("input.long_side=99999", "input.long_side should be less than or equal to 32768, not 99999."),
+        ("train.workers=10000", "train.workers should be less than or equal to 1024, not 10000."),
+        ("train.epochs=1e10", "train.epochs should be a valid integer, not '1e10'."),
+        ("train.epochs=99999999999", "train.epochs should be less than or equal to 1000000000, not 99999999999."),
+        ("train.batch_size=1000000", "train.batch_size should be less than or equal to 131072, not 1000000."),
+        ("model.fpn_channels=100000", "model.fpn_channels should be less than or equal to 16384, not 100000."),
         ("input.std=[1, 0, 1]", "input.std[1] should be greater than 0, not 0."),
         ("input.mean=[1, 2]", "input.mean[2] is missing."),
         ("input.mean=[1, 2, .nan]", "input.mean[2] should be a finite number, not nan."),
@@ -174,7 +181,7 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ('data.classes=["a\\udce9"]', "data.classes: 'a\\udce9' cannot be written as UTF-8."),
         (
             "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list, not 'voc'.",
+            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list or be 'file', not 'voc'.",
         ),
     ],
 )
@@ -182,6 +189,24 @@ def test_error_names_the_key_and_what_was_expected(mask: Recipe, assignment: str
     with pytest.raises(UsageError) as caught:
         apply(mask, parse([assignment]))
     assert str(caught.value) == message
+
+
+def test_every_integer_has_an_upper_limit() -> None:
+    """Or values that are listed."""
+    for cls in RECIPE_CLASSES.values():
+        assert list(unlimited(cls.model_json_schema())) == []
+
+
+def unlimited(schema: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of integers without an upper limit in a JSON schema."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "integer" and not schema.keys() & {"maximum", "exclusiveMaximum", "enum", "const"}:
+            yield path
+        for key, value in schema.items():
+            yield from unlimited(value, f"{path}.{key}")
+    elif isinstance(schema, list):
+        for number, value in enumerate(schema):
+            yield from unlimited(value, f"{path}.{number}")
 
 
 def test_aliases_of_other_frameworks_lead_to_keys() -> None:

@@ -1,6 +1,7 @@
 """Recipe files with and without a base, and the stored forms of a recipe."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -117,12 +118,36 @@ def test_error_in_a_base_file_names_that_file(tmp_path: Path) -> None:
         (f"base: {MASK}\ninput: {{short_sid: 3}}", r"no key 'input\.short_sid'; use input\.short_side"),
         (f"base: {MASK}\ninput.short_side: x", r"input\.short_side should be a valid integer, not 'x'"),
         (f"base: {MASK}\n3: x", "no key '3'"),
+        (f"base: {MASK}\nname: a\nname: b", r"mine\.yaml, line 3: the key 'name' is in line 2 already\. Remove one"),
+        (f"base: {MASK}\ntrain:\n  lr: 1\n  'lr': 2", "line 4: the key 'lr' is in line 3 already"),
+        (f"base: {MASK}\ninput: {{short_side: 3, short_side: 3}}", "line 2: the key 'short_side' is in line 2 already"),
+        (
+            f"base: {MASK}\ninput.short_side: 3\ninput: {{short_side: 4}}",
+            r"input\.short_side is given twice",
+        ),
+        (f"base: {MASK}\n? {'k' * 10**6}\n: 1", "no key 'k{200}'; use"),
     ],
 )
 def test_error_in_a_file_names_the_file_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         load_recipe(write(tmp_path, text))
     assert "mine.yaml" in str(caught.value)
+
+
+def test_merged_mapping_may_replace_a_key(tmp_path: Path) -> None:
+    text = f"base: {MASK}\ninput: {{<<: {{short_side: 3, long_side: 9}}, short_side: 4}}"
+    recipe = load_recipe(write(tmp_path, text))
+    assert (recipe.input.short_side, recipe.input.long_side) == (4, 9)
+
+
+def test_many_classes_take_linear_time(tmp_path: Path) -> None:
+    names = [f"class{number}" for number in range(20_000)]
+    started = time.process_time()
+    recipe = load_recipe(write(tmp_path, f"base: {MASK}\nname: many\ndata.classes: [{', '.join(names)}]"))
+    assert time.process_time() - started < 5  # quadratic work took 4 s for these, and 100 s for 100,000
+    assert recipe.num_classes == 20_000
+    with pytest.raises(UsageError, match="'class0', 'class1', 'class2', 'class3', 'class4' and 19995 more is listed"):
+        load_recipe(write(tmp_path, f"base: {MASK}\ndata.classes: [{', '.join(names * 2)}]"))
 
 
 def test_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -164,7 +189,7 @@ def test_every_row_survives_yaml_and_json(tmp_path: Path) -> None:
     classes=st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True),
     root=st.none() | st.text(),
     mean=st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3),
-    short_side=st.integers(min_value=1),
+    short_side=st.integers(min_value=1, max_value=32_768),
 )
 def test_any_recipe_survives_yaml_and_json(
     tmp_path_factory: pytest.TempPathFactory,
@@ -202,6 +227,8 @@ def test_stored_recipe_is_validated(mask: Recipe) -> None:
     content["input"]["short_side"] = 0
     with pytest.raises(UsageError, match=r"The stored recipe: input\.short_side should be greater than 0, not 0\."):
         from_json(json.dumps(content))
+    with pytest.raises(UsageError, match=r"^The recipe in best\.pt: input\.short_side should"):
+        from_json(json.dumps(content), "The recipe in best.pt")
     del content["input"]
     with pytest.raises(UsageError, match=r"The stored recipe: input is missing\."):
         from_json(json.dumps(content))

@@ -82,7 +82,8 @@ def test_keypoints_of_an_annotation_file() -> None:
         ({"keypoints": []}, "it has no keypoint names"),
         ({"keypoints": None}, "it has no keypoint names"),
         ({"keypoints": ["a", "a"]}, "lists 'a' more than once"),
-        ({"skeleton": [[0, 1]]}, "refers to keypoint 0, but its keypoints are numbered from 1 to 3"),
+        ({"skeleton": [[0, 1], [2, 3]]}, "refers to keypoints 0 and 3, but .* from 1 to 3, or from 0 to 2"),
+        ({"skeleton": [[0, 1]], "lower_body": [3]}, "refers to keypoints 0 and 3"),
         ({"skeleton": [[1, 4]]}, "refers to keypoint 4, .* from 1 to 3"),
         ({"skeleton": [[1, 2, 3]]}, r"skeleton\.0 "),
         ({"flip_pairs": [["a", "z"]]}, "'z', which is not among"),
@@ -97,6 +98,24 @@ def test_keypoints_of_an_annotation_file() -> None:
 def test_invalid_keypoints_of_a_file_are_rejected(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         keypoints_of_category({"name": "x", "keypoints": ["a", "b", "c"], **change})
+
+
+def test_numbers_from_0_are_recognized() -> None:
+    row = {"keypoints": list(DOG), "skeleton": [[0, 6]], "flip_pairs": [[1, 2], [3, 4]], "lower_body": [5]}
+    of_file = keypoints_of_category(row)
+    assert of_file.skeleton == (("nose", "tail"),)
+    assert of_file.flip_pairs == (("left_paw", "right_paw"), ("RightEar", "LeftEar"))
+    assert of_file.lower_body == ("left_knee",)
+
+
+def test_keypoints_without_names_are_completed_by_those_of_a_file() -> None:
+    of_file = keypoints_of_category({"keypoints": list(DOG), "skeleton": [[1, 7]], "sigmas": [0.1] * 7})
+    completed = Keypoints(flip_pairs=(), sigmas=(0.2,) * 7).with_defaults(of_file)
+    assert (completed.names, completed.flip_pairs, completed.sigmas) == (DOG, (), (0.2,) * 7)
+    with pytest.raises(ValidationError, match="sigmas has 1 values for 7 names"):
+        Keypoints(sigmas=(0.2,)).with_defaults(of_file)
+    with pytest.raises(ValidationError, match="flip_pairs has 'paw'"):
+        Keypoints(flip_pairs=(("paw", "nose"),)).with_defaults(of_file)
 
 
 def test_unknown_keypoints_of_a_recipe_are_rejected() -> None:

@@ -13,8 +13,8 @@ from helpers.tiny_training import TinyData, assert_equal_tensors, fit, new_state
 from splitnest.errors import DamagedError, OutputError, WeightsError
 from splitnest.files import numbered, replacing, versions
 from splitnest.training import checkpoint
-from splitnest.training.checksum import add_checksum, has_valid_checksum
 from splitnest.training.run_folder import RunFolder
+from splitnest.weights.checksum import add_checksum, has_valid_checksum
 
 
 def names(folder: Path) -> list[str]:

@@ -6,25 +6,32 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from helpers.processes import run_function
+from helpers import image_tree
+from helpers.processes import run_function, start_function
+from helpers.tiny_detector import CONTENT
 from helpers.tiny_training import recipe_of, train_config
+from splitnest.device import is_out_of_memory
 from splitnest.errors import UsageError
 from splitnest.training.memory import Memory
-from splitnest.training.out_of_memory import explain, is_out_of_memory, plain_memory_errors, total_memory
+from splitnest.training.out_of_memory import explain, plain_memory_errors, total_memory
 
 CPU = torch.device("cpu")
 MB = 2**20
+UNTYPED = [RuntimeError("could not create a primitive"), RuntimeError("std::bad_alloc"), OSError(12, "fork")]
+"""Errors that say so in their text or number alone; the first is oneDNN's."""
 
 
 def test_other_errors_are_unchanged() -> None:
-    for error in (RuntimeError("sizes do not match"), ValueError("not enough memory")):
+    unsupported = RuntimeError("could not create a primitive descriptor for a convolution")
+    for error in (RuntimeError("sizes do not match"), ValueError("not enough memory"), OSError(2, "x"), unsupported):
         assert not is_out_of_memory(error)
         with pytest.raises(type(error)), plain_memory_errors(recipe_of(train_config()), CPU):
             raise error
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), *UNTYPED])
 def test_memory_errors_name_a_batch_size(error: Exception) -> None:
     with (
         pytest.raises(UsageError, match=r"^Memory ran out\. A step with 4 images .* set train\.batch_size=2"),
@@ -71,3 +78,19 @@ def test_training_without_enough_memory_is_a_usage_error(tmp_path: Path) -> None
     output = run_function(train_with_limited_memory, tmp_path, log=tmp_path / "log")
     message = r"^2 Memory ran out\. A step with 4 images .* takes about \d+ MB .* has \d+ MB"
     assert re.search(message, output, re.MULTILINE), output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory")
+def test_prediction_without_enough_memory_is_a_usage_error(tmp_path: Path) -> None:
+    from helpers.limited_resources import predict_with_limited_memory
+
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONTENT | {"input": {"short_side": 1600, "long_side": 2400}}))
+    image_tree.write(tmp_path / "image.png", size_wh=(240, 160))
+    process = start_function(
+        predict_with_limited_memory, tmp_path / "tiny.yaml", tmp_path / "image.png", log=tmp_path / "log"
+    )
+    process.join(60)
+    text = (tmp_path / "log").read_text()
+    assert process.exitcode == 2, text
+    assert "error: Memory ran out (" in text
+    assert "Traceback" not in text

@@ -55,6 +55,30 @@ def test_resumed_log_has_each_row_once(tmp_path: Path) -> None:
     assert [(row["step"], row["loss"]) for row in table] == [("1", "1"), ("2", "1"), ("3", "1"), ("4", "0.5")]
 
 
+def test_damaged_lines_are_moved_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = [
+        b"\xff\x00",
+        b'{"step": 2',
+        b"[1]",
+        b'{"loss": 1}',
+        b'{"step": "3"}',
+        b'{"step": 3, "loss": null}',
+        b"[" * 9999,
+        b"",
+    ]
+    rows = [b'{"step": 1, "loss": 0.5}', b'{"step": 4, "loss": NaN}']
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([rows[0], *bad, rows[1], b""]))
+    log = MetricsLog(tmp_path, 9)
+    assert [row["step"] for row in log.rows] == [1, 4]
+    expected = (
+        f"{tmp_path / 'metrics.jsonl'} is damaged in lines 2, 3, 4, 5, 6 and 3 more, which are moved to metrics.jsonl."
+    )
+    assert capsys.readouterr().err.startswith(expected)
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == b"\n".join([*bad, b""])
+    assert MetricsLog(tmp_path, 9).rows[0] == log.rows[0]
+    assert capsys.readouterr().err == ""
+
+
 def test_resumed_run_logs_the_same_rows(tmp_path: Path) -> None:
     logged = {}
     for name, interrupts in (("whole", [None]), ("resumed", [9, None])):

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, sent to real processes."""
+"""SIGTERM, SIGINT and SIGHUP, sent to real processes."""
 
 import json
 import os
@@ -17,8 +17,9 @@ from helpers.processes import children, start, start_function, wait_for
 from helpers.tiny_training import SignalingData, TinyData, assert_equal_tensors, state_dict_of, train
 from splitnest.errors import Interrupted
 from splitnest.recipe.serialization import dump_yaml
+from splitnest.training.signals import SIGNALS
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+ALL = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +34,11 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert_equal_tensors(state_dict_of(one), state_dict_of(other))
 
 
-@BOTH
+@ALL
 def test_signal_lets_the_step_finish_and_writes_a_checkpoint(
     tmp_path: Path, number: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    handlers = [signal.getsignal(s) for s in SIGNALS]
     folder = tmp_path / "resumed"
     with pytest.raises(Interrupted) as caught:
         train(folder, SignalingData(7, number))
@@ -47,7 +48,7 @@ def test_signal_lets_the_step_finish_and_writes_a_checkpoint(
     )
     assert f"{number.name}: writing a checkpoint; a second signal exits without one\n" in capfd.readouterr().err
     assert torch.load(folder / "last.pt", weights_only=True)["step"] == 8
-    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert [signal.getsignal(s) for s in SIGNALS] == handlers
     train(folder)
     train(tmp_path / "whole")
     assert_same_weights(folder / "last.pt", tmp_path / "whole" / "last.pt")
@@ -61,7 +62,7 @@ def test_signal_in_the_last_step_leaves_the_evaluation_to_the_resumed_run(tmp_pa
     assert torch.load(tmp_path / "best.pt", weights_only=True)["metrics"] == {"score": 0.5}
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("at", [10, 20])
 def test_signal_aborts_an_evaluation_which_the_resumed_run_repeats(
     tmp_path: Path, number: signal.Signals, at: int
@@ -130,6 +131,22 @@ def test_training_runs_in_a_thread_without_signal_handlers(tmp_path: Path) -> No
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 20
 
 
+def test_training_outlives_its_terminal(tmp_path: Path) -> None:
+    """Output to a terminal that was closed fails; a checkpoint is written all the same."""
+    terminal, slave = os.openpty()
+    saved = os.dup(2)
+    os.dup2(slave, 2)
+    os.close(slave)
+    try:
+        os.close(terminal)
+        with pytest.raises(Interrupted, match="by SIGHUP after step 8 of 20"):
+            train(tmp_path, SignalingData(7, signal.SIGHUP))
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 8
+
+
 @pytest.fixture(scope="module")
 def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipe of a small classifier that trains longer than any test, and logs each step."""
@@ -141,7 +158,7 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@BOTH
+@ALL
 def test_command_line_exits_with_75(recipe_file: Path, tmp_path: Path, number: signal.Signals) -> None:
     """A scheduler and a terminal send the signal to all processes of the group, data loading workers included."""
     log, folder = tmp_path / "log", tmp_path / "run"

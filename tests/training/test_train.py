@@ -19,6 +19,7 @@ from splitnest import distributed, zoo
 from splitnest.errors import DataError, UsageError, WeightsError
 from splitnest.models.build import build_model
 from splitnest.recipe import DetectionRecipe, overrides
+from splitnest.training.lock import LOCK_FILE
 from splitnest.training.memory import estimate_memory
 from splitnest.training.train import plan, train
 from splitnest.weights.save import save
@@ -59,6 +60,7 @@ def test_run_folder_has_all_files(finished: Path, recipe_file: Path) -> None:
         "last.pt",
         "last-1.pt",
         "best.pt",
+        LOCK_FILE,
     }
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]

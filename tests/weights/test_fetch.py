@@ -10,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from splitnest.errors import OutputError, WeightsError
 from splitnest.recipe import Weights
 from splitnest.weights import download
 from splitnest.weights.fetch import fetch, file_name, weights_folder
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
+CONTENT, OTHER = (save({"a": torch.full((2**20,), value, dtype=torch.uint8)}) for value in (1, 2))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = "model-528c19ca.pth"
 
@@ -29,6 +31,7 @@ class Server:
         status: Status code of every response.
         drops: Number of bytes after which each response in turn is cut off.
         heeds_range: Whether a Range request is answered with a part.
+        claims: Number of bytes that Content-Length and Content-Range claim beyond the end of the file.
         etag: Entity tag of the file.
         content_type: Content type of the response.
         paths, ranges, validators: Path, Range header and If-Range header of each request.
@@ -39,6 +42,7 @@ class Server:
     status: int = 200
     drops: list[int] = field(default_factory=list)
     heeds_range: bool = True
+    claims: int = 0
     etag: str | None = '"one"'
     content_type: str = "application/octet-stream"
     paths: list[str] = field(default_factory=list)
@@ -61,11 +65,11 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Range", f"bytes */{len(server.content)}")
                 self.end_headers()
                 return
-            body = server.content[start:]
+            body, size = server.content[start:], len(server.content) + server.claims
             self.send_response(206 if start else 200)
             if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
-            self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.send_header("Content-Length", str(len(body) + server.claims))
             self.send_header("Content-Type", server.content_type)
             if server.etag:
                 self.send_header("ETag", server.etag)
@@ -162,10 +166,10 @@ def test_file_that_changes_during_the_download(server: Server, monkeypatch: pyte
     server.drops = [300_000]
 
     def change(seconds: float) -> None:
-        server.content, server.etag = CONTENT[::-1], '"two"'
+        server.content, server.etag = OTHER, '"two"'
 
     monkeypatch.setattr(download.time, "sleep", change)
-    assert fetch(weights(server, None)).read_bytes() == CONTENT[::-1]
+    assert fetch(weights(server, None)).read_bytes() == OTHER
 
 
 def test_server_that_ignores_ranges(server: Server) -> None:
@@ -261,6 +265,51 @@ def test_connection_that_is_lost_repeatedly(server: Server, folder: Path) -> Non
     assert len(server.paths) == 2 + download.MAX_STALLS
 
 
+@pytest.mark.parametrize("cut", [300_000, None])
+def test_download_that_would_go_round_for_ever(server: Server, cut: int | None) -> None:
+    """The server ignores the range, and cuts the file at the same place each time, or claims that it is longer."""
+    server.heeds_range = False
+    if cut is None:
+        server.claims = 1000
+    else:
+        server.drops = [cut] * 100
+    assert f"lost after {cut or len(CONTENT)} of {len(CONTENT) + server.claims} bytes" in message(weights(server))
+    assert len(server.paths) == 1 + download.MAX_STALLS
+
+
+def test_file_that_is_claimed_to_be_longer(server: Server) -> None:
+    """The server says what it really is when it is asked for the rest."""
+    server.claims = 1000
+    assert fetch(weights(server)).read_bytes() == CONTENT
+
+
+def test_size_limit(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MAX_BYTES", len(CONTENT) - 1)
+    assert "the file is larger than" in message(weights(server))
+    assert not (folder / NAME).exists()
+
+
+def test_time_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MAX_SECONDS", 0.0)
+    assert "takes longer than 0 seconds" in message(weights(server))
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-5], b"\x00" * 100])
+def test_damaged_file_without_a_hash_is_not_kept(server: Server, folder: Path, content: bytes) -> None:
+    server.content = content
+    assert "damaged or incomplete" in message(weights(server, None)) or content[0] == 0
+    assert visible_files(folder) == []
+    server.content = CONTENT
+    assert fetch(weights(server, None)).read_bytes() == CONTENT
+
+
+def test_file_of_another_url_without_a_hash(serve: Callable[[], Server]) -> None:
+    one, two = serve(), serve()
+    fetch(weights(one, None))
+    assert f"it was downloaded from {one.url}" in message(weights(two, None))
+    fetch(weights(two, SHA256))
+
+
 def test_refused_connection(server: Server) -> None:
     server.url = "http://127.0.0.1:9"
     assert "Connection refused" in message(weights(server))
@@ -299,9 +348,9 @@ def test_mirrors_in_order(serve: Callable[[], Server], monkeypatch: pytest.Monke
 def test_file_is_not_joined_from_two_servers(serve: Callable[[], Server]) -> None:
     one, two = serve(), serve()
     one.drops = [1000] + [0] * download.MAX_STALLS
-    two.content = CONTENT[::-1]
+    two.content = OTHER
     path = fetch(weights(one, None, mirrors=(f"{two.url}/b.pth",)))
-    assert path.read_bytes() == CONTENT[::-1]
+    assert path.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize(
@@ -317,6 +366,22 @@ def test_file_is_not_joined_from_two_servers(serve: Callable[[], Server]) -> Non
 )
 def test_file_names(url: str, name: str) -> None:
     assert file_name(url) == name
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "/", "/..", "/%2e%2e", "/.x", "/a%2fb/..", "/a%5cb", "/a%00b", "/a%0ab", f"/{'a' * 300}", "/resolve/%2e%2e"],
+)
+def test_names_that_are_not_plain(address: str) -> None:
+    with pytest.raises(WeightsError, match="does not end in a file name"):
+        file_name(f"https://host{address}")
+
+
+@pytest.mark.parametrize("address", ["/resolve/x.suffix", "/a/resolve/main/x.suffix", "/%2e%2e%2f%2e%2e%2fx.pth"])
+def test_names_are_one_part(address: str) -> None:
+    name = file_name(f"https://host{address}")
+    assert Path(name).parts == (name,)
+    assert not Path(name).is_absolute()
 
 
 def test_published_files_do_not_share_a_name() -> None:

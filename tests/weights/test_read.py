@@ -1,15 +1,13 @@
 """Checkpoint files: container formats, wrappers, damage, and pickles that contain code."""
 
-import argparse
 import codecs
 import io
 import os
 import pickle
 import struct
-import sys
-import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from splitnest.errors import WeightsError
-from splitnest.weights.read import read
+from helpers.foreign_classes import CfgNode
+from helpers.training_tools import contents, tools
+from splitnest.errors import DamagedError, WeightsError
+from splitnest.weights.checksum import add_checksum
+from splitnest.weights.read import read, read_recipe_json
 
 Save = Callable[[Any, Path], None]
 
@@ -66,6 +67,10 @@ def check_state(actual: dict[str, torch.Tensor]) -> None:
         (b"\n  <html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
         (b"epoch,loss\n1,0.5\n", "is not a checkpoint"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
+        (b"\x1f\x8b" + bytes(50), "compressed archive"),
+        (b"\x08\x07\x12\x07pytorch", "an ONNX file"),
+        (b'<?xml version="1.0"?>\n<net name="a">', "program of OpenVINO"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not a checkpoint"),
         (b"PK\x03\x04" + bytes(200), "damaged or incomplete"),
         (struct.pack("<Q", 50) + b"{" + bytes(5), "damaged or incomplete"),
@@ -105,11 +110,40 @@ def test_wrapped_state_dict(path: Path, save: Save, wrapper: str | None) -> None
     check_state(checkpoint.state)
 
 
-def test_prefix_of_data_parallel_is_removed(path: Path, save: Save) -> None:
-    save({"state_dict": {f"module.{key}": tensor for key, tensor in state().items()}}, path)
+@pytest.mark.parametrize("entry", ["state_dict_ema", "model_ema"])
+def test_moving_average_of_timm_is_taken(
+    path: Path, save: Save, entry: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    average = {key: tensor + 1 for key, tensor in state().items()}
+    save({"state_dict": state(), entry: average, "epoch": 3}, path)
+    assert read(path).state["a.weight"].tolist() == average["a.weight"].tolist()
+    note = capsys.readouterr().err
+    assert f"{entry} is loaded, the exponential moving average" in note
+    assert f"{path}#state_dict" in note
+    check_state(read(f"{path}#state_dict").state)
+    assert read(f"{path}#{entry}").state["a.weight"].tolist() == average["a.weight"].tolist()
+    assert not capsys.readouterr().err  # who chooses needs no note
+    save({entry: average}, path)
+    assert read(path).state["a.weight"].tolist() == average["a.weight"].tolist()
+    save({"state_dict": state(), entry: None}, path)
     check_state(read(path).state)
-    save({"module.a": torch.ones(1), "b": torch.ones(1)}, path)
-    assert list(read(path).state) == ["module.a", "b"]
+    assert not capsys.readouterr().err
+
+
+def test_moving_average_of_mmengine_is_its_state_dict(path: Path, save: Save) -> None:
+    """Its hook swaps the two before it saves."""
+    save({"state_dict": state(), "ema_state_dict": {key: tensor + 1 for key, tensor in state().items()}}, path)
+    check_state(read(path).state)
+
+
+def test_entries_can_be_chosen(path: Path, save: Save) -> None:
+    save({"generator": state(), "other": {}, "epoch": 3}, path)
+    check_state(read(f"{path}#generator").state)
+    with pytest.raises(WeightsError, match=r"no entry 'absent'\. Its entries are generator, other"):
+        read(f"{path}#absent")
+    with_sign = path.with_name("a#b.pth")
+    save(state(), with_sign)
+    check_state(read(with_sign).state)
 
 
 @pytest.mark.filterwarnings("ignore:Validating sparse")
@@ -173,28 +207,40 @@ def test_without_class_names(path: Path, save: Save, meta: object) -> None:
     assert read(path).classes is None
 
 
-@pytest.fixture
-def history_buffer() -> Iterator[type]:
-    """Return a class with the name of one in training checkpoints of mmengine, which is gone when they are read."""
-    name = "mmengine.logging.history_buffer"
-    module = types.ModuleType(name)
-    buffer = type("HistoryBuffer", (), {"__module__": name, "__qualname__": "HistoryBuffer"})
-    module.HistoryBuffer = buffer  # type: ignore[attr-defined]
-    names = ["mmengine", "mmengine.logging", name]
-    sys.modules.update(dict.fromkeys(names, module))
-    yield buffer
-    for known in names:
-        sys.modules.pop(known, None)
+with tools():
+    KINDS = list(contents())
 
 
-def test_training_checkpoints(path: Path, save: Save, history_buffer: type) -> None:
-    """mmengine stores its log as an object, timm and the official repository their arguments."""
-    buffer = history_buffer()
-    buffer.log, buffer.max_length = np.arange(3.0), 1000
-    log = {"log_scalars": OrderedDict({"loss": buffer})}
-    save({"meta": {}, "message_hub": log, "args": argparse.Namespace(lr=0.1), "state_dict": state()}, path)
-    del sys.modules["mmengine.logging.history_buffer"]
+@pytest.mark.parametrize("container", [*CONTAINERS, "protocol 4", "pickle"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_objects_of_training_tools(path: Path, kind: str, container: str) -> None:
+    """Tensors are read whatever else is in a file, and nothing of it is called."""
+    weights: dict[str, Any] = {key: tensor.numpy() for key, tensor in state().items()}
+    with tools():
+        other = contents()[kind]
+        if container != "pickle":
+            content = {"meta": {"seed": 0, "extra": other}, "state_dict": OrderedDict(state()), "more": other}
+            (CONTAINERS.get(container) or partial(torch.save, pickle_protocol=4))(content, path)
+        elif kind in ("random states", "state of a generator", "sparse tensor"):
+            return  # have tensors, which only torch files can have
+        else:
+            path.write_bytes(pickle.dumps({"model": weights, "extra": other}))
     check_state(read(path).state)
+
+
+def test_methods_of_the_log_of_mmengine(path: Path, save: Save) -> None:
+    """They are pickled as ``getattr(HistoryBuffer, "min")``; ``getattr`` of other objects stays refused."""
+    with tools():
+        save({"message_hub": contents()["message hub"], "state_dict": state()}, path)
+    assert b"getattr" in path.read_bytes()
+    check_state(read(path).state)
+
+
+def test_class_names_in_a_configuration(path: Path, save: Save) -> None:
+    with tools():
+        meta = {"dataset_meta": CfgNode({"CLASSES": ("cat", "dog")})}
+        save({"meta": meta, "state_dict": state()}, path)
+    assert read(path).classes == ("cat", "dog")
 
 
 def test_numpy_arrays_in_a_torch_file(path: Path, save: Save) -> None:
@@ -327,3 +373,25 @@ def test_numpy_never_receives_the_state_of_a_pickle(path: Path, monkeypatch: pyt
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="no named tensors"):
         read(path)
+
+
+# checksums of our checkpoints
+
+
+def test_checkpoint_with_a_checksum(path: Path) -> None:
+    with path.open("w+b") as file:
+        torch.save({"format": "splitnest", "state_dict": state()}, file)
+        add_checksum(file)
+    check_state(read(path).state)
+    whole = path.read_bytes()
+    for place in (len(whole) // 3, len(whole) - 40, len(whole) - 75):  # in the data, the hash, and the text before it
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DamagedError, match="SHA-256 checksum does not match"):
+            read(path)
+        with pytest.raises(DamagedError):
+            read_recipe_json(path)
+    path.write_bytes(whole[:-30])
+    with pytest.raises(WeightsError):
+        read(path)
+    torch.save({"format": "splitnest", "state_dict": state()}, path)  # written anew by its user
+    check_state(read(path).state)

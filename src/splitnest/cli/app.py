@@ -1,7 +1,9 @@
 """Command line application. Commands call public functions; errors are printed without a traceback."""
 
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -21,7 +23,7 @@ from splitnest.cli.commands import (
     predict,
     train,
 )
-from splitnest.errors import Interrupted, SplitnestError, UsageError
+from splitnest.errors import Interrupted, SplitnestError, UsageError, tell
 
 EXAMPLE = "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet image.jpg"
 
@@ -72,21 +74,42 @@ def main() -> None:
     Exit codes: 0 done, 2 wrong usage or recipe, 3 bad data, 4 weights that do not fit, 5 an output cannot be written,
     75 interrupted but resumable.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show are escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Interrupted as interruption:
         if _rank() == 0:
-            print(interruption, file=sys.stderr)
+            with suppress(OSError):  # after SIGHUP there may be no terminal
+                tell(interruption)
         sys.exit(interruption.exit_code)
     except SplitnestError as error:
         if _state["debug"]:
             raise
         rank = _rank()
         if rank == 0 or not isinstance(error, UsageError):  # a usage error is the same in all processes
-            print(f"error in process {rank}: {error}" if rank else f"error: {error}", file=sys.stderr)
+            tell(f"error in process {rank}: {error}" if rank else f"error: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output exited, as in `splitnest list | head`
+    except (MemoryError, RuntimeError, OSError) as error:
+        _exit_out_of_memory(error)
+        raise
+
+
+def _exit_out_of_memory(error: Exception) -> None:
+    """Exit with the code of wrong usage if memory ran out."""
+    from splitnest.device import is_out_of_memory
+
+    if not _state["debug"] and is_out_of_memory(error):
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        print(
+            f"error: Memory ran out ({reason}). Use a smaller batch size, smaller images or fewer workers, or close "
+            f"other programs.",
+            file=sys.stderr,
+        )
+        sys.exit(UsageError.exit_code)
 
 
 def _rank() -> int:

@@ -13,7 +13,10 @@ Model = Annotated[
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Values of the recipe by dotted key.")]
 Weights = Annotated[
     str,
-    typer.Option(help="Checkpoint of any code base; 'auto' for the published weights, 'none' for random weights."),
+    typer.Option(
+        help="Checkpoint of any code base, or FILE#ENTRY for one entry of it; 'auto' for the published weights, 'none' "
+        "for random weights."
+    ),
 ]
 BatchSize = Annotated[
     int, typer.Option(min=1, help="Number of images, or of persons for a pose estimator, processed together.")

@@ -1,16 +1,23 @@
-"""Annotated images and one JSON file of predictions."""
+"""Annotated images and results of ``splitnest predict``."""
 
+import errno
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
-from splitnest.data.images.read import Source, expand_sources
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.cli.picture_names import PictureNames
+from splitnest.cli.results import ResultsFile
+from splitnest.data.images.read import Source
 from splitnest.data.images.write import write_image
-from splitnest.errors import DataError
-from splitnest.files import write_json
-from splitnest.inference.predictor import Predictor
+from splitnest.errors import DataError, OutputError, printable, tell
+from splitnest.files import is_standard_output
+from splitnest.inference.predictor import Prediction, Predictor
 from splitnest.progress import track
 from splitnest.structures import (
     Classification,
@@ -24,62 +31,101 @@ from splitnest.structures import (
 MAX_NAMED = 5
 """Number of classes of a semantic segmentation that are printed, largest first."""
 
+OF_THE_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.ELOOP)
+"""Errors that are due to the name of one output, so that other outputs can be written."""
+
 
 def write_predictions(
     predictor: Predictor,
-    sources: Sequence[str],
+    sources: Sequence[tuple[Source, PurePath]],
     folder: Path,
-    json_file: Path,
+    results: ResultsFile,
     score_threshold: float,
+    *,
+    pictures: bool = True,
+    skip_existing: bool = False,
     **options: Any,
 ) -> list[str]:
-    """Predict for images, write annotated images into a folder and all results into a JSON file.
+    """Predict for images; write the result and the annotated image of each as it comes, and all results at the end.
 
     Args:
         predictor: Model.
-        sources: Files, folders, globs or URLs.
-        folder: Folder of the annotated images, which are named after the images and replace none of them.
-        json_file: File of ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"file", "error"}]}``; for
+        sources: Images, each with the path of its drawing below ``folder``.
+        folder: Folder of the annotated images, which replace no file that splitnest did not write.
+        results: File of ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"error", "file"}]}``; for
             semantic segmentation with ``"map"``, a PNG file of each pixel in the color of its class.
-        score_threshold: Minimum score of drawn detections and person boxes; the JSON file has all.
+        score_threshold: Minimum score of drawn detections and person boxes; the file of results has all.
+        pictures: Whether to draw annotated images.
+        skip_existing: Whether to skip the images that the file has results of.
         options: Options of ``Predictor.predictions``.
 
     Returns:
-        Names of the unreadable images.
+        Names of the pictures that could not be written.
 
     Raises:
-        OutputError: A file cannot be written.
-        UsageError: An option does not apply to the model.
-        DataError: A folder or glob has no images, or a file of boxes cannot be used.
+        OutputError: A file cannot be written, other than a picture because of its name.
+        UsageError: An option does not apply to the model, or the results are of another model.
+        DataError: A file of boxes cannot be used.
     """
-    images: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
+    messages = sys.stderr if is_standard_output(results.path) else sys.stdout
 
     def on_error(source: str, error: DataError) -> None:
-        print(f"skipped: {error}", file=sys.stderr)
-        failed.append({"file": source, "error": str(error)})
+        tell(f"skipped: {error}")
+        results.add_failed(printable(source), printable(error))
 
-    expanded = expand_sources(list(sources))
-    taken = _names_in(folder, expanded)
-    predictions = predictor.predictions(expanded, on_error=on_error, **options)
-    for prediction in track(predictions, len(expanded), "predicting"):
+    results.open(predictor.recipe.name, skip_existing)
+    left = [(source, name) for source, name in sources if printable(str(source)) not in results.done]
+    if len(left) < len(sources):
+        print(f"{len(sources) - len(left)} of {len(sources)} images have results and are skipped", file=messages)
+    taken = [str(results.path), str(results.lines), *chain.from_iterable(results.done.values())]
+    drawings = _Drawings(PictureNames(folder, (source for source, _ in sources), taken), score_threshold)
+    name_of = {str(source): name for source, name in left}
+    predictions = predictor.predictions([source for source, _ in left], on_error=on_error, **options)
+    for prediction in track(predictions, len(left), "predicting"):
+        result, source = prediction.result, printable(prediction.source)
+        files = drawings.write(prediction, name_of[prediction.source]) if pictures else {}
+        print(f"{source}: {summary(result, score_threshold)}", file=messages)
+        results.add({"file": source, **files, "result": result.to_dict()})
+    results.finish()
+    drawn = f"annotated images in {printable(folder)}, " if pictures else ""
+    print(f"{drawn}results of {len(results.done)} images in {printable(results.path)}", file=messages)
+    return drawings.unwritten
+
+
+class _Drawings:
+    """Writer of annotated images.
+
+    Attributes:
+        unwritten: Names of images whose drawing cannot be written because of its name.
+    """
+
+    def __init__(self, names: PictureNames, score_threshold: float) -> None:
+        self.unwritten: list[str] = []
+        self._names, self._score_threshold = names, score_threshold
+
+    def write(self, prediction: Prediction, name: PurePath) -> dict[str, str | None]:
+        """Draw a result, and return the files by their key in the results."""
         result = prediction.result
         if isinstance(result, Detections | Poses):
-            drawing = result.draw(prediction.image, score_threshold=score_threshold)
+            drawing = result.draw(prediction.image, score_threshold=self._score_threshold)
         else:
             drawing = result.draw(prediction.image)
-        picture = folder / _picture_name(prediction.source, taken)
-        write_image(picture, drawing)
-        files = {"file": prediction.source, "picture": str(picture)}
+        files = {"picture": self._write(prediction.source, self._names.next(name), drawing)}
         if isinstance(result, SemanticSegmentation):
-            color_map = folder / _picture_name(prediction.source, taken, "_map.png")
-            write_image(color_map, result.color_map())
-            files["map"] = str(color_map)
-        print(f"{prediction.source}: {summary(result, score_threshold)}")
-        images.append({**files, "result": result.to_dict()})
-    write_json(json_file, {"model": predictor.recipe.name, "images": images, "failed": failed})
-    print(f"{len(images)} annotated images in {folder}, results in {json_file}")
-    return [failure["file"] for failure in failed]
+            path = self._names.next(name, "_map.png")
+            files["map"] = self._write(prediction.source, path, result.color_map())
+        return files
+
+    def _write(self, source: str, path: Path, pixels: NDArray[np.uint8]) -> str | None:
+        try:
+            write_image(path, pixels)
+        except OutputError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in OF_THE_NAME:
+                raise
+            tell(f"no picture: {error}")
+            self.unwritten.append(printable(source))
+            return None
+        return printable(path)
 
 
 def summary(result: Result, score_threshold: float) -> str:
@@ -87,11 +133,9 @@ def summary(result: Result, score_threshold: float) -> str:
     match result:
         case Classification():
             return ", ".join(f"{name} {probability:.2f}" for _, name, probability in result.top[:3])
-        case Detections():
+        case Detections() | Poses():
             counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-        case Poses():
-            return f"{len(result.above(score_threshold))} {result.categories[0].name}"
         case SemanticSegmentation():
             fractions = [(label, area / result.labels.size) for label, area in result.areas().items()]
             named = [f"{result.categories[label].name} {fraction:.0%}" for label, fraction in fractions[:MAX_NAMED]]
@@ -100,20 +144,3 @@ def summary(result: Result, score_threshold: float) -> str:
             things = Counter(result.categories[row["category"]].name for row in rows if row["isthing"])
             stuff = [result.categories[row["category"]].name for row in rows if not row["isthing"]]
             return ", ".join([*(f"{count} {name}" for name, count in things.most_common()), *stuff]) or "nothing"
-
-
-def _names_in(folder: Path, sources: Iterable[Source]) -> set[str]:
-    """Return the names of source images that are in ``folder`` itself, which annotated images must not replace."""
-    paths = [Path(source) for source in sources if isinstance(source, str | Path)]
-    return {path.name.lower() for path in paths if path.parent.resolve() == folder.resolve()}
-
-
-def _picture_name(source: str, taken: set[str], ending: str = ".jpg") -> str:
-    """Return the name of an annotated image, with a number if the name is taken in any letter case."""
-    stem = PurePath(source.split("?")[0]).stem or "image"
-    name, number = f"{stem}{ending}", 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}{ending}"
-    taken.add(name.lower())
-    return name

@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from splitnest.data.images.read import expand_sources, to_array
+from splitnest.data.images.read import to_array
+from splitnest.data.images.sources import expand_sources
 from splitnest.data.scenes import Scenes
 from splitnest.errors import UsageError
 from splitnest.inference.predictor import Predictor

@@ -1,10 +1,13 @@
 """Interface of the datasets of all tasks."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
+from splitnest.errors import first_few
 from splitnest.structures.categories import Categories
 
 
@@ -42,8 +45,21 @@ class ImageDataset(ABC):
         return index
 
     @property
+    def file_notes(self) -> Mapping[str, tuple[str, ...]]:
+        """Kind of file that the dataset does not read -> names of these files; or another anomaly of the files."""
+        return {}
+
+    def describe_file_notes(self) -> list[str]:
+        """Return each kind of ``file_notes`` with number and examples, one line each."""
+        return [f"{kind}: {len(names)}, {first_few(names)}" for kind, names in self.file_notes.items() if names]
+
+    @property
     def problems(self) -> list[str]:
-        """Anomalies of the ground truth, one line each; they do not stop an evaluation."""
+        """Anomalies of the ground truth and its files, one line each; they do not stop an evaluation."""
+        return self.describe_file_notes()
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the frequency of the classes in the ground truth, one item for each kind of class or keypoint."""
         return []
 
     def check_files(self) -> list[str]:

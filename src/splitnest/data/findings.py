@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable
 from splitnest.progress import track
 
 if TYPE_CHECKING:
@@ -74,6 +74,6 @@ def size_range(smallest: tuple[int, int], largest: tuple[int, int]) -> str:
 
 
 def _first_lines(lines: tuple[str, ...]) -> str:
-    shown = "\n  ".join(lines[:MAX_EXAMPLES])
+    shown = "\n  ".join(map(printable, lines[:MAX_EXAMPLES]))
     more = f"\n  and {len(lines) - MAX_EXAMPLES} more" if len(lines) > MAX_EXAMPLES else ""
     return f"{len(lines)}\n  {shown}{more}"

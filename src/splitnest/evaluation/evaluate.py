@@ -1,13 +1,13 @@
 """Evaluation of a model on its validation dataset by the published protocol."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError, UsageError, tell
 from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.results_path import check_results
 from splitnest.inference.predictor import Predictor, load
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
@@ -73,10 +73,13 @@ def run_evaluation(
     *,
     batch_size: int = 1,
     workers: int = 0,
+    results: Path | None = None,
+    inputs: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
-    In a process group the evaluator of the main process has all results.
+    In a process group the evaluator of the main process has all results. ``results`` is where they will be written:
+    that they replace none of ``inputs`` and no file of others is checked before the evaluation.
     """
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
@@ -87,6 +90,8 @@ def run_evaluation(
         )
     predict_image = published_tta(predictor.module, recipe) if tta else None
     dataset = task_of(recipe).open_dataset(recipe, "val")
+    if results is not None and is_main_process():
+        check_results(task_of(recipe).result_files(results, dataset), [*inputs, dataset.source])
     _print_problems(dataset.problems)
     evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image)
     if not dataset.has_annotations:
@@ -106,6 +111,6 @@ def _print_problems(problems: Sequence[str]) -> None:
     if not is_main_process():
         return
     for problem in problems[:MAX_PRINTED]:
-        print(f"note: {problem}", file=sys.stderr)
+        tell(f"note: {problem}")
     if len(problems) > MAX_PRINTED:
-        print(f"note: and {len(problems) - MAX_PRINTED} more; splitnest data check lists them", file=sys.stderr)
+        tell(f"note: and {len(problems) - MAX_PRINTED} more; splitnest data check lists them")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from splitnest.device import on_meta
+from splitnest.files import check_output
 from splitnest.inference.resolve import resolve
 from splitnest.models.build import build_model
 from splitnest.weights import load, save
@@ -21,10 +22,11 @@ def convert(path: str | Path, name: str | Path, out: str | Path) -> Report:
         Report of the loaded and dropped tensors.
 
     Raises:
-        UsageError: There is no such model.
+        UsageError: There is no such model, or ``out`` is one of the files to read.
         WeightsError: The checkpoint cannot be read or belongs to another model.
         OutputError: The file cannot be written.
     """
+    check_output(Path(out), inputs=(path, name))
     recipe, _ = resolve(name)
     with on_meta():
         module = build_model(recipe)

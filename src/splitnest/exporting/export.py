@@ -1,9 +1,7 @@
 """Export of a network to ONNX or torch.export's ``.pt2``, verified before it is written."""
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,9 @@ from torch.utils import _pytree as pytree
 from splitnest._version import __version__
 from splitnest.data.scenes import Scenes
 from splitnest.errors import UsageError, WeightsError
-from splitnest.files import output_errors
+from splitnest.exporting.public import AXES, clean_onnx, drop_stack_traces, without_local_paths
+from splitnest.files import check_output, replacing_path
+from splitnest.inference.compiled import is_compiled
 from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.fast import FusedConv2d
 from splitnest.inference.predictor import Predictor
@@ -40,7 +40,7 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
 
     The file takes normalized images ``[N, 3, H, W]`` of any number and size, for a detector also their ``sizes`` ``[N,
     2]``, float32 (height, width) without padding, and has the outputs of ``module.forward``. An ONNX file contains the
-    recipe, input statistics, resize rule and class names in its metadata.
+    recipe, input statistics, resize rule and class names in its metadata, without the folders of this machine.
 
     Args:
         model: Model in float32, neither fast nor compiled.
@@ -59,26 +59,23 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
     module = model.module
     if model.dtype != torch.float32 or any(isinstance(part, FusedConv2d) for part in module.modules()):
         raise UsageError("Only a float32 model that is not fast can be exported. Load it without fast and precision.")
+    if is_compiled(module):
+        raise UsageError("A compiled model cannot be exported. Load it without compile.")
     if isinstance(module, ExportedModel):
         raise UsageError(f"{model.recipe.name} is an exported model. Export the model that it was exported from.")
+    check_output(path)
     batch = model.prepared_batch([Scenes(1)[0].image])
     inputs = module.forward_inputs(batch)
     program = _trace(module, model.device)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
-    with output_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if suffix == ".onnx":
-                _write_onnx(program, module, model.recipe, part)
-                session = open_session(part)
-            else:
-                torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(model.recipe))})
-                session = _session_of(program)
-            _verify(module, inputs, session, path)
-            os.replace(part, path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+    public = without_local_paths(model.recipe)
+    with replacing_path(path, suffix) as part:
+        if suffix == ".onnx":
+            _write_onnx(program, module, public, part)
+            session: Session = open_session(part)
+        else:
+            torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(public))})
+            session = _session_of(program)
+        _verify(module, inputs, session, path)
     return path
 
 
@@ -101,15 +98,16 @@ def _trace(module: Model, device: torch.device) -> ExportedProgram:
         "images": torch.zeros(2, 3, 96, 128, device=device),
         "sizes": torch.tensor([[96.0, 128.0], [90.0, 120.0]], device=device),
     }
-    shapes = {"images": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, "sizes": {0: Dim.DYNAMIC}}
     names = module.input_names
     with torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             module,
             tuple(arguments[name] for name in names),
-            dynamic_shapes=tuple(shapes[name] for name in names),
+            dynamic_shapes=tuple(dict.fromkeys(AXES[name], Dim.DYNAMIC) for name in names),
             strict=False,
         )
+    drop_stack_traces(program.graph_module)
+    return program
 
 
 def _write_onnx(program: ExportedProgram, module: Model, recipe: Recipe, path: Path) -> None:
@@ -128,6 +126,7 @@ def _write_onnx(program: ExportedProgram, module: Model, recipe: Recipe, path: P
             verbose=False,
         )
     assert written is not None
+    clean_onnx(written.model)
     written.model.metadata_props.update(metadata(recipe))
     written.save(path, external_data=False)
 

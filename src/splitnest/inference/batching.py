@@ -1,6 +1,6 @@
 """Batched prediction of prepared images, whose network inputs may come from several images."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,9 @@ from splitnest.structures.prepared import PreparedImage
 from splitnest.tasks import Task, task_of
 
 K = TypeVar("K")
+
+MAX_WAITING_BATCHES = 4
+"""Number of batches of images that may wait until images of one size fill a batch."""
 
 
 @dataclass
@@ -38,37 +41,49 @@ def predict_prepared(
 ) -> Iterator[tuple[K, Result]]:
     """Yield the result of each image, in order.
 
+    A batch has inputs of one padded size, so each is padded as it would be alone, and the results do not depend on
+    ``batch_size``.
+
     Args:
         model: Model in evaluation mode.
         recipe: Recipe of the model.
-        images: Key and preprocessed form of each image. At most ``batch_size`` images wait for their results.
-        batch_size: Maximum number of network inputs of a batch. A batch has inputs of one size, unless the task pads.
+        images: Key and preprocessed form of each image. Images wait until inputs of their size fill a batch: at most
+            ``batch_size`` images where all inputs have one size, ``MAX_WAITING_BATCHES`` times as many otherwise.
+        batch_size: Maximum number of network inputs of a batch.
     """
     task, categories = task_of(recipe), build_categories(recipe)
+    divisor = task.divisor(recipe)
     pending: deque[_Pending[K]] = deque()
-    queue: deque[_Input[K]] = deque()
+    queues: defaultdict[tuple[int, int], deque[_Input[K]]] = defaultdict(deque)
+
+    def run(queue: deque[_Input[K]]) -> None:
+        _predict(model, task, recipe, [queue.popleft() for _ in range(min(batch_size, len(queue)))])
+
+    def run_oldest() -> None:
+        first = pending[0].prepared.inputs[len(pending[0].results)]
+        run(queues[_padded_size(first, divisor)])
 
     def results() -> Iterator[tuple[K, Result]]:
         while pending and len(pending[0].results) == len(pending[0].prepared):
             image = pending.popleft()
             yield image.key, task.combine(image.results, image.prepared, categories)
 
-    def run() -> None:
-        _predict(model, task, recipe, [queue.popleft() for _ in range(min(batch_size, len(queue)))])
-
+    limit = batch_size if task.has_fixed_input_size or batch_size == 1 else MAX_WAITING_BATCHES * batch_size
     for key, prepared in images:
         image = _Pending(key, prepared)
         pending.append(image)
         for index in range(len(prepared)):
-            if queue and not task.pads_batches and _tensor(queue[0]).shape != prepared.inputs[index].shape:
-                run()
+            queue = queues[_padded_size(prepared.inputs[index], divisor)]
             queue.append((image, index))
-        while len(queue) >= batch_size or (queue and len(pending) >= batch_size):
-            run()
+            if len(queue) == batch_size:
+                run(queue)
         yield from results()
-    while queue:
-        run()
-    yield from results()
+        while len(pending) >= limit:
+            run_oldest()
+            yield from results()
+    while pending:
+        run_oldest()
+        yield from results()
 
 
 def make_batch(task: Task[Any, Any], recipe: Recipe, images: Iterable[PreparedImage]) -> Batch:
@@ -91,6 +106,11 @@ def _collate(task: Task[Any, Any], recipe: Recipe, inputs: list[_Input[Any]]) ->
         task.divisor(recipe),
         people=people or None,
     )
+
+
+def _padded_size(network_input: Tensor, divisor: int) -> tuple[int, int]:
+    """Return the height and width of a network input ``[3, h, w]``, padded to multiples of ``divisor``."""
+    return -(-network_input.shape[-2] // divisor) * divisor, -(-network_input.shape[-1] // divisor) * divisor
 
 
 def _tensor(network_input: _Input[Any]) -> Tensor:

@@ -1,5 +1,7 @@
 """Compilation of the layers of a network by ``torch.compile``."""
 
+from torch import nn
+
 from splitnest.models.base import Model
 
 
@@ -11,3 +13,8 @@ def compile_layers(model: Model) -> None:
     """
     for part in model.layer_parts:
         part.compile()
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether ``compile_layers``, ``Module.compile`` or ``torch.compile`` compiled a network or a part."""
+    return any("_orig_mod" in part._modules or part._compiled_call_impl is not None for part in model.modules())

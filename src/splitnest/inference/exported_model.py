@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splitnest.device import on_meta
-from splitnest.errors import UsageError
+from splitnest.device import is_out_of_memory, on_meta
+from splitnest.errors import UsageError, WeightsError, first_few
 from splitnest.inference.runtimes import Session
 from splitnest.models.base import Model, size_tensor
 from splitnest.models.build import build_model
@@ -32,8 +32,19 @@ class ExportedModel(Model):
         with on_meta():
             model = build_model(recipe).eval()
         self._model = (model,)  # a tuple, so that its weights without values are no parameters of this module
+        self._check_names(session)
         self.like = nn.Parameter(torch.empty(0), requires_grad=False)  # device and type of the inputs
         self.num_passes = model.num_passes
+
+    def _check_names(self, session: Session) -> None:
+        """Raise a WeightsError if the network has other outputs than its model."""
+        (model,) = self._model
+        names = getattr(session, "output_names", list(model.output_names))
+        if names != list(model.output_names):
+            raise WeightsError(
+                f"The exported network has the outputs {first_few(names)}, not {first_few(model.output_names)} as "
+                f"its model. Export the model again."
+            )
 
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> Any:
         """Return the outputs of the exported network: a tensor, or a list in the order of ``output_names``.
@@ -52,9 +63,21 @@ class ExportedModel(Model):
         return self.network(images, sizes)
 
     def predict_with(self, forward: Any, batch: Batch) -> list[Result]:
-        """Return the results of a batch, computed from the outputs of ``forward``."""
+        """Return the results of a batch, computed from the outputs of ``forward``.
+
+        Raises:
+            WeightsError: The outputs are not those of the model, by shape or value.
+        """
         (model,) = self._model
-        return model.predict_with(forward, batch)
+        try:
+            return model.predict_with(forward, batch)
+        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise WeightsError(
+                f"The outputs of the exported network are not those of its model ({str(error).partition(chr(10))[0]}). "
+                f"Export the model again."
+            ) from error
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Raise a UsageError: there are no weights to train."""

@@ -6,6 +6,7 @@ applied while a result is in registers. These operators are those of ``torch.com
 image size is as fast as the first.
 """
 
+import threading
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from splitnest.models.backbones.resnet import Bottleneck, Shortcut
 from splitnest.models.layers.conv import ConvNormAct, DeformableConv2d
 from splitnest.models.layers.split_attention import SplitAttention
 from splitnest.models.pose.heatmap_head import Deconv
+
+_PACKING = threading.Lock()
+"""Lock of the arrangement of weights, which the first prediction of each of several threads may want."""
 
 
 class FusedConv2d(nn.Module):
@@ -32,26 +36,44 @@ class FusedConv2d(nn.Module):
         super().__init__()
         self.relu, self.pack_weights = relu, pack_weights
         self.weight: Tensor | None = conv.weight
+        self.packed: Tensor | None = None
         self.bias = conv.bias
         padding, stride, dilation = (list(each) for each in (conv.padding, conv.stride, conv.dilation))
         self.geometry: tuple[Any, ...] = padding, stride, dilation, conv.groups
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Convolve ``[N, in_channels, H, W]``, and add a shortcut of the size of the result, which is overwritten."""
-        padding, stride, dilation, groups = self.geometry
-        if self.weight is not None and not self.pack_weights:
+        if not self.pack_weights:
+            assert self.weight is not None
+            padding, stride, dilation, groups = self.geometry
             x = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             x = x if shortcut is None else shortcut.add_(x)
             return x.relu_() if self.relu else x
-        if self.weight is not None:
-            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self.packed = reorder(self.weight.to_mkldnn(), *self.geometry, list(x.shape))
-            self.weight = None
-        arguments = x.contiguous(memory_format=torch.channels_last), self.packed, self.bias, *self.geometry
+        packed = self.packed if self.packed is not None else self._pack(list(x.shape))
+        arguments = x.contiguous(memory_format=torch.channels_last), packed, self.bias, *self.geometry
         if shortcut is None:
             return torch.ops.mkldnn._convolution_pointwise(*arguments, "relu" if self.relu else "none", [], "")
         act = "relu" if self.relu else None
         return torch.ops.mkldnn._convolution_pointwise_.binary(shortcut, *arguments, "add", 1.0, act, [], "")
+
+    def _pack(self, input_shape: list[int]) -> Tensor:
+        """Arrange the weights, unless another thread has, and return them."""
+        with _PACKING:
+            if self.packed is None:
+                assert self.weight is not None
+                reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+                self.packed = reorder(self.weight.to_mkldnn(), *self.geometry, input_shape)
+                self.weight = None
+            return self.packed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy, which arranges its weights anew: arranged ones cannot be pickled."""
+        with _PACKING:
+            state = self.__dict__.copy()
+            if self.packed is not None:
+                weight = nn.Parameter(self.packed.to_dense(), requires_grad=False)
+                state["packed"], state["_parameters"] = None, {**self._parameters, "weight": weight}
+        return state
 
 
 class FusedBottleneck(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from splitnest.data.images.read import SUFFIXES as IMAGE_SUFFIXES
+from splitnest.data.images.listing import SUFFIXES as IMAGE_SUFFIXES
 from splitnest.errors import UsageError
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES

@@ -12,13 +12,16 @@ from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, is_croppable
 from splitnest.errors import DataError, UsageError
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.boxes import xywh_to_xyxy
-from splitnest.structures.categories import Category
+from splitnest.structures.categories import Categories
 
 MIN_DETECTOR_SCORE = 0.3
 """Minimum score of a detector's person boxes (``bbox-thr`` of mmpose's top-down demo)."""
 
+WHOLE_IMAGE = "whole"
+"""Value of ``boxes_xywh`` and ``--boxes`` that takes each image as the box of one person."""
+
 Boxes = str | Path | NDArray[np.floating] | Sequence[NDArray[np.floating]]
-"""JSON file, or x, y, width and height ``[P, 4]`` of the persons in one image, or in each of several."""
+"""JSON file, ``WHOLE_IMAGE``, or x, y, width and height ``[P, 4]`` of the persons in one image or each of several."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ FindPeople = Callable[[LoadedImage], PersonBoxes]
 
 
 def person_finder(
-    category: Category, names: Sequence[str], boxes_xywh: Boxes | None, detect: Callable[..., Any] | None
+    categories: Categories,
+    names: Sequence[str] | None,
+    boxes_xywh: Boxes | None,
+    detect: Callable[..., Any] | None,
 ) -> FindPeople:
     """Return the function from an image to its person boxes.
 
     Args:
-        category: Class of the persons.
-        names: Names of all images.
+        categories: Classes of the persons.
+        names: Names of all images; None for a generator, whose images are not known in advance.
         boxes_xywh: Person boxes of the images; None if ``detect`` is given.
         detect: ``predict`` of a detector that has the class; None if ``boxes_xywh`` is given.
 
@@ -55,40 +61,51 @@ def person_finder(
         UsageError: Neither boxes nor a detector are given, or both, or the boxes do not match the images.
         DataError: The file of boxes cannot be read, or has none of the images.
     """
-    if not names:
+    if names is not None and not names:
         return lambda _: NO_BOXES
     if (boxes_xywh is None) == (detect is None):
         raise UsageError(
             "A pose estimator needs person boxes: give them (boxes_xywh, --boxes) or a detector (detector, "
-            "--detector), not both. For an image of one person, the box [0, 0, width, height] is enough."
+            "--detector), not both. Where each image shows one person alone, take whole images as boxes: "
+            "boxes_xywh='whole', --boxes whole."
         )
     if detect is not None:
-        return lambda image: _from_result(detect(image.pixels)[0], category)
+        return lambda image: _from_result(detect(image.pixels)[0], categories)
+    if isinstance(boxes_xywh, str | Path) and str(boxes_xywh) == WHOLE_IMAGE:
+        return lambda image: PersonBoxes.whole_image((image.pixels.shape[0], image.pixels.shape[1]))
     if isinstance(boxes_xywh, str | Path):
-        file = read_person_boxes(boxes_xywh, category)
-        if not any(file.look_up(name) is not None for name in names):
+        file = read_person_boxes(boxes_xywh, categories)
+        if names is not None and not any(file.look_up(name) is not None for name in names):
             raise DataError(
                 f"{boxes_xywh} has none of the {len(names)} images. Images are matched by path, by file name, or by "
                 f"the image id in a COCO file name (000000000785.jpg has image_id 785). Give another file."
             )
         return lambda image: file.look_up(image.name) or NO_BOXES
     assert boxes_xywh is not None
-    boxes = _from_arrays(boxes_xywh, len(names))
-    if len(boxes) != len(names):
+    boxes = _from_arrays(boxes_xywh, None if names is None else len(names))
+    if names is not None and len(boxes) != len(names):
         raise UsageError(f"boxes_xywh has {len(boxes)} arrays for {len(names)} images. Give one for each image.")
-    return lambda image: boxes[image.index]
+    return lambda image: _boxes_of(image, boxes)
 
 
-def _from_result(result: Detections | PanopticSegmentation, category: Category) -> PersonBoxes:
+def _from_result(result: Detections | PanopticSegmentation, categories: Categories) -> PersonBoxes:
     detections = result.detections if isinstance(result, PanopticSegmentation) else result
     assert detections is not None
     boxes = detections.boxes.astype(np.float64)
-    kept = detections.labels == detections.categories.names.index(category.name)
-    kept &= (detections.scores >= MIN_DETECTOR_SCORE) & is_croppable(boxes)
-    return PersonBoxes(boxes, detections.scores.astype(np.float64)).where(kept)
+    names = categories.names
+    label_of = [names.index(each.name) if each.name in names else -1 for each in detections.categories]
+    labels = np.array(label_of, np.int64)[detections.labels]
+    kept = (labels >= 0) & (detections.scores >= MIN_DETECTOR_SCORE) & is_croppable(boxes)
+    return PersonBoxes(boxes, detections.scores.astype(np.float64), labels).where(kept)
 
 
-def _from_arrays(boxes_xywh: Any, num_images: int) -> list[PersonBoxes]:
+def _boxes_of(image: LoadedImage, boxes: Sequence[PersonBoxes]) -> PersonBoxes:
+    if image.index >= len(boxes):
+        raise UsageError(f"boxes_xywh has {len(boxes)} arrays, but there are more images. Give one for each image.")
+    return boxes[image.index]
+
+
+def _from_arrays(boxes_xywh: Any, num_images: int | None) -> list[PersonBoxes]:
     """Return the boxes of each image; for one image they may be given without a list around them."""
     try:
         per_image = list(boxes_xywh)

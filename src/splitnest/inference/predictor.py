@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splitnest.data.images.read import expand_sources, source_name, to_array
+from splitnest.data.images.read import source_name, to_array
+from splitnest.data.images.sources import expand_sources, iterate_sources
 from splitnest.device import on_meta, pick_device, pick_dtype
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError, UsageError, first_few
 from splitnest.inference.batching import make_batch, predict_prepared
 from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.ground_truth import ground_truth_batch
@@ -90,17 +91,21 @@ class Predictor:
         """Predict for images.
 
         Args:
-            images: Path, URL, folder, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list of these.
-            batch_size: Maximum number of images, or of persons for a pose estimator, that are processed together.
+            images: Path, URL, folder with its subfolders, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list or
+                a generator of these. A generator is advanced in another thread, ``batch_size`` + 1 images ahead.
+            batch_size: Maximum number of images, or of persons for a pose estimator, that are processed together. Only
+                inputs of one padded size are, so the results do not depend on it.
             resize: Whether to resize as the recipe says; without effect on a pose estimator, whose crops have the input
                 size.
             score_threshold: Minimum score of the returned detections, or of the person boxes of a pose estimator; None
                 returns all of the published protocol, whose threshold is 0.05.
-            stream: Whether to return a generator, which holds one batch and the next one.
+            stream: Whether to return a generator, which holds at most five batches: the next one, and where images
+                differ in size up to four whose images wait for others of their size.
             tta: Whether to use the published test-time augmentation, one image at a time.
             boxes_xywh: Person boxes for a pose estimator: for each image an array ``[P, 4]`` of x, y, width and height
                 in pixels, whose order is kept; or a JSON file of COCO detection results, whose ``image_id`` is the
-                number in the file name, or of ``splitnest predict`` for a detector.
+                number in the file name, or of ``splitnest predict`` for a detector; or ``"whole"``, which takes each
+                image as the box of one person.
             detector: Detector of the persons instead of boxes; detections with a score of at least 0.3 are used.
 
         Returns:
@@ -135,7 +140,7 @@ class Predictor:
         detector: "Predictor | None" = None,
         on_error: Callable[[str, DataError], None] | None = None,
     ) -> Iterator[Prediction]:
-        """Yield each image with its result.
+        """Return a generator of each image with its result. Arguments are checked at once, images when they are read.
 
         Args:
             images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: Same as in ``predict``.
@@ -145,24 +150,25 @@ class Predictor:
             raise UsageError(f"batch_size is {batch_size}. Give at least 1.")
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise UsageError(f"score_threshold is {score_threshold}. Give a probability, from 0 to 1.")
-        sources = expand_sources(images)
+        sources = iterate_sources(images) if isinstance(images, Iterator) else expand_sources(images)
         loaded = _load_images(sources, on_error)
         results: Iterator[tuple[LoadedImage, Result]]
         if tta:
             predict = published_tta(self.module, self.recipe)
             results = ((image, predict(image.pixels, resize)) for image in prefetch(loaded, 1))
         else:
-            names = [source_name(source) for source in sources]
+            names = [source_name(source) for source in sources] if isinstance(sources, list) else None
             prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
             results = predict_prepared(self.module, self.recipe, prepared, batch_size)
-        for image, result in results:
-            shown = result if score_threshold is None else result.above(score_threshold)
-            yield Prediction(image.name, image.pixels, shown)
+        return (
+            Prediction(image.name, image.pixels, result if score_threshold is None else result.above(score_threshold))
+            for image, result in results
+        )
 
     def _prepared(
         self,
         images: Iterable[LoadedImage],
-        names: Sequence[str],
+        names: Sequence[str] | None,
         batch_size: int,
         resize: bool,
         score_threshold: float | None,
@@ -178,10 +184,10 @@ class Predictor:
                 )
             prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
             return prefetch(prepared, batch_size)
-        (category,) = build_categories(recipe)
+        categories = build_categories(recipe)
         if detector is not None:
-            _check_detector(detector.recipe, category.name)
-        find = person_finder(category, names, boxes_xywh, None if detector is None else detector.predict)
+            _check_detector(detector.recipe, categories.names)
+        find = person_finder(categories, names, boxes_xywh, None if detector is None else detector.predict)
         min_score = score_threshold or 0.0
         return (
             (image, task.prepare(image.pixels, recipe, dtype=dtype, person_boxes=find(image).above(min_score)))
@@ -290,12 +296,13 @@ def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | 
     return module
 
 
-def _check_detector(recipe: Recipe, class_name: str) -> None:
-    """Raise a UsageError if a model does not detect boxes of a class."""
+def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
+    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
     if not task_of(recipe).has_boxes:
         raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
-    if class_name not in build_categories(recipe).names:
-        raise UsageError(f"The detector {recipe.name} does not have the class {class_name!r}. Give one that has it.")
+    if not set(class_names) & set(build_categories(recipe).names):
+        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
+        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
 def _load_images(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[LoadedImage]:

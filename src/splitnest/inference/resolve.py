@@ -1,12 +1,11 @@
 """Resolution of a model name or file to a recipe."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from splitnest import zoo
-from splitnest.errors import UsageError, WeightsError, printable
+from splitnest.errors import UsageError, WeightsError, tell
 from splitnest.files import versions
 from splitnest.inference.fitting_models import unknown_model
 from splitnest.inference.foreign_files import foreign_file, openmmlab_config
@@ -46,12 +45,12 @@ def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
     if path.suffix == ONNX_SUFFIX:
         return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
     try:
-        checkpoint = read.read(path)
+        recipe_json = read.read_recipe_json(path)
     except WeightsError as error:
         raise foreign_file(path) or error from error
-    if checkpoint.recipe_json is None:
-        raise unknown_model(checkpoint)
-    return from_json(checkpoint.recipe_json, f"The recipe in {path}"), path
+    if recipe_json is None:
+        raise unknown_model(read.read(path))
+    return from_json(recipe_json, f"The recipe in {path}"), path
 
 
 def checkpoint_of_run(path: str | Path) -> str | Path:
@@ -63,7 +62,7 @@ def checkpoint_of_run(path: str | Path) -> str | Path:
     checkpoints = run_checkpoints(folder) if str(path) and folder.is_dir() else []
     if not checkpoints:
         return path
-    print(f"note: {folder} is a run folder; {checkpoints[0].name} in it is used", file=sys.stderr)
+    tell(f"note: {folder} is a run folder; {checkpoints[0].name} in it is used")
     return checkpoints[0]
 
 
@@ -83,7 +82,7 @@ def complete(recipe: Recipe) -> Recipe:
     completed: Recipe
     completed, notes = task_of(recipe).complete(recipe)
     for note in notes:
-        print(f"note: {printable(note)}", file=sys.stderr)
+        tell(f"note: {note}")
     return completed
 
 

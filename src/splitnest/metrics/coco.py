@@ -3,6 +3,7 @@
 Shapes: T IoU thresholds, R recall points, K classes, A area ranges, M limits of detections per image, N detections.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
+from splitnest.data.formats.faults import MAX_EXAMPLES
 from splitnest.errors import DataError
 from splitnest.files import write_json
 from splitnest.metrics.evaluator import Evaluator
@@ -42,14 +44,20 @@ class CocoEvaluator(Evaluator):
     Args:
         annotations: COCO file, or dataset whose ``categories`` the labels index.
         iou_types: ``bbox``, ``segm`` or both.
+        skip_without_mask: Whether annotations without a segmentation are left out of the metrics of masks; otherwise
+            they are an error.
 
     Raises:
         DataError: The file is not valid (see ``read_coco``), or masks are to be evaluated and an annotation has no
-            segmentation.
+            segmentation, or an RLE of another size than its image.
     """
 
     def __init__(
-        self, annotations: str | Path | DetectionDataset, iou_types: Sequence[IouType] = ("bbox", "segm")
+        self,
+        annotations: str | Path | DetectionDataset,
+        iou_types: Sequence[IouType] = ("bbox", "segm"),
+        *,
+        skip_without_mask: bool = False,
     ) -> None:
         if isinstance(annotations, DetectionDataset):
             self._path, self._file = annotations.annotation_path, annotations.file
@@ -59,7 +67,9 @@ class CocoEvaluator(Evaluator):
             self.categories = from_ids(self._file.categories)
         self.iou_types = tuple(iou_types)
         if "segm" in self.iou_types:
-            _check_segmentations(self._path, self._file)
+            self._file.check_rle_sizes(self._path)
+            if not skip_without_mask:
+                _check_segmentations(self._path, self._file)
         self._sizes = dict(zip(self._file.image_ids.tolist(), self._file.sizes_hw.tolist(), strict=True))
         self._images: dict[int, _ImageResult] = {}
         self._curves: dict[IouType, _Curves] = {}
@@ -160,8 +170,8 @@ class CocoEvaluator(Evaluator):
         Raises:
             DataError: Same conditions as ``compute``.
         """
-        names = [name for _, name in self._file.categories]
-        labels = [name if names.count(name) == 1 else f"{name} (id {id_})" for id_, name in self._file.categories]
+        counts = Counter(name for _, name in self._file.categories)
+        labels = [name if counts[name] == 1 else f"{name} (id {id_})" for id_, name in self._file.categories]
         aps = {PREFIXES[iou_type]: self._accumulated(iou_type).class_precisions() for iou_type in self.iou_types}
         return {label: {f"{prefix}_ap": ap[k] for prefix, ap in aps.items()} for k, label in enumerate(labels)}
 
@@ -231,16 +241,17 @@ def _accumulate(file: AnnotationFile, rows: list[dict[str, Any]], iou_type: IouT
     import hotcoco
 
     category_ids = np.array([id_ for id_, _ in file.categories], np.int64)
+    kept = ~file.has_no_segmentation if iou_type == "segm" else np.ones(len(file.ids), bool)
     ground_truth = hotcoco.COCO.from_arrays(
         image_rows(file),
         [{"id": id_, "name": name} for id_, name in file.categories],
-        file.image_ids[file.image_index],
-        category_ids[file.category_index],
-        file.boxes_xywh,
-        ids=file.ids,
-        area=file.areas,
-        iscrowd=file.iscrowd,
-        segmentation=_segmentations(file) if iou_type == "segm" else None,
+        file.image_ids[file.image_index[kept]],
+        category_ids[file.category_index[kept]],
+        file.boxes_xywh[kept],
+        ids=file.ids[kept],
+        area=file.areas[kept],
+        iscrowd=file.iscrowd[kept],
+        segmentation=_segmentations(file, kept) if iou_type == "segm" else None,
     )
     evaluation = hotcoco.COCOeval(ground_truth, ground_truth.load_res(rows), iou_type)
     evaluation.evaluate()
@@ -249,16 +260,18 @@ def _accumulate(file: AnnotationFile, rows: list[dict[str, Any]], iou_type: IouT
     return _Curves(np.asarray(curves["precision"]), np.asarray(curves["recall"]))
 
 
-def _segmentations(file: AnnotationFile) -> list[dict[str, Any] | list[list[float]]]:
-    segmentations = (file.segmentations.of(row) for row in range(len(file.ids)))
+def _segmentations(file: AnnotationFile, kept: NDArray[np.bool_]) -> list[dict[str, Any] | list[list[float]]]:
+    segmentations = (file.segmentations.of(row) for row in np.flatnonzero(kept).tolist())
     return [each if isinstance(each, dict) else [polygon.tolist() for polygon in each] for each in segmentations]
 
 
 def _check_segmentations(path: Path, file: AnnotationFile) -> None:
-    """Raise a DataError if an annotation has neither polygons nor an RLE."""
-    has_none = ~file.segmentations.is_rle() & (file.segmentations.num_polygons() == 0)
-    for row in np.flatnonzero(has_none)[:1].tolist():
+    """Raise a DataError if annotations have neither polygons nor an RLE."""
+    rows = np.flatnonzero(file.has_no_segmentation)
+    if len(rows):
+        cited = ", ".join(file.cite(row) for row in rows[:MAX_EXAMPLES].tolist())
         raise DataError(
-            f"{path}: annotation {file.ids[row]} of {file.file_names[file.image_index[row]]} has no segmentation, so "
-            f"masks cannot be evaluated. Evaluate a model without masks, or complete the file."
+            f"{path}: {len(rows)} of {len(file.ids)} annotations have no segmentation, such as {cited}, so masks "
+            f"cannot be evaluated. Complete the file, set train.without_mask=skip to leave them out, or evaluate a "
+            f"model without masks."
         )

@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def percent(value: float) -> str:
+    """Return a metric from 0 to 1 in percent, as people read it, or ``-`` for an undefined one (-1)."""
+    return f"{100 * value:.2f}" if value >= 0 else "-"
+
+
 class Evaluator(ABC):
     """Metrics of results that are added image by image. Images may be distributed over processes and merged."""
 

@@ -1,5 +1,6 @@
 """COCO average precision of keypoints, equal to pycocotools."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ class KeypointEvaluator(Evaluator):
             raise ValueError(f"image {image_id} has {result.keypoints.shape[1]} keypoints, not {len(self._sigmas)}")
         areas = np.array([self._area(box) for box in result.boxes], np.float64)
         kept = oks_nms(result.keypoints, result.person_scores(), areas, self._sigmas)
-        category_id = self._dataset.categories[0].id
-        self._rows[image_id] = [{**row, "category_id": category_id} for row in result[kept].to_coco(image_id)]
+        poses = replace(result[kept], categories=self._dataset.categories)  # with the ids of the file
+        self._rows[image_id] = poses.to_coco(image_id)
 
     def state(self) -> dict[int, list[dict[str, Any]]]:
         """Return the poses of each image."""
@@ -68,6 +69,8 @@ class KeypointEvaluator(Evaluator):
     def compute(self) -> dict[str, float]:
         """Return the ten COCO metrics of keypoints, from 0 to 1; -1 where the file has no such persons.
 
+        They are means over classes if there are several, as in COCO.
+
         ``ap`` is the mean over OKS thresholds from 0.5 to 0.95 with at most 20 persons per image; ``ap50`` and ``ap75``
         are of one threshold; ``ap_medium`` and ``ap_large`` of one area range; ``ar`` and so on are average recall.
 
@@ -77,8 +80,15 @@ class KeypointEvaluator(Evaluator):
         return keypoint_metrics(self._dataset, self.results())
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Return an empty dictionary: there is one class."""
-        return {}
+        """Return ``ap`` and ``ar`` of each class by its name if there are several; -1 for a class without persons."""
+        names = [name for _, name in self._dataset.file.categories]
+        if len(names) < 2:
+            return {}
+        precision, recall = _curves(self._dataset, self.results())
+        return {
+            name: {"ap": mean_defined(precision[:, :, k, 0]), "ar": mean_defined(recall[:, k, 0])}
+            for k, name in enumerate(names)
+        }
 
     def write(self, path: str | Path) -> None:
         """Write the poses as a COCO keypoint results file for the evaluation server."""
@@ -90,6 +100,22 @@ class KeypointEvaluator(Evaluator):
 
 def keypoint_metrics(dataset: PoseDataset, rows: list[dict[str, Any]]) -> dict[str, float]:
     """Return ``METRICS`` of the rows of a COCO keypoint results file, from 0 to 1; -1 without persons.
+
+    Raises:
+        DataError: The dataset has no annotations.
+    """
+    precision, recall = _curves(dataset, rows)
+    selections = [(slice(None), 0), (slice(0, 1), 0), (slice(5, 6), 0), (slice(None), 1), (slice(None), 2)]
+    metrics = [
+        mean_defined(values[thresholds, ..., area]) for values in (precision, recall) for thresholds, area in selections
+    ]
+    return dict(zip(METRICS, metrics, strict=True))
+
+
+def _curves(dataset: PoseDataset, rows: list[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision ``[T, R, K, A]`` and recall ``[T, K, A]``; -1 without persons.
+
+    T are OKS thresholds from 0.5 to 0.95, R recall points, K classes, and A areas of all, medium and large persons.
 
     Raises:
         DataError: The dataset has no annotations.
@@ -107,13 +133,7 @@ def keypoint_metrics(dataset: PoseDataset, rows: list[dict[str, Any]]) -> dict[s
     evaluation.evaluate()
     evaluation.accumulate()
     curves: Any = evaluation.eval
-    # [T, R, K, A, M] and [T, K, A, M]: OKS thresholds from 0.5 to 0.95; areas of all, medium and large persons
-    precision, recall = (np.asarray(curves[name])[..., 0] for name in ("precision", "recall"))
-    selections = [(slice(None), 0), (slice(0, 1), 0), (slice(5, 6), 0), (slice(None), 1), (slice(None), 2)]
-    metrics = [
-        mean_defined(values[thresholds, ..., area]) for values in (precision, recall) for thresholds, area in selections
-    ]
-    return dict(zip(METRICS, metrics, strict=True))
+    return np.asarray(curves["precision"])[..., 0], np.asarray(curves["recall"])[..., 0]  # one limit of persons
 
 
 def _coco_json(dataset: PoseDataset) -> dict[str, Any]:

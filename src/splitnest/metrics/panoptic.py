@@ -22,15 +22,16 @@ class PanopticEvaluator(Evaluator):
 
     Args:
         dataset: Images with segments and instances, or without annotations.
+        skip_without_mask: Same as in ``CocoEvaluator``.
 
     Raises:
         DataError: An instance has no segmentation.
     """
 
-    def __init__(self, dataset: PanopticDataset) -> None:
+    def __init__(self, dataset: PanopticDataset, *, skip_without_mask: bool = False) -> None:
         self._labels = dataset.labels if dataset.has_annotations else None
         self._quality = PanopticQuality(dataset.panoptic_categories)
-        self._instances = CocoEvaluator(dataset)
+        self._instances = CocoEvaluator(dataset, skip_without_mask=skip_without_mask)
         self._ids = np.array(dataset.panoptic_categories.ids)
         self._index_of = {image_id: index for index, image_id in enumerate(dataset.image_ids)}
         self._rows: list[dict[str, Any]] = []

@@ -45,7 +45,7 @@ class Conventions(Section):
     name: Literal["mmdet", "detectron2"]
     clamp_shrinkage: bool
     canonical_box_size: float
-    canonical_level: int
+    canonical_level: Literal[0, 4]
     level_epsilon: float
     rpn_rank_by: Literal["logits", "scores"]
     cascade_average: Literal["logits", "probabilities"]

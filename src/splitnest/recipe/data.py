@@ -4,18 +4,24 @@
 """
 
 import re
+from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from splitnest.errors import first_few
 from splitnest.recipe.base import Section
 from splitnest.recipe.keypoints import Color, Keypoints
+from splitnest.recipe.limits import Length
 
 CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
 """Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
 
 FOLDERS = "folders"
 """Value of ``data.classes`` that takes the sorted names of the image folders as classes."""
+
+FILE = "file"
+"""Value of ``data.classes`` that takes the classes of the annotation files."""
 
 Split = Literal["train", "val"]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -41,7 +47,7 @@ class Data(Section):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; 0 for image folders whose names have not been read yet."""
+        """Number of classes; 0 for those of folders or files that have not been read yet."""
         return CLASS_TABLES.get(self.classes, 0) if isinstance(self.classes, str) else len(self.classes)
 
     @property
@@ -67,8 +73,8 @@ class Data(Section):
     @model_validator(mode="after")
     def _check_distinct_classes(self) -> Self:
         names = [name for table in (self.classes, self.stuff_classes) if isinstance(table, tuple) for name in table]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{', '.join(map(repr, repeated))} is listed more than once among the classes")
+        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise ValueError(f"{first_few([*map(repr, repeated)])} is listed more than once among the classes")
         return self
 
 
@@ -86,7 +92,18 @@ class FileData(Data):
     val_annotations: str | None = None
 
 
-class CocoData(FileData):
+class DetectionFileData(FileData):
+    """Dataset of image and annotation files for detection.
+
+    Attributes:
+        classes: Same as ``Data.classes``; ``file`` takes the classes of the annotation files: COCO's categories with
+            annotations, the names in VOC's XML files, or the names of YOLO's ``data.yaml``.
+    """
+
+    classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
+
+
+class CocoData(DetectionFileData):
     """COCO JSON annotations of boxes, instance masks and panoptic segments.
 
     Attributes:
@@ -106,14 +123,24 @@ class CocoData(FileData):
         """Stuff classes of a panoptic dataset."""
         return self.stuff
 
+    @model_validator(mode="after")
+    def _check_listed_things(self) -> Self:
+        if self.stuff is not None and self.classes == FILE:
+            raise ValueError("classes of a panoptic dataset are listed: 'file' does not say which are stuff classes")
+        return self
 
-class VocData(FileData):
-    """Pascal VOC: lists of image names such as ``ImageSets/Main/train.txt``, and XML files in ``Annotations``."""
+
+class VocData(DetectionFileData):
+    """Pascal VOC: lists of image names such as ``ImageSets/Main/train.txt``, and XML files in ``Annotations``.
+
+    Without lists the annotations are the folder of the XML files, by default the one that is found: ``Annotations``,
+    ``annotations`` or similar, or the image folder itself.
+    """
 
     format: Literal["voc"]
 
 
-class YoloData(FileData):
+class YoloData(DetectionFileData):
     """YOLO text files: the annotations are a folder, by default the one called ``labels`` beside ``images``."""
 
     format: Literal["yolo"]
@@ -130,11 +157,11 @@ class SceneData(Data):
     """
 
     format: Literal["scenes"]
-    train_count: PositiveInt
-    val_count: PositiveInt
-    height: int = Field(240, ge=64)
-    width: int = Field(320, ge=64)
-    seed: int = Field(0, ge=0)
+    train_count: Length
+    val_count: Length
+    height: int = Field(240, ge=64, le=32_768)
+    width: int = Field(320, ge=64, le=32_768)
+    seed: int = Field(0, ge=0, lt=2**32)
     stuff: Names | None = None
 
     @property
@@ -192,11 +219,13 @@ class LabelMapFolderData(LabelMapData):
         label_maps: Pixel values of the label maps: class indices, or the colors of ``palette``.
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on). The palette may list its color
             behind those of the classes.
+        ignore_colors: RGB colors of unlabeled pixels, for label maps of colors.
     """
 
     format: Literal["folders"]
     label_maps: Literal["indices", "colors"] = "indices"
-    ignore_label: int | None = Field(None, ge=0)
+    ignore_label: int | None = Field(None, ge=0, le=65_535)
+    ignore_colors: tuple[Color, ...] = ()
 
     @property
     def num_unlabeled_colors(self) -> int:
@@ -206,12 +235,18 @@ class LabelMapFolderData(LabelMapData):
     @model_validator(mode="after")
     def _check_colors(self) -> Self:
         if self.label_maps == "indices":
+            if self.ignore_colors:
+                raise ValueError(
+                    "ignore_colors has no effect with label_maps indices: set ignore_label, or label_maps=colors"
+                )
             return self
         if self.palette is None:
             raise ValueError("label_maps colors needs the color of each class in palette")
-        repeated = [color for color in self.palette if self.palette.count(color) > 1]
+        repeated = [color for color, count in Counter(self.palette).items() if count > 1]
         if repeated:
             raise ValueError(f"palette lists {repeated[0]} more than once")
+        if labeled := [color for color in self.ignore_colors if color in self.palette[: self.num_classes]]:
+            raise ValueError(f"ignore_colors lists {labeled[0]}, which is the color of a class in palette")
         return self
 
 
@@ -230,6 +265,7 @@ class KeypointData(FileData):
     """COCO JSON annotations of keypoints.
 
     Attributes:
+        classes: Same as ``Data.classes``; ``file`` takes the categories with keypoints of the annotation file.
         keypoints: ``coco`` for the 17 keypoints of COCO persons, or a description; None reads the annotation file.
         val_detections: COCO detection results with the person boxes for evaluation. ``auto`` uses the file of the
             published protocol (``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``) where it
@@ -237,6 +273,7 @@ class KeypointData(FileData):
     """
 
     format: Literal["coco"] = "coco"
+    classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
     keypoints: Literal["coco"] | Keypoints | None = None
     val_detections: str | None = None
 

@@ -2,9 +2,10 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from splitnest.recipe.base import Section
+from splitnest.recipe.limits import Side
 
 Triple = tuple[float, float, float]
 PositiveTriple = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
@@ -40,7 +41,7 @@ class ClassificationInput(Input):
         interpolation: Interpolation of Pillow's resize.
     """
 
-    size: PositiveInt
+    size: Side
     crop: Literal["official", "timm"] = "official"
     crop_fraction: float = Field(0.875, gt=0, le=1)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -60,10 +61,10 @@ class DetectionInput(Input):
         divisor: Height and width are padded with zeros to a multiple of it, after normalization.
     """
 
-    short_side: PositiveInt = 800
-    long_side: PositiveInt = 1333
+    short_side: Side = 800
+    long_side: Side = 1333
     resize: Literal["opencv", "pillow"] = "opencv"
-    divisor: PositiveInt = 32
+    divisor: Side = 32
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -86,10 +87,10 @@ class SemanticInput(Input):
     """
 
     float32_statistics: ClassVar[bool] = True
-    short_side: PositiveInt
-    long_side: PositiveInt = 2048
-    window: tuple[PositiveInt, PositiveInt] | None = None
-    stride: tuple[PositiveInt, PositiveInt] | None = None
+    short_side: Side
+    long_side: Side = 2048
+    window: tuple[Side, Side] | None = None
+    stride: tuple[Side, Side] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -123,8 +124,8 @@ class PoseInput(Input):
     """
 
     float32_statistics: ClassVar[bool] = True
-    height: int = Field(ge=32, multiple_of=32)
-    width: int = Field(ge=32, multiple_of=32)
+    height: int = Field(ge=32, le=32_768, multiple_of=32)
+    width: int = Field(ge=32, le=32_768, multiple_of=32)
     padding: float = Field(1.25, ge=1)
     flip_test: bool = True
     shift_heatmap: bool = True

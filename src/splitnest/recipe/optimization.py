@@ -6,9 +6,10 @@ type alone stands for its defaults: ``schedule: cosine``.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from splitnest.recipe.base import Section
+from splitnest.recipe.limits import Length
 
 
 class SGD(Section):
@@ -51,7 +52,7 @@ class MultiStep(Section):
     """
 
     type: Literal["multi_step"] = "multi_step"
-    milestones: tuple[PositiveInt, ...] = ()
+    milestones: tuple[Length, ...] = ()
     gamma: float = Field(0.1, gt=0, le=1)
 
     @model_validator(mode="after")

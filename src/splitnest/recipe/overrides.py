@@ -76,6 +76,10 @@ an option of the command line.
 """
 
 
+MAX_KEY_LENGTH = 200
+"""Length to which an unknown key is shown, and compared with the known ones."""
+
+
 class _Union(NamedTuple):
     """Section whose class is selected by a discriminator key."""
 
@@ -101,6 +105,7 @@ def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Reci
     values = recipe.model_dump()
     _select_members(cls, values, changes)
     _replace_alternatives(values, changes, where)
+    _replace_file(values, changes)
     changed = _validated(cls, values, changes, where)
     if changed.name == recipe.name and is_same_network(recipe, changed):
         return changed
@@ -116,6 +121,15 @@ def build(cls: RecipeClass, content: Mapping[Any, Any], where: str = "") -> Reci
         UsageError: Same conditions as ``apply``; or a key is missing.
     """
     return _validated(cls, {}, dict(_expanded(cls, content, where)), where)
+
+
+def check_distinct(cls: RecipeClass, content: Mapping[Any, Any], where: str = "") -> None:
+    """Raise a UsageError for a key that a file has twice: as a dotted key and inside a mapping."""
+    seen: set[str] = set()
+    for key, _ in _flat(content, known_keys(cls)):
+        if key in seen:
+            raise UsageError(f"{where}{key} is given twice, once with a dotted key. Remove one of them.")
+        seen.add(key)
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
@@ -144,7 +158,7 @@ def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Ite
     keys, unions = known_keys(cls), _unions(cls)
     for key, value in _flat(overrides, keys):
         if key not in keys:
-            raise UsageError(f"{where}There is no key {key!r}; {_suggestion(key, keys)}")
+            raise UsageError(f"{where}There is no key {key[:MAX_KEY_LENGTH]!r}; {_suggestion(key, keys)}")
         if key in unions and isinstance(value, str):
             yield f"{key}.{unions[key].discriminator}", value
         else:
@@ -176,6 +190,13 @@ def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], wh
                 train[alternative] = Training.model_fields[alternative].default
                 if switched and key in ("epochs", "iterations"):
                     _reset_unit(train, changes, alternative, where)
+
+
+def _replace_file(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Drop hash and mirrors of the base's file where ``changes`` set the URL of another one."""
+    weights = _section(values, "weights")
+    if weights is not None and changes.get("weights.url", weights.get("url")) != weights.get("url"):
+        weights.clear()
 
 
 def _reset_unit(train: dict[str, Any], changes: Mapping[str, Any], old_unit: str, where: str) -> None:
@@ -272,7 +293,7 @@ def known_as(key: str, keys: Collection[str]) -> list[str]:
 
 
 def _suggestion(key: str, keys: tuple[str, ...]) -> str:
-    return f"use {' or '.join(known_as(key, keys) or get_close_matches(key, keys, n=1, cutoff=0.0))}."
+    return f"use {' or '.join(known_as(key, keys) or get_close_matches(key[:MAX_KEY_LENGTH], keys, n=1, cutoff=0.0))}."
 
 
 def _sentence(error: ValidationError, values: Mapping[str, Any], cls: RecipeClass) -> str:

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from splitnest.files import plain_name
 from splitnest.recipe.backbone import BackboneConfig, NormName
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
+from splitnest.recipe.limits import Channels, Pixels, Regions
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
@@ -20,6 +22,13 @@ def _named_conventions(value: Any) -> Any:
             raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
         return NAMED[value]
     return value
+
+
+def _plain_name(name: str) -> str:
+    try:
+        return plain_name(name)
+    except ValueError as error:
+        raise ValueError(f"{name[:80]!r} {error}; files are named after it") from None
 
 
 class ClassifierConfig(Section):
@@ -43,12 +52,12 @@ class PanopticConfig(Section):
     not_architecture: ClassVar[frozenset[str]] = frozenset(
         {"loss_weight", "min_score", "max_overlap", "min_stuff_area"}
     )
-    channels: PositiveInt = 128
+    channels: Channels = 128
     norm: NormName | None = None
     loss_weight: float = Field(0.5, gt=0)
     min_score: float = Field(0.5, ge=0, le=1)
     max_overlap: float = Field(0.5, ge=0, le=1)
-    min_stuff_area: int = Field(4096, ge=0)
+    min_stuff_area: Pixels = 4096
 
 
 class DetectorConfig(Section):
@@ -89,18 +98,18 @@ class DetectorConfig(Section):
     fpn_norm: NormName | None
     box_norm: NormName | None
     mask_norm: NormName | None = None
-    fpn_channels: PositiveInt = 256
+    fpn_channels: Channels = 256
     box_head: Literal["2fc", "4conv1fc"] = "4conv1fc"
-    box_conv_channels: PositiveInt = 256
-    box_fc_channels: PositiveInt = 1024
+    box_conv_channels: Channels = 256
+    box_fc_channels: Channels = 1024
     cascade: bool = False
     mask_convs: Literal[0, 4, 8] = 0
-    mask_channels: PositiveInt = 256
+    mask_channels: Channels = 256
     panoptic: PanopticConfig | None = None
-    rpn_pre_nms_topk: PositiveInt = 2000
-    rpn_post_nms_topk: PositiveInt = 1000
-    rpn_samples: PositiveInt = 256
-    roi_samples: PositiveInt = 512
+    rpn_pre_nms_topk: Regions = 2000
+    rpn_post_nms_topk: Regions = 1000
+    rpn_samples: Regions = 256
+    roi_samples: Regions = 512
     roi_match_low_quality: bool = False
     rpn_ignore_crossing: bool = False
     rpn_box_beta: float = Field(0.0, ge=0)
@@ -121,8 +130,8 @@ class SegmentorConfig(Section):
     not_architecture: ClassVar[frozenset[str]] = frozenset({"dropout"})
     backbone: BackboneConfig
     head: Literal["fcn", "psp", "aspp", "separable_aspp"]
-    head_channels: PositiveInt = 512
-    auxiliary_channels: PositiveInt = 256
+    head_channels: Channels = 512
+    auxiliary_channels: Channels = 256
     norm: NormName = "sync_bn"
     dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -139,7 +148,7 @@ class PoseModelConfig(Section):
 
     not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma"})
     backbone: BackboneConfig
-    deconv_channels: Annotated[tuple[PositiveInt, ...], Field(max_length=5)] = (256, 256, 256)
+    deconv_channels: Annotated[tuple[Channels, ...], Field(max_length=5)] = (256, 256, 256)
     norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
 
@@ -174,12 +183,13 @@ class RecipeBase(Section):
         task: Task of the model.
         name: Name of the model, without slashes; files are named after it.
         weights: Published weights; None for a recipe without any.
-        published: Published metrics: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1.
+        published: Published metrics: top-1, AP, PQ and mIoU in percent, AP and AR of poses from 0 to 1, as their
+            sources give them.
         data: Dataset.
     """
 
     task: Task
-    name: str = Field(pattern=r"^[^/\\]+$")
+    name: Annotated[str, AfterValidator(_plain_name)]
     weights: Weights | None = None
     published: dict[str, float] = Field(default_factory=dict)
     data: Data
@@ -256,12 +266,6 @@ class PoseRecipe(RecipeBase):
     model: PoseModelConfig
     input: PoseInput
     train: PoseTraining | None = None
-
-    @model_validator(mode="after")
-    def _check_one_class(self) -> Self:
-        if self.data.num_classes != 1:
-            raise ValueError(f"data.classes has {self.data.num_classes} classes: a pose estimator has one")
-        return self
 
 
 Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe

@@ -10,12 +10,15 @@ from typing import Any
 import yaml
 
 from splitnest.errors import UsageError, cannot_read
+from splitnest.files import open_text
 from splitnest.recipe import overrides
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.schema import RECIPE_CLASSES, Recipe
 
 SUFFIXES = (".yaml", ".yml")
 """File name endings of recipe files."""
+
+_REPAIR = "Load the weights with the recipe of the run instead, or write the file again."
 
 FindModel = Callable[[str], Recipe]
 """Function that returns the recipe of a published model by its name."""
@@ -56,7 +59,7 @@ def from_json(text: str, origin: str = "The stored recipe") -> Recipe:
 
     Args:
         text: JSON text.
-        origin: Name of the text in messages.
+        origin: Name of the recipe in messages, such as ``The recipe in best.pt``.
 
     Raises:
         UsageError: The text is not a JSON object, or its recipe is not valid.
@@ -64,9 +67,9 @@ def from_json(text: str, origin: str = "The stored recipe") -> Recipe:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin} is not JSON: {error}.") from error
+        raise UsageError(f"{origin} is not JSON: {error}. {_REPAIR}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{origin} is not a JSON object.")
+        raise UsageError(f"{origin} is not a JSON object. {_REPAIR}")
     return _complete(content, f"{origin}: ")
 
 
@@ -102,12 +105,14 @@ def _load(path: Path, find_model: FindModel, derived: tuple[Path, ...]) -> Recip
             recipe = find_model(base)
         except UsageError as error:
             raise UsageError(f"{path}: base: {error}") from error
+    overrides.check_distinct(type(recipe), content, f"{path}: ")
     return overrides.apply(recipe, content, f"{path}: ")
 
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path) as file:
+            text = file.read()
     except OSError as error:
         raise UsageError(cannot_read(path, error, "a recipe")) from error
     except UnicodeDecodeError as error:
@@ -126,4 +131,5 @@ def _complete(content: dict[Any, Any], where: str) -> Recipe:
     if not isinstance(task, str) or task not in RECIPE_CLASSES:
         given = "there is neither base nor task" if task is None else f"there is no task {short_repr(task)}"
         raise UsageError(f"{where}{given}. Name a published model as base, or a task: {', '.join(RECIPE_CLASSES)}.")
+    overrides.check_distinct(RECIPE_CLASSES[task], content, where)
     return overrides.build(RECIPE_CLASSES[task], content, where)

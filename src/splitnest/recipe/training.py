@@ -2,10 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from splitnest.errors import UsageError
 from splitnest.recipe.base import Section
+from splitnest.recipe.limits import BatchSize, Interval, Length, Side, Workers
 from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, ScheduleConfig
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -58,32 +59,32 @@ class Training(Section):
     )
     """Pairs of keys that say the same in other units: setting one replaces the other of the base recipe."""
 
-    epochs: PositiveInt | None = None
-    iterations: PositiveInt | None = None
-    batch_size: PositiveInt = 16
-    accumulate: PositiveInt = 1
+    epochs: Length | None = None
+    iterations: Length | None = None
+    batch_size: BatchSize = 16
+    accumulate: BatchSize = 1
     optimizer: OptimizerConfig = SGD()
     lr: PositiveFloat
-    lr_batch_size: PositiveInt | None = None
+    lr_batch_size: BatchSize | None = None
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
     decay_biases: bool = True
     schedule: ScheduleConfig = MultiStep()
-    warmup_iterations: int = Field(0, ge=0)
-    warmup_epochs: int = Field(0, ge=0)
+    warmup_iterations: Interval = 0
+    warmup_epochs: Interval = 0
     warmup_factor: Probability = 0.001
     clip_grad_norm: PositiveFloat | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    precise_bn_batches: int = Field(0, ge=0)
-    evaluate_every: int = Field(0, ge=0)
-    save_every: int = Field(0, ge=0)
-    keep_checkpoints: PositiveInt = 2
-    max_skipped_steps: int = Field(0, ge=0)
+    precise_bn_batches: Interval = 0
+    evaluate_every: Interval = 0
+    save_every: Interval = 0
+    keep_checkpoints: int = Field(2, ge=1, le=1000)
+    max_skipped_steps: Interval = 0
     max_corrupt_fraction: float = Field(0.001, ge=0, lt=1)
     init_from: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
-    workers: int = Field(2, ge=0)
+    workers: Workers = 2
 
     @property
     def peak_lr(self) -> float:
@@ -119,18 +120,21 @@ class DetectionTraining(Training):
         min_image_side: Images with a shorter side in pixels are excluded.
         min_box_side: Boxes with a shorter side in pixels, without area or outside the image are excluded.
         keep_empty_images: Whether images without ground truth take part.
+        without_mask: Treatment of instances without a segmentation in the training of a model with masks: ``error``
+            rejects the dataset, ``skip`` excludes and counts them.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
     """
 
-    short_sides: tuple[PositiveInt, ...] = Field(min_length=1)
+    short_sides: tuple[Side, ...] = Field(min_length=1)
     short_side_sampling: Literal["choice", "range"] = "choice"
-    long_side: PositiveInt = 1333
+    long_side: Side = 1333
     flip: Probability = 0.5
     crop: float | None = Field(None, gt=0, le=1)
     color_jitter: Probability = 0.0
-    min_image_side: int = Field(0, ge=0)
+    min_image_side: int = Field(0, ge=0, le=32_768)
     min_box_side: float = Field(0.0, ge=0)
     keep_empty_images: bool = False
+    without_mask: Literal["error", "skip"] = "error"
     group_by_aspect_ratio: bool = True
 
 
@@ -154,11 +158,11 @@ class ClassificationTraining(Training):
         zero_init_last: Whether the last normalization of each residual block is initialized to 0.
     """
 
-    crop_size: PositiveInt | None = None
+    crop_size: Side | None = None
     crop_area: tuple[PositiveFloat, Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
     flip: Probability = 0.5
     policy: Literal["auto_augment", "rand_augment"] | None = None
-    policy_operations: PositiveInt = 2
+    policy_operations: int = Field(2, ge=1, le=100)
     policy_magnitude: int = Field(12, ge=0, le=30)
     color_jitter: Probability = 0.4
     lighting: float = Field(0.1, ge=0)
@@ -184,7 +188,7 @@ class OHEM(Section):
     """
 
     threshold: float = Field(0.7, gt=0, le=1)
-    min_kept: PositiveInt = 100_000
+    min_kept: int = Field(100_000, ge=1, le=1_000_000_000)
 
 
 class SemanticTraining(Training):
@@ -200,7 +204,7 @@ class SemanticTraining(Training):
         ohem: Online hard example mining; None uses all pixels.
     """
 
-    crop_size: tuple[PositiveInt, PositiveInt]
+    crop_size: tuple[Side, Side]
     resize_ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
     max_class_fraction: float = Field(0.75, gt=0, le=1)
     flip: Probability = 0.5

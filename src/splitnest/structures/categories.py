@@ -1,6 +1,8 @@
 """Class tables: names, ids and colors of class indices. Imports neither torch nor numpy."""
 
 import colorsys
+import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +11,9 @@ from splitnest.errors import DataError, UsageError, first_few
 
 MAX_STUFF = 254
 """Maximum number of stuff classes in a uint8 label map, beside 0 for things and 255 for unlabeled pixels."""
+
+MAX_NAMES_LENGTH = 10_000
+"""Maximum length of the class names in a message."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,14 @@ class Categories:
     def ids(self) -> tuple[int, ...]:
         """Id of each class."""
         return tuple(category.id for category in self.items)
+
+
+def yaml_list(names: Iterable[str]) -> str:
+    """Return names as a list that can be pasted into a recipe."""
+    is_plain = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[^\W\d][\w ./()+-]*(?<! )", re.IGNORECASE)
+    return (
+        f"[{', '.join(name if is_plain.fullmatch(name) else json.dumps(name, ensure_ascii=False) for name in names)}]"
+    )
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:
@@ -134,7 +147,11 @@ def things_of(categories: Categories) -> Categories:
 
 
 def match_categories(
-    file_categories: Categories, categories: Categories, path: Path, key: str = "data.classes"
+    file_categories: Categories,
+    categories: Categories,
+    path: Path,
+    key: str = "data.classes",
+    alternative: str = "",
 ) -> Categories:
     """Match the classes of an annotation file to those of a model, and return the classes that labels index.
 
@@ -146,6 +163,7 @@ def match_categories(
         categories: Classes of the model.
         path: Path of the file, for messages.
         key: Recipe key of the classes, for messages.
+        alternative: Other way to set them, for messages.
 
     Raises:
         DataError: The file has other classes than the model.
@@ -157,8 +175,9 @@ def match_categories(
     unmatched = [category for category in file_categories if (category.id, category.name) not in known]
     if not unmatched:
         return categories
-    unknown = [category.name for category in unmatched if category.name not in categories.names]
-    missing = [name for name in categories.names if name not in file_categories.names]
+    of_model, of_file = set(categories.names), set(file_categories.names)
+    unknown = [category.name for category in unmatched if category.name not in of_model]
+    missing = [name for name in categories.names if name not in of_file]
     reasons = []
     if unknown:
         reasons.append(f"only the file has {first_few(unknown)}")
@@ -168,8 +187,16 @@ def match_categories(
         reasons.append(f"the order differs, {first_few([f'{c.name} has id {c.id}' for c in unmatched])}")
     raise DataError(
         f"{path} does not have the classes of the model: {'; '.join(reasons)}. "
-        f"Set {key} to the file's names in the order of their ids, or use another file."
+        f"Set {key} to the file's names in the order of their ids, {_names_to_set(file_categories)}{alternative}, or "
+        f"use another file."
     )
+
+
+def _names_to_set(categories: Categories) -> str:
+    """Return the names of a file for a message: lists of thing and stuff classes, unless they are very long."""
+    lists = [yaml_list(c.name for c in categories if c.is_thing == is_thing) for is_thing in (True, False)]
+    text = " and ".join(names for names in lists if names != "[]") or "[]"
+    return text if len(text) <= MAX_NAMES_LENGTH else f"{len(categories)} names"
 
 
 def match_panoptic_categories(file_categories: Categories, categories: Categories, path: Path) -> Categories:

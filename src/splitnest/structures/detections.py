@@ -185,13 +185,17 @@ class Detections:
             data={"class_name": names},
         )
 
-    def draw(self, image: np.ndarray, score_threshold: float = 0.5, scores: bool = True) -> np.ndarray:
+    def draw(
+        self, image: np.ndarray, score_threshold: float = 0.5, scores: bool = True, by_class: bool = False
+    ) -> np.ndarray:
         """Draw boxes, masks and class names on a copy of the image.
 
         Args:
             image: uint8 RGB ``[H, W, 3]`` of size ``image_size``.
             score_threshold: Minimum score of the instances to draw.
             scores: Whether to show scores.
+            by_class: Whether instances with masks get the color of their class, so that pictures can be compared,
+                instead of distinct colors.
 
         Returns:
             uint8 RGB ``[H, W, 3]``.
@@ -205,4 +209,5 @@ class Detections:
             [category.color for category in categories],
             scores=shown.scores if scores else None,
             masks=shown.masks,
+            by_class=by_class,
         )

@@ -14,6 +14,31 @@ def mask_to_rle(mask: np.ndarray) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
+def segments_to_rles(segments: np.ndarray, ids: np.ndarray) -> list[dict[str, Any]]:
+    """Encode the segments of a map as compressed COCO RLE, in time that does not depend on their number.
+
+    Args:
+        segments: Segment id of each pixel, integers ``[H, W]``.
+        ids: Ids of S segments, ``[S]``.
+    """
+    from hotcoco.mask import rle_to_string
+
+    size = [int(side) for side in segments.shape]
+    flat = segments.ravel(order="F")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
+    values, ends = flat[starts], np.append(starts[1:], len(flat))
+    order = np.argsort(values, kind="stable")
+    bounds = (np.searchsorted(values, ids, side, sorter=order).tolist() for side in ("left", "right"))
+    rles = []
+    for first, last in zip(*bounds, strict=True):
+        runs = order[first:last]
+        edges = np.column_stack([starts[runs], ends[runs]]).ravel()
+        counts = np.diff(edges, prepend=0, append=len(flat))  # background and segment take turns
+        counts = counts if counts[-1] else counts[:-1]
+        rles.append({"size": size, "counts": rle_to_string({"size": size, "counts": counts.tolist()})})
+    return rles
+
+
 def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
     """Decode compressed or uncompressed COCO RLE to a mask, bool ``[H, W]``."""
     from hotcoco.mask import decode

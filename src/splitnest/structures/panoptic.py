@@ -151,11 +151,13 @@ class PanopticSegmentation:
             data={"class_name": np.array([self.categories[row["category"]].name for row in rows], dtype=str)},
         )
 
-    def draw(self, image: np.ndarray) -> np.ndarray:
+    def draw(self, image: np.ndarray, by_class: bool = False) -> np.ndarray:
         """Draw segments and their class names on a copy of the image.
 
         Args:
             image: uint8 RGB ``[H, W, 3]`` of size ``image_size``.
+            by_class: Whether things get the color of their class, so that pictures can be compared, instead of distinct
+                colors.
 
         Returns:
             uint8 RGB ``[H, W, 3]``.
@@ -165,7 +167,7 @@ class PanopticSegmentation:
             for row in self.segments_info
             for category in (self.categories[row["category"]],)
         ]
-        return draw_panoptic(checked_image(image, self.image_size), self.segments, infos)
+        return draw_panoptic(checked_image(image, self.image_size), self.segments, infos, by_class)
 
 
 def _checked_info(row: Mapping[str, Any], categories: Categories) -> SegmentInfo:

@@ -52,11 +52,13 @@ class Person:
         region: Region of the original image that the crop shows.
         box: float32 ``[4]``, xyxy in pixels of the original image.
         score: Detection score of the box; 1 for a given box.
+        label: Class index of the person.
     """
 
     region: CropRegion
     box: NDArray[np.float32]
     score: float = 1.0
+    label: int = 0
 
     @classmethod
     def whole_image(cls, size_hw: tuple[int, int]) -> Self:

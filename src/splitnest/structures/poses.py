@@ -23,7 +23,8 @@ class Poses:
         boxes: float32 ``[N, 4]``, person boxes, xyxy in pixels of the original image.
         box_scores: float32 ``[N]``, detection scores of the boxes; 1 for given boxes.
         image_size: Height and width of the original image in pixels.
-        categories: Person class, with ``keypoint_names`` and ``skeleton``.
+        labels: int64 ``[N]``, class index of each person; by default the first class.
+        categories: Classes of the persons, with ``keypoint_names`` and ``skeleton``.
 
     Raises:
         ValueError: A field has another dtype or shape, or K is not the number of ``keypoint_names``.
@@ -34,16 +35,20 @@ class Poses:
     boxes: np.ndarray
     box_scores: np.ndarray
     image_size: tuple[int, int] = field(kw_only=True)
+    labels: np.ndarray = field(default=None, kw_only=True)  # type: ignore[arg-type]  # zeros, one for each box
     categories: Categories = field(kw_only=True)
 
     def __post_init__(self) -> None:
         sizes = checked_sizes("Poses", self.image_size, self.categories)
         sizes["K"] = len(self.categories.keypoint_names)
+        boxes = checked_boxes("Poses.boxes", self.boxes, sizes)
+        labels = np.zeros(sizes["N"], np.int64) if self.labels is None else self.labels
         fields = {
-            "boxes": checked_boxes("Poses.boxes", self.boxes, sizes),
+            "boxes": boxes,
             "box_scores": checked_array("Poses.box_scores", self.box_scores, np.float32, ("N",), sizes),
             "keypoints": checked_array("Poses.keypoints", self.keypoints, np.float32, ("N", "K", 2), sizes),
             "scores": checked_array("Poses.scores", self.scores, np.float32, ("N", "K"), sizes),
+            "labels": checked_array("Poses.labels", labels, np.int64, ("N",), sizes),
         }
         for name, array in fields.items():
             object.__setattr__(self, name, array)
@@ -65,7 +70,7 @@ class Poses:
     def concatenate(cls, poses: Sequence[Self], image_size: tuple[int, int], categories: Categories) -> Self:
         """Concatenate poses in the same image; an empty sequence gives a result without persons."""
         parts = [cls.empty(image_size, categories), *poses]
-        fields = ("keypoints", "scores", "boxes", "box_scores")
+        fields = ("keypoints", "scores", "boxes", "box_scores", "labels")
         arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in fields}
         return cls(**arrays, image_size=image_size, categories=categories)
 
@@ -80,6 +85,7 @@ class Poses:
             scores=self.scores[rows],
             boxes=self.boxes[rows],
             box_scores=self.box_scores[rows],
+            labels=self.labels[rows],
             image_size=self.image_size,
             categories=self.categories,
         )
@@ -111,8 +117,16 @@ class Poses:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable dict; keypoints are ``[x, y]`` and boxes xyxy in pixels."""
         rows = [
-            {"score": score, "box": box, "box_score": box_score, "keypoints": keypoints, "keypoint_scores": scores}
-            for score, box, box_score, keypoints, scores in zip(
+            {
+                "name": self.categories[label].name,
+                "score": score,
+                "box": box,
+                "box_score": box_score,
+                "keypoints": keypoints,
+                "keypoint_scores": scores,
+            }
+            for label, score, box, box_score, keypoints, scores in zip(
+                self.labels.tolist(),
                 self.person_scores().tolist(),
                 self.boxes.tolist(),
                 self.box_scores.tolist(),
@@ -133,12 +147,12 @@ class Poses:
         Args:
             image_id: Id of the image in the annotation file.
         """
-        triples = np.ones((*self.scores.shape, 3))
+        triples, ids = np.ones((*self.scores.shape, 3)), self.categories.ids
         triples[..., :2] = self.keypoints
-        category_id = self.categories[0].id
         return [
-            {"image_id": image_id, "category_id": category_id, "keypoints": keypoints, "score": score}
-            for keypoints, score in zip(
+            {"image_id": image_id, "category_id": ids[label], "keypoints": keypoints, "score": score}
+            for label, keypoints, score in zip(
+                self.labels.tolist(),
                 triples.reshape(len(self), 3 * self.scores.shape[1]).tolist(),
                 self.person_scores().tolist(),
                 strict=True,
@@ -153,7 +167,7 @@ class Poses:
         """
         return import_supervision().KeyPoints(
             xy=self.keypoints.copy(),
-            class_id=np.zeros(len(self), np.int64),
+            class_id=self.labels.copy(),
             keypoint_confidence=self.scores.copy(),
             detection_confidence=self.box_scores.copy(),
         )

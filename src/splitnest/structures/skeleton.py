@@ -5,7 +5,7 @@ Recipes and files define keypoints by name (``splitnest.recipe.keypoints``).
 Shapes: K keypoints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,17 +13,16 @@ from pydantic import ValidationError
 
 from splitnest.errors import UsageError
 from splitnest.recipe import PoseRecipe
-from splitnest.recipe.keypoints import Color, Keypoints, Pair
+from splitnest.recipe.keypoints import Color, Keypoints
 from splitnest.structures.categories import Categories, distinct_color
-from splitnest.visualize.colors import side_color
+from splitnest.structures.flip_pairs import flip_pairs, is_left
+from splitnest.visualize.colors import LEFT, RIGHT, side_color
 
 ASSUMED_SIGMA = 0.05
 """Assumed sigma of a keypoint without a measured one: between those of COCO's eyes (0.025) and hips (0.107)."""
 
 LOWER_BODY = ("hip", "knee", "ankle", "foot", "heel", "toe", "leg")
 """Parts of the names of lower-body keypoints."""
-
-_SIDES = {"left": "right", "right": "left"}
 
 COCO_NAMES = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
@@ -94,7 +93,7 @@ def complete(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
 
 def _assumed(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
     notes, fields = [], keypoints.model_dump()
-    pairs = _left_right_pairs(keypoints.names)
+    pairs = flip_pairs(keypoints.names)
     if keypoints.flip_pairs is None:
         fields["flip_pairs"] = pairs
         shown = ", ".join(f"{left}/{right}" for left, right in pairs) or "none, as no names differ in left and right"
@@ -106,7 +105,7 @@ def _assumed(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
         fields["skeleton"] = []
         notes.append("skeleton is not given, so no lines are drawn.")
     if keypoints.colors is None:
-        fields["colors"] = [side_color(n) if pairs else distinct_color(k) for k, n in enumerate(keypoints.names)]
+        fields["colors"] = _side_colors(keypoints.names, pairs)
         notes.append(f"colors are not given: {'left is blue, right is orange' if pairs else 'all are distinct'}.")
     if keypoints.lower_body is None:
         lower = [name for name in keypoints.names if any(part in name.lower() for part in LOWER_BODY)]
@@ -120,8 +119,9 @@ def _assumed(keypoints: Keypoints) -> tuple[Keypoints, list[str]]:
 def keypoints_of_category(row: Mapping[str, Any]) -> Keypoints:
     """Return the keypoints that a category of a COCO file defines.
 
-    Besides COCO's ``keypoints`` (names) and ``skeleton`` (pairs of numbers from 1), a category may have ``flip_pairs``
-    and ``lower_body`` (names or numbers from 1), ``sigmas``, and ``keypoint_colors`` (RGB, or ``#rrggbb``).
+    Besides COCO's ``keypoints`` (names) and ``skeleton`` (pairs of numbers), a category may have ``flip_pairs`` and
+    ``lower_body`` (names or numbers), ``sigmas``, and ``keypoint_colors`` (RGB, or ``#rrggbb``). Numbers count from 1,
+    as in COCO, or from 0 if one of them is 0.
 
     Raises:
         ValueError: The definition is not valid, or has no names.
@@ -130,25 +130,26 @@ def keypoints_of_category(row: Mapping[str, Any]) -> Keypoints:
     if not isinstance(names, list) or not names:
         raise ValueError("it has no keypoint names")
 
+    numbered = {key: row.get(key) for key in ("flip_pairs", "skeleton", "lower_body")}
+    numbers = set(_integers(list(numbered.values())))
+    lowest = 0 if 0 in numbers else 1
+    for unknown in sorted(numbers - set(range(lowest, lowest + len(names)))):
+        if lowest == 0:
+            counted = f"from 1 to {len(names)}, or from 0 to {len(names) - 1}"
+            raise ValueError(f"it refers to keypoints 0 and {unknown}, but its keypoints are numbered {counted}")
+        raise ValueError(f"it refers to keypoint {unknown}, but its keypoints are numbered from 1 to {len(names)}")
+
     def to_name(value: Any) -> Any:
         if isinstance(value, list):
             return [to_name(item) for item in value]
-        if isinstance(value, int) and not isinstance(value, bool):
-            if not 1 <= value <= len(names):
-                raise ValueError(
-                    f"it refers to keypoint {value}, but its keypoints are numbered from 1 to {len(names)}"
-                )
-            return names[value - 1]
-        return value
+        return names[value - lowest] if _is_integer(value) else value
 
     try:
         return Keypoints(
             names=names,
-            flip_pairs=to_name(row.get("flip_pairs")),
+            **{key: to_name(value) for key, value in numbered.items()},
             sigmas=row.get("sigmas"),
-            skeleton=to_name(row.get("skeleton")),
             colors=_colors(row.get("keypoint_colors")),
-            lower_body=to_name(row.get("lower_body")),
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -156,18 +157,27 @@ def keypoints_of_category(row: Mapping[str, Any]) -> Keypoints:
         raise ValueError(f"its keypoints are not valid: {where} {first['msg']}".replace(":  ", ": ")) from error
 
 
-def _left_right_pairs(names: Sequence[str]) -> list[Pair]:
-    """Return the pairs of names that differ only in left and right, in any letter case; a name is in one pair."""
-    pairs: list[Pair] = []
-    for name in names:
-        for side, other in _SIDES.items():
-            opposite = name
-            for cased in (str.lower, str.title, str.upper):
-                opposite = opposite.replace(cased(side), cased(other))
-            paired = [name for pair in pairs for name in pair]
-            if opposite != name and opposite in names and not {name, opposite} & set(paired):
-                pairs.append((name, opposite))
-    return pairs
+def _side_colors(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[Color]:
+    """Return a color for each side of the pairs, or distinct colors without pairs."""
+    if not pairs:
+        return [distinct_color(index) for index in range(len(names))]
+    colors = {name: side_color(name) for name in names}
+    for name, other in pairs:
+        colors[name], colors[other] = (LEFT, RIGHT) if is_left(name, other) else (RIGHT, LEFT)
+    return list(colors.values())
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Yield the integers of nested lists."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _integers(item)
+    elif _is_integer(value):
+        yield value
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _colors(values: Any) -> Any:
@@ -203,7 +213,7 @@ def skeleton_of(recipe: PoseRecipe) -> Skeleton:
         UsageError: The recipe does not name its keypoints.
     """
     keypoints = recipe.data.keypoints
-    if keypoints is None:
+    if keypoints is None or (keypoints != "coco" and not keypoints.names):
         raise UsageError(
             f"The recipe {recipe.name} does not name its keypoints, and there is no annotation file to read them from. "
             f"Set data.keypoints.names, or data.root and data.train_annotations."

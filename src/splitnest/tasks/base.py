@@ -1,7 +1,7 @@
 """Interface of task objects."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -29,12 +29,11 @@ class Task(ABC, Generic[R, D]):
     """Parts of a task that the verbs (predict, evaluate, train, check) need besides its model.
 
     Attributes:
-        pads_batches: Whether images of different sizes are padded to one batch; otherwise they are predicted apart,
-            because padding would change the results.
+        pads_batches: Whether training images of different sizes are padded to one batch. In prediction only images of
+            one padded size are processed together, because padding changes the results.
         has_fixed_input_size: Whether all inputs of a network have one size, so that batches need no padding.
         has_boxes: Whether results have boxes of instances.
         uses_person_boxes: Whether ``prepare`` crops persons.
-        metrics_in_percent: Whether published metrics are in percent instead of from 0 to 1.
         published_tta: Suffix of the published metrics with test-time augmentation, and the split they were measured on
             if it is not the validation split.
         results_suffix: File name suffix of written results; empty for a folder.
@@ -44,7 +43,6 @@ class Task(ABC, Generic[R, D]):
     has_fixed_input_size: ClassVar[bool] = False
     has_boxes: ClassVar[bool] = False
     uses_person_boxes: ClassVar[bool] = False
-    metrics_in_percent: ClassVar[bool] = True
     published_tta: ClassVar[tuple[str, str]] = ("_tta", "")
     results_suffix: ClassVar[str] = ".json"
 
@@ -135,6 +133,14 @@ class Task(ABC, Generic[R, D]):
     def mix_batch(self, batch: Batch, recipe: R, *key: int) -> Batch:
         """Return a training batch whose images are mixed, if the task does that; ``key`` seeds it."""
         return batch
+
+    def published_percent(self, recipe: R) -> dict[str, float]:
+        """Return the published metrics in percent."""
+        return recipe.published
+
+    def result_files(self, path: Path, dataset: D) -> Iterator[Path]:
+        """Yield the files that the evaluator writes for a path of results."""
+        yield path
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError if results cannot be written to a path: a folder, for results that are a file."""

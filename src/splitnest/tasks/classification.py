@@ -1,6 +1,8 @@
 """Image classification."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +38,10 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         """Open one split of the dataset."""
         return open_dataset(recipe.data, split, build_categories(recipe))
 
+    def result_files(self, path: Path, dataset: ClassificationDataset) -> Iterator[Path]:
+        """Yield the predictions and the drawings."""
+        yield from (path / name for name in ("predictions.csv", "confusion_matrix.png", "mistakes.jpg"))
+
     def training_set(self, dataset: ClassificationDataset, recipe: ClassificationRecipe) -> TrainingSet:
         """Return the training samples of a dataset."""
         from splitnest.data.classification.training_set import ClassificationTrainingSet
@@ -46,7 +52,7 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         self, dataset: ClassificationDataset, recipe: ClassificationRecipe, split: Split
     ) -> ClassificationFindings:
         """Check a dataset, print the findings, and return them."""
-        findings = check_dataset(dataset)
+        findings = check_dataset(dataset, split)
         print_report(findings, split)
         return findings
 

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from splitnest.data.detection.check import DetectionFindings, check_dataset, print_report
 from splitnest.data.detection.dataset import DetectionDataset
-from splitnest.data.detection.open import open_dataset
+from splitnest.data.detection.open import open_dataset, with_file_classes
 from splitnest.data.images.normalize import normalize, resize_image
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
-from splitnest.metrics.coco import CocoEvaluator
+from splitnest.metrics.coco import CocoEvaluator, IouType
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe, Split, required_training
@@ -25,6 +25,10 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
     pads_batches = True
     has_boxes = True
     published_tta = ("_tta_testdev", "test-dev")
+
+    def complete(self, recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[str]]:
+        """Replace ``data.classes: file`` by the classes of the annotation files."""
+        return with_file_classes(recipe)
 
     def open_dataset(self, recipe: DetectionRecipe, split: Split) -> DetectionDataset:
         """Open one split of the dataset."""
@@ -45,13 +49,18 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         if split == "train" and recipe.train is not None and not findings.faults:
             for reason, count in DetectionTrainingSet(dataset, recipe).excluded.items():
                 print(f"excluded from training: {count} {reason}")
+        elif dataset.has_annotations and recipe.model.mask_convs:
+            CocoEvaluator(
+                dataset, ("segm",), skip_without_mask=skips_without_mask(recipe)
+            )  # raises if masks cannot be used
         return findings
 
     def evaluator(
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
     ) -> Evaluator:
         """Return an evaluator of COCO metrics, of masks too if the model has them."""
-        return CocoEvaluator(dataset, ("bbox", "segm") if recipe.model.mask_convs else ("bbox",))
+        iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.model.mask_convs else ("bbox",)
+        return CocoEvaluator(dataset, iou_types, skip_without_mask=skips_without_mask(recipe))
 
     def ground_truth(
         self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe
@@ -80,3 +89,8 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         """Return the largest short side by the longest side, padded."""
         train_cfg, padded = required_training(recipe), recipe.input.padded
         return padded(min(max(train_cfg.short_sides), train_cfg.long_side)), padded(train_cfg.long_side)
+
+
+def skips_without_mask(recipe: DetectionRecipe) -> bool:
+    """Return whether instances without a segmentation are skipped."""
+    return recipe.train is not None and recipe.train.without_mask == "skip"

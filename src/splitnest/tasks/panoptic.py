@@ -1,5 +1,6 @@
 """Panoptic segmentation."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from splitnest.data.detection.dataset import DetectionDataset
@@ -8,7 +9,7 @@ from splitnest.metrics.panoptic import PanopticEvaluator
 from splitnest.recipe import DetectionRecipe
 from splitnest.structures import PanopticSegmentation
 from splitnest.tasks.base import required_suffix
-from splitnest.tasks.detection import DetectionTask
+from splitnest.tasks.detection import DetectionTask, skips_without_mask
 
 
 class PanopticTask(DetectionTask):
@@ -18,12 +19,18 @@ class PanopticTask(DetectionTask):
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
     ) -> PanopticEvaluator:
         """Return an evaluator of panoptic quality and COCO metrics."""
-        return PanopticEvaluator(_panoptic(dataset))
+        return PanopticEvaluator(_panoptic(dataset), skip_without_mask=skips_without_mask(recipe))
 
     def ground_truth(self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe) -> PanopticSegmentation:
         """Return the segments of one image as a result."""
         panoptic = _panoptic(dataset)
         return panoptic.labels(index).to_result(panoptic.panoptic_categories)
+
+    def result_files(self, path: Path, dataset: DetectionDataset) -> Iterator[Path]:
+        """Yield the JSON file and the PNG files beside it."""
+        yield path
+        for index in range(len(dataset)):
+            yield path.with_suffix("") / f"{dataset.image_id(index):012d}.png"
 
     def check_results_path(self, path: Path) -> None:
         """Raise a UsageError for a file name without ``.json``: the PNG folder is named after it."""

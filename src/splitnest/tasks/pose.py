@@ -27,7 +27,6 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
 
     has_fixed_input_size = True
     uses_person_boxes = True
-    metrics_in_percent = False
 
     def complete(self, recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
         """Read or assume the parts of the keypoint definition that the recipe does not give."""
@@ -66,8 +65,7 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
     ) -> PreparedImage:
         """Crop the persons of an image and normalize the crops. ``resize`` has no effect."""
         if person_boxes is None:
-            height, width = image.shape[:2]
-            person_boxes = PersonBoxes(np.array([[0.0, 0.0, width, height]]), np.ones(1))
+            person_boxes = PersonBoxes.whole_image((image.shape[0], image.shape[1]))
         return crop_people(image, person_boxes, recipe.input, dtype)
 
     def prepare_item(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> PreparedImage:
@@ -80,6 +78,10 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
     def combine(self, results: Sequence[Poses], prepared: PreparedImage, categories: Categories) -> Poses:
         """Concatenate the poses of the persons of an image."""
         return Poses.concatenate(results, prepared.original_size, categories)
+
+    def published_percent(self, recipe: PoseRecipe) -> dict[str, float]:
+        """Return the published metrics in percent; the sources give them from 0 to 1."""
+        return {key: round(100 * value, 6) for key, value in recipe.published.items()}
 
     def max_training_size(self, recipe: PoseRecipe) -> tuple[int, int]:
         """Return the size of a crop."""

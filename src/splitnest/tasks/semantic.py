@@ -1,5 +1,8 @@
 """Semantic segmentation."""
 
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,7 +39,7 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
 
     def check(self, dataset: SemanticDataset, recipe: SemanticRecipe, split: Split) -> SemanticFindings:
         """Check a dataset, print the findings, and return them."""
-        findings = check_dataset(dataset)
+        findings = check_dataset(dataset, split)
         print_report(findings, split)
         return findings
 
@@ -46,6 +49,11 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
         """Return an evaluator of mean IoU, which writes label maps with the ids of the dataset's evaluation server."""
         ids = None if recipe.data.format == "folders" else dataset.categories.ids
         return SemanticEvaluator(dataset, ids, keep_label_maps=keep_label_maps)
+
+    def result_files(self, path: Path, dataset: SemanticDataset) -> Iterator[Path]:
+        """Yield the label maps."""
+        for index in range(len(dataset)):
+            yield path / PurePath(dataset.name(index)).with_suffix(".png")
 
     def ground_truth(self, dataset: SemanticDataset, index: int, recipe: SemanticRecipe) -> SemanticSegmentation:
         """Return the label map of one image as a result."""

@@ -6,24 +6,22 @@ the rest; ``best`` checkpoints have none. A checksum reveals damage before anyth
 """
 
 import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 
 from splitnest._version import __version__
 from splitnest.distributed import broadcast_from_main, gather_to_main, is_main_process, rank
-from splitnest.errors import DamagedError, WeightsError
+from splitnest.errors import DamagedError, WeightsError, tell
 from splitnest.files import replacing, versions
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
-from splitnest.training.checksum import add_checksum, has_valid_checksum
 from splitnest.training.state import TrainingState
+from splitnest.weights import torch_file
+from splitnest.weights.checksum import add_checksum, has_valid_checksum
 from splitnest.weights.read import FORMAT
 
 
@@ -84,10 +82,9 @@ def _newest_undamaged(path: Path) -> Path:
     damaged = []
     for file in versions(path):
         try:
-            with _opened(file):
-                pass
+            _check(file)
         except DamagedError as error:
-            print(f"{error} The previous version is tried.", file=sys.stderr)
+            tell(f"{error} The previous version is tried.")
             damaged.append(file)
             continue
         for bad in damaged:
@@ -152,32 +149,30 @@ def set_random_states(states: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(state, device)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a checkpoint whose checksum matches.
+def _check(path: Path) -> None:
+    """Check that a checkpoint matches its checksum.
 
     Raises:
-        DamagedError: The checksum does not match.
+        DamagedError: The checksum does not match, or there is none.
         WeightsError: The file cannot be read.
     """
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            is_valid = has_valid_checksum(file)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
-    with file:
-        if not has_valid_checksum(file):
-            raise DamagedError(f"{path} is truncated or damaged: its SHA-256 checksum does not match.")
-        yield file
+    if not is_valid:
+        raise DamagedError(f"{path} is truncated or damaged: its SHA-256 checksum does not match.")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with _opened(path) as file:
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # an unpickler raises nearly any error for a file with a forged checksum
-            raise WeightsError(
-                f"{path} is not a checkpoint of this version. Start a new run, with it as train.init_from."
-            ) from error
+    _check(path)
+    try:
+        content = torch_file.load(path)
+    except Exception as error:  # an unpickler raises nearly any error for a file with a forged checksum
+        raise WeightsError(
+            f"{path} is not a checkpoint of this version. Start a new run, with it as train.init_from."
+        ) from error
     training = content.get("training") if isinstance(content, dict) and content.get("format") == FORMAT else None
     if not isinstance(training, dict) or "ema" not in training:
         raise WeightsError(f"{path} is not a resumable checkpoint of this version. Give the last.pt of a run.")

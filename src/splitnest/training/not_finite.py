@@ -1,11 +1,10 @@
 """Steps with a non-finite loss or gradient: they stop a training, or a limited number of them is skipped."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from splitnest.distributed import gather_to_main, is_main_process
-from splitnest.errors import DataError
+from splitnest.errors import DataError, tell
 from splitnest.recipe import Training
 from splitnest.structures.batch import Batch
 from splitnest.training.run_folder import RunFolder
@@ -48,7 +47,7 @@ def skipping_not_finite(
         state.skipped += 1
         if is_main_process():
             limit = train_cfg.max_skipped_steps
-            print(f"step {state.step} is skipped ({state.skipped} of {limit}): {what}", file=sys.stderr)
+            tell(f"step {state.step} is skipped ({state.skipped} of {limit}): {what}")
         state.scheduler.step()
         state.step += 1
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from splitnest.device import is_out_of_memory
 from splitnest.distributed import world_size
 from splitnest.errors import UsageError
 from splitnest.recipe import Recipe, Training, required_training
@@ -15,9 +16,6 @@ from splitnest.training.memory import Memory, estimate_memory, images_per_forwar
 
 USABLE_FRACTION = 0.8
 """Fraction of the memory that an estimated step may take; the rest is for workspaces and libraries."""
-
-CPU_MESSAGES = ("can't allocate memory", "not enough memory")
-"""Messages of torch's CPU allocator on Linux and Windows (``c10/core/impl/alloc_cpu.cpp``)."""
 
 
 @contextmanager
@@ -33,19 +31,12 @@ def plain_memory_errors(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # frees the tensors of the step
         train_cfg = required_training(recipe)
         raise UsageError(explain(estimate_memory(recipe), train_cfg, device, total_memory(device))) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory of a GPU or of the machine ran out."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in CPU_MESSAGES)
 
 
 def explain(memory: Memory, train_cfg: Training, device: torch.device, total: int | None) -> str:

@@ -8,30 +8,43 @@ from splitnest.errors import DataError, first_few
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.training.memory import estimate_memory
+from splitnest.training.plausibility import check_plausible
 from splitnest.training.schedule import Schedule
 
 
-def describe(recipe: Recipe, schedule: Schedule, training_set: TrainingSet, validation: ImageDataset | None) -> str:
-    """Return the plan of a training.
+def describe(
+    recipe: Recipe, schedule: Schedule, training_set: TrainingSet, validation: ImageDataset | None, initial_weights: str
+) -> str:
+    """Return the plan of a training. Files of the dataset are looked for.
+
+    Args:
+        recipe: Complete recipe.
+        schedule: Schedule of the training.
+        training_set: Training samples.
+        validation: Validation dataset; None without one.
+        initial_weights: Description of the initial weights.
 
     Raises:
-        DataError: Files of the dataset do not exist.
+        DataError: Files of the dataset do not exist, or nothing can be learned from it.
     """
+    for dataset in (training_set.dataset, validation):
+        if dataset is not None and (missing := dataset.check_files()):
+            raise DataError(f"Files of {dataset.source} do not exist: {first_few(missing)}. Check the paths.")
     parts = {
         "recipe": dump_yaml(recipe).rstrip(),
         "data": describe_data(training_set, validation),
-        "schedule": describe_schedule(schedule),
-        "initial weights": schedule.train_cfg.init_from or "random",
+        "schedule": describe_schedule(schedule, has_validation=validation is not None),
+        "initial weights": initial_weights,
         "memory of a step at the largest input size": str(estimate_memory(recipe)),
     }
     return "\n\n".join(f"{title}\n{textwrap.indent(text, '  ')}" for title, text in parts.items())
 
 
 def describe_data(training_set: TrainingSet, validation: ImageDataset | None) -> str:
-    """Return the training and validation data in lines. Files are looked for, but not read.
+    """Return the training and validation data in lines: numbers, exclusions, and classes without ground truth.
 
     Raises:
-        DataError: Files of the dataset do not exist.
+        DataError: Nothing can be learned from the training data.
     """
     first, *others = training_set.summary()
     lines = [f"training: {training_set.dataset.source}: {first}", *others]
@@ -39,25 +52,22 @@ def describe_data(training_set: TrainingSet, validation: ImageDataset | None) ->
         lines.append("validation: none")
     else:
         lines.append(f"validation: {validation.source}: {len(validation)} images")
-    for dataset in (training_set.dataset, validation):
-        if dataset is not None and (missing := dataset.check_files()):
-            raise DataError(f"Files of {dataset.source} do not exist: {first_few(missing)}. Check the paths.")
-    return "\n".join(lines)
+    return "\n".join(lines + [f"note: {note}" for note in check_plausible(training_set, validation)])
 
 
-def describe_schedule(schedule: Schedule) -> str:
+def describe_schedule(schedule: Schedule, *, has_validation: bool) -> str:
     """Return the number of steps and epochs, and the learning rate where it changes, in lines."""
     train_cfg, total = schedule.train_cfg, schedule.total
     key_steps = sorted({0, schedule.warmup_steps, *schedule.milestones, total // 2, total - 1})
     rates = ", ".join(f"{schedule.lr(step):.4g} at step {step}" for step in key_steps if step < total)
-    evaluations = [done for done in range(1, total + 1) if schedule.evaluates(done)]
-    first = f"first after step {evaluations[0]}, " if len(evaluations) > 1 else ""
+    first = f"first after step {schedule.first_evaluation}, " if schedule.num_evaluations > 1 else ""
+    times = f"{schedule.num_evaluations}, {first}last after step {total}"
     lines = [
         f"{total} steps of {train_cfg.batch_size} images"
         + (f" in {train_cfg.accumulate} parts" if train_cfg.accumulate > 1 else "")
         + f", {schedule.epoch(total):.4g} epochs of {schedule.steps_per_epoch} steps",
         f"{train_cfg.optimizer.type}, learning rate {rates}",
-        f"evaluations: {len(evaluations)}, {first}last after step {total}",
+        f"evaluations: {times if has_validation else 'none, without a validation set'}",
     ]
     if schedule.warmup_steps >= total:
         lines.append(f"note: the training ends before its warm-up of {schedule.warmup_steps} steps")

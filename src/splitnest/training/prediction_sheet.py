@@ -9,12 +9,15 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.inference.batching import predict_prepared
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe
-from splitnest.structures import Detections, Result
+from splitnest.structures import Detections, PanopticSegmentation, Result
 from splitnest.tasks import task_of
 from splitnest.visualize import contact_sheet
 
 NUM_IMAGES = 8
 """Number of images of a sheet, spread evenly over the dataset."""
+
+CELL_WIDTH = 640
+"""Width of an image in pixels, in which names are legible."""
 
 
 def prediction_sheet(model: Model, recipe: Recipe, dataset: ImageDataset) -> NDArray[np.uint8] | None:
@@ -38,10 +41,16 @@ def prediction_sheet(model: Model, recipe: Recipe, dataset: ImageDataset) -> NDA
     pictures, titles = [], []
     for index, result in predict_prepared(model, recipe, prepared, NUM_IMAGES if task.has_fixed_input_size else 1):
         image = dataset.read(index)
-        pictures += [_draw_ground_truth(task.ground_truth(dataset, index, recipe), image), result.draw(image)]
+        pictures += [_draw(task.ground_truth(dataset, index, recipe), image, scores=False), _draw(result, image)]
         titles += [f"ground truth: {dataset.name(index)}", "predicted"]
-    return contact_sheet(pictures, titles, cell_width=400) if pictures else None
+    return contact_sheet(pictures, titles, cell_width=CELL_WIDTH) if pictures else None
 
 
-def _draw_ground_truth(result: Result, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return result.draw(image, scores=False) if isinstance(result, Detections) else result.draw(image)
+def _draw(result: Result, image: NDArray[np.uint8], scores: bool = True) -> NDArray[np.uint8]:
+    """Draw a result in class colors: a class has one color in ground truth and predictions."""
+    match result:
+        case Detections():
+            return result.draw(image, scores=scores, by_class=True)
+        case PanopticSegmentation():
+            return result.draw(image, by_class=True)
+    return result.draw(image)

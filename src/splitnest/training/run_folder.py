@@ -1,7 +1,9 @@
 """Run folder: checkpoints, log, drawings and environment of a training."""
 
+import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +12,29 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.write import write_image
 from splitnest.distributed import is_main_process
-from splitnest.errors import UsageError
+from splitnest.errors import OutputError, UsageError, first_few
 from splitnest.files import output_errors, remove_parts, versions, write_text
 from splitnest.recipe import Recipe, required_training
 from splitnest.training import checkpoint
-from splitnest.training.metrics_log import MetricsLog, Row, headline
+from splitnest.training.lock import LOCK_FILE
+from splitnest.training.metrics_log import CSV_FILE, JSON_FILE, MetricsLog, Row, headline
 from splitnest.training.state import TrainingState
 from splitnest.visualize.curves import Panel, draw_curves
 
 RUNS = Path("runs")
 """Parent of run folders, relative to the working directory."""
+
+RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE = "recipe.yaml", "environment.txt", "init_from.txt"
+CURVES_FILE, PREDICTIONS_FILE = "curves.png", "predictions.jpg"
+LAST_FILE, BEST_FILE = "last.pt", "best.pt"
+
+WRITTEN = frozenset(
+    {
+        *(RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE, CURVES_FILE, PREDICTIONS_FILE, LAST_FILE, BEST_FILE),
+        *(JSON_FILE, CSV_FILE, "confusion_matrix.png", "mistakes.jpg"),
+    }
+)
+"""Names of the files that a run replaces."""
 
 OTHER_COLUMNS = ("images_per_second", "data_fraction", "lr", "grad_norm", "step", "epoch")
 """Columns of the log that are neither losses nor metrics."""
@@ -58,7 +73,7 @@ class RunFolder:
 
     def __init__(self, path: Path, recipe: Recipe, done: int = 0) -> None:
         self.path, self._recipe = path, recipe
-        self.last, self.best = path / "last.pt", path / "best.pt"
+        self.last, self.best = path / LAST_FILE, path / BEST_FILE
         if is_main_process():
             for checkpoint_file in (self.last, self.best):
                 remove_parts(checkpoint_file)
@@ -76,7 +91,7 @@ class RunFolder:
         """
         checkpoint.save(state, self._recipe, self.last, keep=required_training(self._recipe).keep_checkpoints)
         if is_main_process() and (panels := _panels(self._log.rows)):
-            self.write_image("curves.png", draw_curves(panels))
+            self.write_image(CURVES_FILE, draw_curves(panels))
 
     def save_best(self, state: TrainingState) -> None:
         """Write ``best.pt``, the evaluated model alone; collective."""
@@ -101,17 +116,42 @@ def new_folder(recipe: Recipe, out: Path | None = None) -> Path:
     """Create and return the folder of a new run: ``out``, or ``runs/<name>-<date>-<time>``.
 
     Raises:
-        UsageError: ``out`` has a run already.
-        OutputError: The folder cannot be created.
+        UsageError, OutputError: Same conditions as ``check_new_folder``; or the folder cannot be created.
     """
-    if out is None:
-        out = RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        out = next(o for o in (out, *(Path(f"{out}-{n}") for n in range(2, 1000))) if not o.exists())
-    if versions(out / "last.pt"):
+    if out is not None:
+        check_new_folder(out)
+        with output_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        return out
+    first = RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for folder in (first, *(Path(f"{first}-{number}") for number in range(2, 1000))):
+        with output_errors(folder), suppress(FileExistsError):
+            folder.mkdir(parents=True)  # fails for all but one of several runs that start in the same second
+            return folder
+    raise UsageError(f"{RUNS} has 999 runs of this second. Give a folder (--out).")
+
+
+def check_new_folder(out: Path) -> None:
+    """Check that a new run can write into a folder, which need not exist.
+
+    Raises:
+        UsageError: It is a file, has a run already, or has files of others that the run would replace.
+        OutputError: There is no permission to write into it.
+    """
+    parent = next(each for each in (out, *out.absolute().parents) if os.path.lexists(each))
+    if not parent.is_dir():
+        raise UsageError(f"{parent} is not a folder. Give another folder for the run (--out).")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{out} cannot be written: no permission in {parent}. Give another folder (--out).")
+    if versions(out / LAST_FILE) or ((out / BEST_FILE).exists() and (out / LOCK_FILE).exists()):
         raise UsageError(f"{out} has a run already. Resume it (--resume), or give another folder (--out).")
-    with output_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    return out
+    if (out / LOCK_FILE).exists():  # a run that ended before its first checkpoint
+        return
+    if names := sorted(name for name in WRITTEN if os.path.lexists(out / name)):
+        raise UsageError(
+            f"{out} has files that are not of a run and would be replaced: {first_few(names)}. Give a new folder "
+            f"(--out)."
+        )
 
 
 def find_folder(recipe: Recipe, out: Path | None = None) -> Path:
@@ -121,12 +161,12 @@ def find_folder(recipe: Recipe, out: Path | None = None) -> Path:
         UsageError: There is no run with a checkpoint.
     """
     if out is not None:
-        if not versions(out / "last.pt"):
+        if not versions(out / LAST_FILE):
             raise UsageError(f"{out} has no checkpoint last.pt to resume from. Give the folder of a run.")
         return out
     name = re.compile(re.escape(recipe.name) + r"-\d{8}-\d{6}(-\d+)?")
     checkpoints = [
-        path for folder in RUNS.glob("*") if name.fullmatch(folder.name) for path in versions(folder / "last.pt")
+        path for folder in RUNS.glob("*") if name.fullmatch(folder.name) for path in versions(folder / LAST_FILE)
     ]
     if not checkpoints:
         raise UsageError(f"{RUNS} has no run of {recipe.name} with a checkpoint. Give the folder of the run (--out).")

@@ -44,6 +44,16 @@ class Schedule:
         """Return whether the model is evaluated after ``done`` steps; it always is at the end."""
         return self._is_due(done, self.train_cfg.evaluate_every)
 
+    @property
+    def first_evaluation(self) -> int:
+        """Number of steps done at the first evaluation."""
+        return min(self._steps(self.train_cfg.evaluate_every) or self.total, self.total)
+
+    @property
+    def num_evaluations(self) -> int:
+        """Number of evaluations of the whole training."""
+        return -(-self.total // self.first_evaluation)
+
     def saves(self, done: int) -> bool:
         """Return whether the last checkpoint is written after ``done`` steps; it is after each evaluation."""
         return self._is_due(done, self.train_cfg.save_every) or self.evaluates(done)

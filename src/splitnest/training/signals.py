@@ -1,17 +1,19 @@
-"""SIGTERM and SIGINT in a training: the first is remembered, so that the step can be finished."""
+"""SIGTERM, SIGINT and SIGHUP in a training: the first is remembered, so that the step can be finished."""
 
 import os
+import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from splitnest.distributed import is_launched, is_main_process
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([] if sys.platform == "win32" else [signal.SIGHUP]))
 
 SAME_SIGNAL_S = 1.0
 """Time within which two signals to a process of a group count as one."""
@@ -68,7 +70,23 @@ class SignalHandler:
             signal.raise_signal(number)
             return
         self.received, self._received_at = signal.Signals(number), time.monotonic()
+        if self.received.name == "SIGHUP":
+            _leave_terminal()
         if is_main_process():  # print would fail if the signal arrived inside another print
-            os.write(2, f"\n{self.received.name}: writing a checkpoint; a second signal exits without one\n".encode())
+            with suppress(OSError):
+                os.write(
+                    2, f"\n{self.received.name}: writing a checkpoint; a second signal exits without one\n".encode()
+                )
         if self._raises:
             raise KeyboardInterrupt
+
+
+def _leave_terminal() -> None:
+    """Discard further output to a terminal or a pipe that was closed, as writing to it would fail."""
+    for descriptor in (1, 2):
+        poll = select.poll()
+        poll.register(descriptor, 0)  # errors and hang-ups are always reported
+        if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)

@@ -56,8 +56,12 @@ class TrainingState:
         return next(self.model.parameters()).dtype
 
     def is_best(self, metrics: dict[str, float]) -> bool:
-        """Return whether the first metric exceeds that of the best evaluation so far."""
-        return bool(metrics) and (not self.best or next(iter(metrics.values())) > next(iter(self.best.values())))
+        """Return whether the first metric is defined and exceeds that of the best evaluation so far.
+
+        A metric of -1 is undefined: the validation set has no ground truth for it.
+        """
+        first = next(iter(metrics.values()), -1.0)
+        return first >= 0 and (not self.best or first > next(iter(self.best.values())))
 
 
 def initial_state(model: nn.Module, train_cfg: Training, schedule: Schedule) -> TrainingState:

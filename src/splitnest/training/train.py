@@ -13,6 +13,7 @@ from splitnest import zoo
 from splitnest.device import pick_device
 from splitnest.distributed import (
     broadcast_from_main,
+    check_devices,
     convert_sync_batchnorm,
     print_once,
     process_group,
@@ -20,7 +21,8 @@ from splitnest.distributed import (
     world_size,
 )
 from splitnest.errors import UsageError
-from splitnest.inference.resolve import complete, read_recipe
+from splitnest.files import versions
+from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
 from splitnest.models.base import Model
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe, Training, required_training
@@ -31,15 +33,24 @@ from splitnest.training import checkpoint
 from splitnest.training.batches import open_training
 from splitnest.training.environment import describe_environment
 from splitnest.training.guard import Guard
-from splitnest.training.init_from import load_initial_weights
+from splitnest.training.init_from import check_initial_weights, load_initial_weights
+from splitnest.training.lock import locked
 from splitnest.training.loop import fit
-from splitnest.training.plan import describe, describe_schedule
-from splitnest.training.run_folder import Run, RunFolder, find_folder, new_folder
+from splitnest.training.plan import describe, describe_data, describe_schedule
+from splitnest.training.run_folder import (
+    ENVIRONMENT_FILE,
+    INIT_FROM_FILE,
+    LAST_FILE,
+    RECIPE_FILE,
+    Run,
+    RunFolder,
+    check_new_folder,
+    find_folder,
+    new_folder,
+)
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState, initial_state
 from splitnest.training.validation import Validation, open_validation
-
-RECIPE_FILE = "recipe.yaml"
 
 CHANGEABLE = {
     "data.root",
@@ -69,14 +80,15 @@ def train(
 
     Args:
         recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint of splitnest, whose recipe and
-            weights are used; to resume, also a run folder or its ``last.pt``.
+            weights are used; to resume, also a run folder or a checkpoint in it.
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
 
     Raises:
-        UsageError: The recipe is not valid or has no training section, there is nothing to resume, or memory ran out.
+        UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
+            uses the run folder, the folder has files of others, or memory ran out.
         DataError: The dataset cannot be used, or a loss is not finite.
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
@@ -95,68 +107,116 @@ def _train(
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
-    _check(recipe, train_cfg)
+    _check(recipe, train_cfg, world_size())
     data, validation = open_training(recipe), open_validation(recipe)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
+    if not resume:
+        print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
+        print_once(describe_schedule(schedule, has_validation=validation is not None))
     model = _new_model(recipe, train_cfg.seed, pick_device(device))
-    state, folder = (_resume if resume else _start)(recipe, model, schedule, out)
-    evaluate = None if validation is None else Validation(recipe, validation, folder)
-    fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
-    return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+    report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
+    path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
+    with locked(path):
+        state, folder = (
+            _resume(recipe, model, schedule, path) if report is None else _start(recipe, model, schedule, path, report)
+        )
+        evaluate = None if validation is None else Validation(recipe, validation, folder)
+        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
+        return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
 
 
-def _start(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) -> tuple[TrainingState, RunFolder]:
-    """Load the initial weights, and create the run folder."""
-    report = load_initial_weights(model, schedule.train_cfg.init_from, recipe.data.class_names)
+def _start(
+    recipe: Recipe, model: Model, schedule: Schedule, path: Path, report: str
+) -> tuple[TrainingState, RunFolder]:
+    """Write the first files of a run folder."""
     state = initial_state(model, schedule.train_cfg, schedule)
-    folder = RunFolder(broadcast_from_main(partial(new_folder, recipe, out)), recipe)
+    folder = RunFolder(path, recipe)
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
-    folder.write_text("environment.txt", describe_environment())
-    folder.write_text("init_from.txt", report)
-    print_once(f"{report}{describe_schedule(schedule)}")
+    folder.write_text(ENVIRONMENT_FILE, describe_environment())
+    folder.write_text(INIT_FROM_FILE, report)
+    print_once(report.rstrip())
     print_once(f"run folder: {folder.path}; to resume after an interruption: splitnest train {folder.path} --resume")
     return state, folder
 
 
-def _resume(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) -> tuple[TrainingState, RunFolder]:
+def _resume(recipe: Recipe, model: Model, schedule: Schedule, path: Path) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
-    path = broadcast_from_main(partial(find_folder, recipe, out))
     _check_same(recipe, path)
     state = initial_state(model, schedule.train_cfg, schedule)
-    checkpoint.restore_newest(state, path / "last.pt")
+    checkpoint.restore_newest(state, path / LAST_FILE)
     print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
     return state, RunFolder(path, recipe, state.step)
 
 
-def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None) -> str:
-    """Return the plan of a training: complete recipe, data, schedule, memory. Weights are neither fetched nor read.
+def plan(
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    *,
+    out: str | Path | None = None,
+    device: str | torch.device = "auto",
+    devices: int = 1,
+) -> str:
+    """Return the plan of a training: complete recipe, data, schedule, initial weights, memory. Nothing is written.
+
+    Initial weights in a file are loaded; published ones are not fetched. Images are looked for, but not read.
 
     Args:
-        recipe_or_name, overrides: Same as in ``train``.
+        recipe_or_name, overrides, resume, out, device: Same as in ``train``.
+        devices: Number of processes.
 
     Raises:
-        UsageError, DataError: Same conditions as ``train``; or files of the dataset do not exist.
+        UsageError, DataError, WeightsError, OutputError: Same conditions as ``train``; or files of the dataset do not
+            exist.
     """
-    recipe, _ = _resolve(recipe_or_name, overrides, False, None)
+    recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
     train_cfg = required_training(recipe)
-    _check(recipe, train_cfg)
+    _check(recipe, train_cfg, devices)
+    check_devices(devices)
+    pick_device(device)
     data, validation = open_training(recipe), open_validation(recipe)
-    return describe(recipe, Schedule(train_cfg, data.steps_per_epoch), data.training_set, validation)
+    if resume:
+        folder = find_folder(recipe, folder)
+        _check_same(recipe, folder)
+        start = f"those of the run in {folder}"
+    else:
+        if folder is not None:
+            check_new_folder(folder)
+        start = check_initial_weights(recipe)
+    return describe(recipe, Schedule(train_cfg, data.steps_per_epoch), data.training_set, validation, start)
 
 
 def _resolve(
     recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
 ) -> tuple[Recipe, Path | None]:
     """Return the complete recipe, and the run folder if it is known."""
-    path = Path(recipe_or_name)
-    folder = path.parent if path.name == "last.pt" else path
-    if resume and (folder / RECIPE_FILE).is_file():
+    folder = _run_of(Path(recipe_or_name)) if resume else None
+    if folder is not None:
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
     recipe, own_weights = read_recipe(recipe_or_name)
-    values = dict(overrides or {})
+    if own_weights is not None and resume and out is None:
+        raise UsageError(
+            f"{own_weights} is not in the folder of a run, so there is none to resume. Give the folder (--out), or "
+            f"start a new run with the checkpoint (without --resume)."
+        )
     if own_weights is not None and recipe.train is not None:
-        values = {"train.init_from": str(own_weights), **values}
-    return complete(recipe_overrides.apply(recipe, values)), out
+        recipe = recipe_overrides.apply(recipe, {"train.init_from": str(own_weights)})
+    return complete(recipe_overrides.apply(recipe, overrides or {})), out
+
+
+def _run_of(path: Path) -> Path | None:
+    """Return the run folder that a path to resume names, itself or by one of its files; None for a recipe or a name."""
+    if path.is_dir():
+        return path if (path / RECIPE_FILE).is_file() else None
+    folder = path.parent
+    if path.name != RECIPE_FILE and path.suffix not in CHECKPOINT_SUFFIXES:
+        return None
+    checkpoints = versions(folder / LAST_FILE)
+    if not checkpoints or not (folder / RECIPE_FILE).is_file():
+        return None
+    if path.name not in (RECIPE_FILE, checkpoints[0].name):
+        print_once(f"note: the run of {path} resumes from its newest checkpoint, {checkpoints[0].name}")
+    return folder
 
 
 def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
@@ -175,13 +235,13 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
     return model
 
 
-def _check(recipe: Recipe, train_cfg: Training) -> None:
-    """Raise a UsageError for a batch size or frozen stages that cannot be trained."""
-    images = train_cfg.batch_size // train_cfg.accumulate // world_size()
+def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
+    """Raise a UsageError for a batch size or frozen stages that cannot be trained in a number of processes."""
+    images = train_cfg.batch_size // train_cfg.accumulate // processes
     if not images:
         raise UsageError(
             f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "
-            f"of {world_size()} processes. Set it to at least {train_cfg.accumulate * world_size()}."
+            f"of {processes} processes. Set it to at least {train_cfg.accumulate * processes}."
         )
     backbone = recipe.model.backbone
     pooled_norms = task_of(recipe).pooled_norms(recipe)

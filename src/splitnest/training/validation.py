@@ -15,7 +15,7 @@ from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
 from splitnest.training.memory import images_per_forward
 from splitnest.training.prediction_sheet import prediction_sheet
-from splitnest.training.run_folder import RunFolder
+from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Validation:
             self.folder.write_image(name, pixels)
         sheet = prediction_sheet(model, self.recipe, self.dataset)
         if sheet is not None:
-            self.folder.write_image("predictions.jpg", sheet)
+            self.folder.write_image(PREDICTIONS_FILE, sheet)
         return evaluator.compute()
 
 

@@ -2,37 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
 from splitnest.visualize.colors import Color, text_color
+from splitnest.visualize.text import draw_text, text_size
 
 Box = tuple[float, float, float, float]
 """xyxy in pixels."""
-
-
-@lru_cache(maxsize=32)
-def load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's default font at a size in pixels."""
-    return ImageFont.load_default(size)
-
-
-def text_size(text: str, font_size: int) -> tuple[int, int]:
-    """Return the width of a text and the height of a line in pixels."""
-    font = load_font(font_size)
-    left, _, right, _ = font.getbbox(text)
-    return round(right - left), round(font_size * 1.2)
-
-
-def truncate_text(text: str, font_size: int, width: float) -> str:
-    """Return a text truncated to a width in pixels, with an ellipsis; empty if nothing fits."""
-    if text_size(text, font_size)[0] <= width:
-        return text
-    while text and text_size(text + "...", font_size)[0] > width:
-        text = text[:-1]
-    return text.rstrip() + "..." if text else ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +137,7 @@ class Canvas:
             middle = top + (row + 0.5) * row_height
             swatch = (x, round(middle - size * 0.45), x + round(size * 0.9), round(middle + size * 0.45))
             draw.rounded_rectangle(swatch, radius=2, fill=color)
-            draw.text((x + size * 1.3, middle), name, fill=(240, 240, 240), font=load_font(size), anchor="lm")
+            draw_text(draw, (x + size * 1.3, middle), name, size, (240, 240, 240), "lm")
         self.pixels = np.array(image)
 
     def tags(self, tags: Iterable[Tag]) -> None:
@@ -178,7 +156,7 @@ class Canvas:
                     x1, y1, x2, y2 = position
                     draw.rounded_rectangle((x1, y1, x2 - 1, y2 - 1), radius=padding // 2, fill=tag.color)
                     middle = (x1 + padding, (y1 + y2) / 2)
-                    draw.text(middle, text, fill=text_color(tag.color), font=load_font(size), anchor="lm")
+                    draw_text(draw, middle, text, size, text_color(tag.color), "lm")
                     break
         self.pixels = np.array(image)
 

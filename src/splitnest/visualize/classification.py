@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import Canvas, load_font, text_size, truncate_text
+from splitnest.visualize.canvas import Canvas
+from splitnest.visualize.text import draw_text, text_size, truncate_text
 
 BAR_COLOR = (64, 196, 255)
 
@@ -40,8 +41,8 @@ def draw_classification(image: np.ndarray, names: Sequence[str], probabilities: 
         y = top + padding // 2 + row * row_height
         color = (255, 255, 255) if row == 0 else (205, 210, 216)
         text = truncate_text(name, size, right - left - percent_width)
-        draw.text((left, y + size * 0.7), text, fill=color, font=load_font(size), anchor="lm")
-        draw.text((right, y + size * 0.7), f"{probability:.0%}", fill=color, font=load_font(size), anchor="rm")
+        draw_text(draw, (left, y + size * 0.7), text, size, color, "lm")
+        draw_text(draw, (right, y + size * 0.7), f"{probability:.0%}", size, color, "rm")
         thickness, base = max(2, size // 6), y + round(size * 1.4)
         draw.rectangle((left, base, right, base + thickness - 1), fill=(72, 78, 86))
         length = round((right - left) * probability)

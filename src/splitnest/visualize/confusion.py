@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import load_font, text_size, truncate_text
 from splitnest.visualize.colors import Color, text_color
 from splitnest.visualize.sheet import INK, PAPER
+from splitnest.visualize.text import draw_text, text_size, truncate_text
 
 MAX_NAMED = 60
 """Maximum number of classes with names and counts; larger matrices are drawn as a heatmap."""
 
 CELL_SIZE, FONT_SIZE, MARGIN, NAME_WIDTH = 44, 14, 24, 170
 """Side of a cell with a count, text height, margin and maximum width of a name, in pixels."""
+
+TITLE = "rows: ground truth; columns: prediction; color: fraction of the row"
 
 HEATMAP_SIZE = 1000
 """Approximate side of a heatmap in pixels; a cell has at least one pixel."""
@@ -49,16 +51,18 @@ def draw_confusion(confusion: NDArray[np.integer], names: Sequence[str]) -> np.n
     for row, column in zip(*np.nonzero(confusion), strict=True):
         text_fill = text_color(_tuple(colors[row, column]))
         center = ((column + 0.5) * CELL_SIZE, (row + 0.5) * CELL_SIZE)
-        draw.text(center, str(confusion[row, column]), fill=text_fill, font=load_font(FONT_SIZE), anchor="mm")
+        count = str(confusion[row, column])
+        size = min(FONT_SIZE, FONT_SIZE * (CELL_SIZE - 4) // text_size(count, FONT_SIZE)[0])
+        draw_text(draw, center, count, size, text_fill, "mm")
     page = _with_title(grid, left, left)
     canvas = Image.fromarray(page)
     draw = ImageDraw.Draw(canvas)
     top = canvas.height - MARGIN - num_classes * CELL_SIZE
     for index, name in enumerate(names):
         text = truncate_text(name, FONT_SIZE, NAME_WIDTH)
-        draw.text((left - 8, top + (index + 0.5) * CELL_SIZE), text, fill=INK, font=load_font(FONT_SIZE), anchor="rm")
+        draw_text(draw, (left - 8, top + (index + 0.5) * CELL_SIZE), text, FONT_SIZE, INK, "rm")
         column_name = Image.new("RGB", (NAME_WIDTH + MARGIN, CELL_SIZE), PAPER)
-        ImageDraw.Draw(column_name).text((0, CELL_SIZE / 2), text, fill=INK, font=load_font(FONT_SIZE), anchor="lm")
+        draw_text(ImageDraw.Draw(column_name), (0, CELL_SIZE / 2), text, FONT_SIZE, INK, "lm")
         column_name = column_name.rotate(90, expand=True)
         room = left - MARGIN - 8
         cropped = column_name.crop((0, column_name.height - room, CELL_SIZE, column_name.height))
@@ -69,9 +73,9 @@ def draw_confusion(confusion: NDArray[np.integer], names: Sequence[str]) -> np.n
 def _with_title(grid: Image.Image, left: int, above: int) -> np.ndarray:
     """Return a page with a title and the grid of cells, which is indented by ``left`` and ``above`` pixels."""
     head = MARGIN + 2 * FONT_SIZE
-    page = Image.new("RGB", (max(left + grid.width + MARGIN, 420), head + above + grid.height + MARGIN), PAPER)
-    title = "rows: ground truth; columns: prediction; color: fraction of the row"
-    ImageDraw.Draw(page).text((MARGIN, MARGIN), title, fill=INK, font=load_font(FONT_SIZE), anchor="lm")
+    width = max(left + grid.width + MARGIN, text_size(TITLE, FONT_SIZE)[0] + 2 * MARGIN)
+    page = Image.new("RGB", (width, head + above + grid.height + MARGIN), PAPER)
+    draw_text(ImageDraw.Draw(page), (MARGIN, MARGIN), TITLE, FONT_SIZE, INK, "lm")
     page.paste(grid, (left, head + above))
     return np.array(page)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import load_font, text_size
 from splitnest.visualize.colors import Color
 from splitnest.visualize.sheet import INK, PAPER
+from splitnest.visualize.text import draw_text, text_size
 
 Points = Sequence[tuple[float, float]]
 """Points (x, y) in ascending order of x."""
@@ -40,6 +40,9 @@ COLORS: tuple[Color, ...] = (
 
 MIN_SMOOTHED_POINTS = 60
 """Minimum number of points of a smoothed curve. The window of its moving average is about 1/30 of the points."""
+
+MAX_DOTS = 50
+"""Maximum number of points of a curve that are marked by dots, as those of evaluations."""
 
 CLIP_PERCENTILE = 98
 """Percentile of the values of a noisy curve that fits into the panel; higher values may be clipped."""
@@ -112,7 +115,7 @@ class _Axes:
 def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, end: float) -> None:
     curves = {name: [(x, y) for x, y in points if math.isfinite(y) and y >= 0] for name, points in panel.curves.items()}
     curves = {name: points for name, points in curves.items() if points}
-    draw.text((LEFT * SCALE, 10 * SCALE), panel.title, fill=INK, font=load_font(round(FONT_SIZE * 1.2) * SCALE))
+    draw_text(draw, (LEFT * SCALE, 10 * SCALE), panel.title, round(FONT_SIZE * 1.2) * SCALE, INK)
     top = _draw_legend(draw, curves)
     y_ticks = ticks(0.0, max((_highest(points, panel.noisy) for points in curves.values()), default=0.0) or 1.0)
     box = (LEFT * SCALE, top, (WIDTH - RIGHT) * SCALE, (HEIGHT - BOTTOM) * SCALE)
@@ -144,32 +147,33 @@ def _draw_legend(draw: ImageDraw.ImageDraw, curves: Mapping[str, Points]) -> int
             x, y = LEFT * SCALE, y + round(1.4 * size)
         middle = y + size // 2
         draw.line((x, middle, x + 1.6 * gap, middle), fill=color, width=2 * SCALE)
-        draw.text((x + 2 * gap, middle), text, fill=INK, font=load_font(size), anchor="lm")
+        draw_text(draw, (x + 2 * gap, middle), text, size, INK, "lm")
         x += width + gap
     return y + 2 * size
 
 
 def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes, y_ticks: Sequence[float]) -> None:
     left, _, right, bottom = axes.box
-    font = load_font(round(FONT_SIZE * 0.9) * SCALE)
+    size = round(FONT_SIZE * 0.9) * SCALE
     for value in y_ticks:
         draw.line((left, axes.y(value), right, axes.y(value)), fill=GRID, width=SCALE)
-        draw.text((left - 6 * SCALE, axes.y(value)), _label(value), fill=AXIS, font=font, anchor="rm")
+        draw_text(draw, (left - 6 * SCALE, axes.y(value)), _label(value), size, AXIS, "rm")
     for value in ticks(0.0, axes.end):
         if value <= axes.end:
             draw.line((axes.x(value), bottom, axes.x(value), bottom + 4 * SCALE), fill=AXIS, width=SCALE)
-            draw.text((axes.x(value), bottom + 6 * SCALE), _label(value), fill=AXIS, font=font, anchor="mt")
+            draw_text(draw, (axes.x(value), bottom + 4 * SCALE), _label(value), size, AXIS, "ma")
     draw.line((left, bottom, right, bottom), fill=AXIS, width=SCALE)
-    draw.text((right, bottom + 22 * SCALE), "step", fill=AXIS, font=font, anchor="rt")
+    draw_text(draw, (right, bottom + 20 * SCALE), "step", size, AXIS, "ra")
 
 
 def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, points: Points, color: Color, width: int) -> None:
+    """Draw a line through points, with a dot at each of a few points."""
     pixels = [(axes.x(x), axes.y(y)) for x, y in points]
-    if len(pixels) == 1:
-        (x, y), radius = pixels[0], 3 * SCALE
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-    else:
+    if len(pixels) > 1:
         draw.line(pixels, fill=color, width=width, joint="curve")
+    radius = 3 * SCALE
+    for x, y in pixels if len(pixels) <= MAX_DOTS else ():
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
 
 def _smoothed(points: Points) -> Points:

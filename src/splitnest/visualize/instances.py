@@ -19,10 +19,12 @@ def draw_detections(
     *,
     scores: np.ndarray | None = None,
     masks: Iterable[np.ndarray] | None = None,
+    by_class: bool = False,
 ) -> np.ndarray:
     """Draw boxes, masks and class names of instances.
 
-    Instances with masks get distinct colors, which separates neighbors; instances without masks get class colors.
+    Instances with masks get distinct colors, which separates neighbors, unless ``by_class`` is set; instances without
+    masks get class colors.
 
     Args:
         image: uint8 RGB ``[H, W, 3]``; not modified.
@@ -31,6 +33,7 @@ def draw_detections(
         colors: Color of the class of each instance.
         scores: ``[N]``, from 0 to 1, shown in percent; None shows names only. Tags of high scores are placed first.
         masks: bool ``[H, W]`` of each instance; None draws boxes only.
+        by_class: Whether instances with masks get class colors too.
 
     Returns:
         uint8 RGB ``[H, W, 3]``.
@@ -38,11 +41,12 @@ def draw_detections(
     canvas = Canvas(image)
     largest_first = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable").tolist()
     corners = [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes]
-    if masks is None:
+    if masks is None or by_class:
         drawn = [brighten(color) for color in colors]
     else:
         distinct = instance_colors(boxes[largest_first])
         drawn = [color for _, color in sorted(zip(largest_first, distinct, strict=True))]
+    if masks is not None:
         pixels = list(masks)
         for row in largest_first:
             canvas.fill(pixels[row], drawn[row], alpha=0.45)

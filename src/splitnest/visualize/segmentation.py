@@ -65,15 +65,18 @@ def color_map(labels: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     return palette[labels]
 
 
-def draw_panoptic(image: np.ndarray, segments: np.ndarray, infos: Sequence[Segment]) -> np.ndarray:
+def draw_panoptic(
+    image: np.ndarray, segments: np.ndarray, infos: Sequence[Segment], by_class: bool = False
+) -> np.ndarray:
     """Tint each segment and draw its class name.
 
-    Stuff segments get their class color, instances of thing classes distinct colors.
+    Stuff segments get their class color, instances of thing classes distinct colors unless ``by_class`` is set.
 
     Args:
         image: uint8 RGB ``[H, W, 3]``; not modified.
         segments: ``[H, W]``, segment id of each pixel. Other pixels are not tinted.
         infos: Segments to draw.
+        by_class: Whether instances of thing classes get their class color too.
 
     Returns:
         uint8 RGB ``[H, W, 3]``.
@@ -81,7 +84,7 @@ def draw_panoptic(image: np.ndarray, segments: np.ndarray, infos: Sequence[Segme
     canvas = Canvas(image)
     infos = sorted(infos, key=lambda info: -info.area)
     centers = [_inner_point(segments == info.id) for info in infos]
-    things = [index for index, info in enumerate(infos) if info.is_thing]
+    things = [index for index, info in enumerate(infos) if info.is_thing and not by_class]
     boxes = np.array([[*centers[index], *centers[index]] for index in things], np.float64).reshape(-1, 4)
     distinct = dict(zip(things, instance_colors(boxes), strict=True))
     colors = [distinct.get(index) or brighten(info.color) for index, info in enumerate(infos)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from splitnest.visualize.canvas import load_font, truncate_text
+from splitnest.visualize.text import draw_text, truncate_text
 
 PAPER, INK = (250, 250, 248), (40, 44, 52)
 """Colors of page background and text."""
@@ -47,7 +47,7 @@ def contact_sheet(
             x = gap + column * (cell_width + gap)
             if titles:
                 title = truncate_text(titles[number * columns + column], font_size, cell_width)
-                draw.text((x, y + title_height * 0.42), title, fill=INK, font=load_font(font_size), anchor="lm")
+                draw_text(draw, (x, y + title_height * 0.42), title, font_size, INK, "lm")
             page.paste(image, (x + (cell_width - image.width) // 2, y + title_height))
         y += height + title_height + gap
     return np.array(page)

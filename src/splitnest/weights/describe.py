@@ -36,6 +36,9 @@ CLASS_LAYERS: Mapping[str, ClassLayer] = {
 }
 """Layers by the pattern of their name, without the prefix of a panoptic model."""
 
+MAX_NUMBERS = 3
+"""Maximum number of different numbers of classes that a description names."""
+
 Shapes = Mapping[str, Size]
 
 
@@ -47,7 +50,9 @@ def describe(shapes: Shapes) -> str:
         count, layer = num_classes(key, shape), class_layer(key)
         if count is not None and layer is not None and ".deltas." not in key:  # deltas may be class-agnostic
             counts.setdefault(layer.what, set()).add(count)
-    numbers = [" or ".join(f"{count} {what}" for count in sorted(values)) for what, values in counts.items()]
+    numbers = [
+        " or ".join(f"{count} {what}" for count in sorted(values)[:MAX_NUMBERS]) for what, values in counts.items()
+    ]
     return ", ".join(part for part in (_architecture(shapes), _backbone(shapes), *numbers) if part)
 
 

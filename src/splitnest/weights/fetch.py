@@ -10,8 +10,10 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from splitnest.errors import OutputError, WeightsError
+from splitnest.files import plain_name
 from splitnest.recipe import Weights
 from splitnest.weights.download import DownloadError, download
+from splitnest.weights.read import read
 
 if sys.platform == "win32":
     import msvcrt
@@ -35,7 +37,7 @@ def fetch(weights: Weights) -> Path:
     """
     target = weights_folder() / file_name(weights.url)
     if target.exists():
-        _check_existing(target, weights.sha256)
+        _check_existing(target, weights)
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,12 +76,18 @@ def file_name(url: str) -> str:
     Raises:
         WeightsError: The URL does not end in a file name.
     """
-    parts = PurePosixPath(unquote(urlsplit(url).path)).parts
-    if "resolve" in parts[1:]:
-        return parts[parts.index("resolve") - 1] + PurePosixPath(parts[-1]).suffix
-    if not parts or parts[-1] in ("/", "..") or "\\" in parts[-1]:
-        raise WeightsError(f"{url} does not end in a file name. Set weights.url to the URL of a file.")
-    return parts[-1]
+    advice = "Set weights.url to the URL of a file."
+    try:
+        parts = PurePosixPath(unquote(urlsplit(url).path)).parts
+    except ValueError as error:
+        raise WeightsError(f"{url} is not a URL: {error}. {advice}") from error
+    name = parts[-1] if parts else ""
+    if "resolve" in parts[2:]:
+        name = parts[parts.index("resolve", 2) - 1] + PurePosixPath(name).suffix
+    try:
+        return plain_name(name)
+    except ValueError as error:
+        raise WeightsError(f"{url} does not end in a file name: {name!r} {error}. {advice}") from error
 
 
 def _download_any(weights: Weights, target: Path) -> None:
@@ -95,10 +103,11 @@ def _download_any(weights: Weights, target: Path) -> None:
         except DownloadError as error:
             failures.append(f"{url}: {error}")
             continue
-        if problem := _hash_mismatch(part, weights.sha256):
+        if problem := _problem(part, weights.sha256):
             part.unlink()
             failures.append(f"{url}: {problem}")
             continue
+        _origin(target).write_text(weights.url, encoding="utf-8")
         os.replace(part, target)
         return
     expected = f". Its SHA-256 starts with {weights.sha256}" if weights.sha256 else ""
@@ -108,11 +117,31 @@ def _download_any(weights: Weights, target: Path) -> None:
     )
 
 
-def _check_existing(path: Path, sha256: str | None) -> None:
-    if problem := _hash_mismatch(path, sha256):
+def _check_existing(path: Path, weights: Weights) -> None:
+    problem = _hash_mismatch(path, weights.sha256)
+    if weights.sha256 is None and _origin(path).is_file():
+        origin = _origin(path).read_text(encoding="utf-8", errors="replace")
+        problem = None if origin == weights.url else f"it was downloaded from {origin}"
+    if problem:
         raise WeightsError(
-            f"{path} is not the published file: {problem}. Delete it, or replace it with the published file."
+            f"{path} is not the file of {weights.url}: {problem}. Delete it, or replace it with that file."
         )
+
+
+def _origin(path: Path) -> Path:
+    """Return the path of the URL of a cached file, which tells files of one name apart where they have no hash."""
+    return path.with_name(f".{path.name}.url")
+
+
+def _problem(path: Path, sha256: str | None) -> str | None:
+    """Return what is wrong with a downloaded file as text; without a hash it must be a readable checkpoint."""
+    if sha256 is not None:
+        return _hash_mismatch(path, sha256)
+    try:
+        read(path)
+    except WeightsError as error:
+        return str(error).removeprefix(f"{path} ").rstrip(".")
+    return None
 
 
 def _hash_mismatch(path: Path, expected: str | None) -> str | None:

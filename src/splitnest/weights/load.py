@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from splitnest.errors import WeightsError, first_few
+from splitnest.errors import NotFiniteError, WeightsError, first_few
 from splitnest.recipe.data import normalized_class_name
 from splitnest.weights.describe import class_layer, describe, num_classes
 from splitnest.weights.key_maps.translate import DETECTOR, Translation, translate
@@ -46,6 +46,7 @@ def load(
             None for a class table.
 
     Raises:
+        NotFiniteError: Weights of the network are NaN or infinite in the file.
         WeightsError: The file cannot be read, or belongs to another model.
     """
     checkpoint = read(path)
@@ -78,6 +79,7 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = Fal
             keep their random weights, as in published trainings; frozen layers may not.
 
     Raises:
+        NotFiniteError: Weights of the backbone are NaN or infinite in the file.
         WeightsError: The file cannot be read, or has another backbone.
     """
     checkpoint = read(path)
@@ -131,15 +133,17 @@ def _load(
             f"{checkpoint.path} belongs to the same model with other {layer.what} ({difference}). To predict, set "
             f"{layer.key} to those of the file; to fine-tune, set train.init_from to the file."
         )
+    _check_finite(checkpoint, [sources[key] for key in match.loaded])
     _check_meta(module, slots, differences)
-    not_tensors = [(key, 0, "dropped: not a tensor") for key in checkpoint.not_tensors]
+    others = [(key, 0, "dropped: not a tensor") for key in checkpoint.not_tensors]
+    others += [(key, 0, "dropped: kept by an EMA beside the weights") for key in checkpoint.ema_copies]
     reasons = {**translation.dropped, **match.dropped}
     report = Report(
         checkpoint.path,
         translation.layout,
         group((prefix + key, slots[key].numel(), "loaded") for key in match.loaded),
         group((prefix + key, slots[key].numel(), f"random weights: {why}") for key, why in differences.items()),
-        group([(key, checkpoint.state[key].numel(), f"dropped: {why}") for key, why in reasons.items()] + not_tensors),
+        group([(key, checkpoint.state[key].numel(), f"dropped: {why}") for key, why in reasons.items()] + others),
     )
     for key in match.zeroed:
         _assign(module, key, torch.zeros(slots[key].shape, dtype=slots[key].dtype))
@@ -234,6 +238,25 @@ def _difference(key: str, source: Tensor, slot: Tensor) -> str:
             return f"{in_file} other {layer.what} in the file"
         return f"{in_file} {layer.what} in the file, {in_model} in the model"
     return f"{key} {list(source.shape)} in the file, {list(slot.shape)} in the model"
+
+
+def _check_finite(checkpoint: Checkpoint, keys: Sequence[str]) -> None:
+    """Raise a NotFiniteError that names the tensors of a file with NaN or infinity."""
+    bad = [key for key in keys if not _is_finite(checkpoint.state[key])]
+    if bad:
+        raise NotFiniteError(
+            f"{checkpoint.path} has weights that are not finite (NaN or infinity) in {len(bad)} of {len(keys)} "
+            f"tensors: {first_few(bad)}. Its training diverged, or the file is damaged. Give an earlier checkpoint."
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Return whether all values are finite. A sum, which is cheap, shows it unless it overflows."""
+    if tensor.dtype.itemsize == 1:
+        tensor = tensor.float()  # 8-bit floating-point numbers have no sum
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+        return True
+    return bool(torch.isfinite(tensor).all())
 
 
 def _check_meta(module: nn.Module, slots: Mapping[str, Tensor], kept: Mapping[str, str]) -> None:

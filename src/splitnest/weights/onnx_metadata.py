@@ -1,5 +1,6 @@
 """Metadata of exported ONNX files."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,27 @@ def read_metadata(path: Path) -> dict[str, str]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if metadata.get("format") != FORMAT or "recipe" not in metadata:
         raise WeightsError(f"{path} was not exported by splitnest, so the meaning of its outputs is unknown.")
-    if any(tensor.external_data for tensor in model.graph.initializer):
+    if any(_is_external(message) for message in _messages(model)):
         raise WeightsError(f"{path} refers to weights in other files, which is not allowed. Export it again.")
     return metadata
+
+
+def _messages(root: Any) -> Iterator[Any]:
+    """Yield a protobuf message and all inside it, in subgraphs, functions and attributes too."""
+    pending = [root]
+    while pending:
+        message = pending.pop()
+        yield message
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                pending.extend(value if field.is_repeated else [value])
+
+
+def _is_external(message: Any) -> bool:
+    """Return whether a message is a tensor whose values are in another file."""
+    return message.DESCRIPTOR.name == "TensorProto" and (
+        len(message.external_data) > 0 or message.data_location == message.EXTERNAL
+    )
 
 
 def import_extra(package: str, extra: str) -> Any:

@@ -1,175 +1,138 @@
-"""Safe unpickling of numpy arrays: no function or class that a pickle names is called.
+"""Safe unpickling: no function or class that a pickle names is called.
 
-A pickle names functions and classes, calls them, and sets the state of the results. Here every allowed name resolves to
-a stand-in that only stores its arguments, and numpy receives nothing but a type code, a shape and a buffer. Stand-ins
-define ``__setstate__``, so the unpickler cannot write to their attributes or classes directly.
+A pickle names functions and classes, calls them, and sets the state of the results. Here every name resolves to a
+stand-in. State is given to stand-ins only, so a pickle cannot write to attributes or classes. The names of functions
+that run or load something are refused, as no training writes them.
 """
 
 import pickle
-import re
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
+from splitnest.weights.stand_ins import STAND_INS, ForbiddenName, Ignored, StandIn, Unknown, as_key
 
-_TYPE_CODE = re.compile(r"[<>|=]?([biuf])([1248])")
-
-
-class ForbiddenName(pickle.UnpicklingError):
-    """Function or class in a pickle that is not allowed. The argument is its dotted name."""
-
-
-class Ignored:
-    """Stand-in for objects that are not needed, such as training logs; it stores nothing."""
-
-    __slots__ = ()
-
-    def __init__(self, *args: object, **values: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class Latin1:
-    """Stand-in for ``_codecs.encode`` and ``bytes``, which create bytes in pickle protocols 0 to 2 of Python 3.
-
-    It returns the latin-1 text unchanged, which avoids a copy: ``Array`` accepts text and bytes.
-    """
-
-    def __new__(cls, text: str = "", encoding: str = "latin1") -> str:  # type: ignore[misc]
-        """Return the text.
-
-        Raises:
-            UnpicklingError: The encoding is not latin-1.
-        """
-        if encoding not in ("latin1", "latin-1"):
-            raise pickle.UnpicklingError(f"unsupported text encoding {encoding!r}")
-        return text
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class DType:
-    """Stand-in for ``numpy.dtype``: a type code and its byte order."""
-
-    __slots__ = ("code", "order")
-    code: str
-    order: str
-
-    def __init__(self, code: str = "", *flags: object) -> None:
-        self.code, self.order = code, "="
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = state[1]
-
-    def resolved(self) -> np.dtype[Any] | None:
-        """Return the numpy dtype; None for types other than booleans, integers and floats of 1 to 8 bytes."""
-        match = _TYPE_CODE.fullmatch(self.code)
-        if match is None:
-            return None
-        return np.dtype("".join(match.groups())).newbyteorder("=" if self.order == "|" else self.order)  # type: ignore[arg-type]
-
-
-class Array:
-    """Stand-in for ``numpy.ndarray`` and its constructors in all pickle protocols.
-
-    The data is stored as bytes, or as latin-1 text of old protocols, until ``tensor`` is called.
-    """
-
-    __slots__ = ("dtype", "fortran", "raw", "shape")
-    dtype: DType
-    fortran: bool
-    raw: bytes | str
-    shape: tuple[int, ...]
-
-    def __init__(self, *args: object) -> None:
-        self.shape, self.dtype, self.fortran, self.raw = (), DType(), False, b""
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        # All formats but the oldest start with a version.
-        self.shape, self.dtype, self.fortran, self.raw = state[-4:]
-
-    def tensor(self) -> Tensor | None:
-        """Return the array as a tensor that owns its memory; None for an array of objects or text.
-
-        Raises:
-            ValueError: The size of the data does not match the shape.
-        """
-        dtype = self.dtype.resolved()
-        if dtype is None:
-            return None
-        raw = self.raw.encode("latin1") if isinstance(self.raw, str) else self.raw
-        values = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))  # astype copies
-        return torch.from_numpy(values.reshape(self.shape, order="F" if self.fortran else "C"))
-
-
-class Scalar(Array):
-    """Stand-in for ``numpy.core.multiarray.scalar``."""
-
-    __slots__ = ()
-
-    def __init__(self, dtype: DType, raw: bytes | str = b"") -> None:
-        self.shape, self.dtype, self.fortran, self.raw = (), dtype, False, raw
-
-
-class Buffer(Array):
-    """Stand-in for ``numpy.core.numeric._frombuffer`` of pickle protocol 5."""
-
-    __slots__ = ()
-
-    def __init__(self, raw: bytes, dtype: DType, shape: tuple[int, ...], order: str) -> None:
-        self.shape, self.dtype, self.fortran, self.raw = shape, dtype, order == "F", raw
-
-
-STAND_INS: Mapping[str, type] = MappingProxyType(
-    {
-        "collections.OrderedDict": OrderedDict,
-        "_codecs.encode": Latin1,
-        "builtins.bytes": Latin1,
-        "__builtin__.bytes": Latin1,
-        "numpy.ndarray": Array,
-        "numpy.dtype": DType,
-        **{
-            f"numpy.{core}.{name}": stand_in
-            for core in ("core", "_core")  # numpy 1 and numpy 2
-            for name, stand_in in {
-                "multiarray._reconstruct": Array,
-                "multiarray.scalar": Scalar,
-                "numeric._frombuffer": Buffer,
-            }.items()
-        },
+_REFUSED_BUILTINS = frozenset(
+    {"__build_class__", "__import__", "apply", "breakpoint", "compile", "delattr", "eval", "exec", "execfile", "exit"}
+    | {
+        "file",
+        "filter",
+        "globals",
+        "help",
+        "input",
+        "locals",
+        "map",
+        "open",
+        "print",
+        "quit",
+        "reload",
+        "setattr",
+        "vars",
     }
 )
-"""Allowed names in a pickle -> their stand-ins."""
+_REFUSED_MODULES = frozenset(
+    {"_io", "_pickle", "_posixsubprocess", "bdb", "codeop", "ctypes", "http", "importlib", "io", "marshal"}
+    | {"multiprocessing", "nt", "os", "pdb", "pickle", "pip", "posix", "pty", "pydoc", "requests", "runpy", "shutil"}
+    | {"socket", "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser", "zipimport"}
+)
+"""Modules whose functions run code, or reach files and the network."""
+
+MAX_NAMES = 1000
+"""Maximum number of different names in a file."""
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> type:
-        try:
-            return STAND_INS[f"{module}.{name}"]
-        except KeyError:
-            raise ForbiddenName(f"{module}.{name}") from None
+class Unpickler(pickle._Unpickler):
+    """Unpickler of plain Python types and stand-ins.
 
-
-def load(file: BinaryIO) -> Any:
-    """Unpickle plain Python types, ``OrderedDict`` and arrays.
-
-    Strings of Python 2 are decoded as latin-1, which its numpy arrays require.
+    It is the one of Python's library that is written in Python, since its operations can be replaced.
 
     Args:
-        file: Pickle file.
-
-    Returns:
-        Content of the file, with an ``Array`` for each numpy array.
-
-    Raises:
-        ForbiddenName: The pickle names another function or class. No code was executed.
-        Exception: The file is damaged; the unpickler then raises almost any exception.
+        file: Pickle file, or several pickles in a row.
+        stand_ins: Names that this kind of file has in addition -> their stand-ins.
+        persistent: Function that returns the object of a persistent id; None if there are none.
     """
-    return _Unpickler(file, encoding="latin1").load()
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        stand_ins: Mapping[str, type] = MappingProxyType({}),
+        persistent: Callable[[Any], object] | None = None,
+    ) -> None:
+        super().__init__(file, encoding="latin1")  # numpy arrays of Python 2 are byte strings
+        self._known = {**STAND_INS, **stand_ins}
+        self._persistent = persistent
+
+    def persistent_load(self, pid: Any) -> object:
+        """Return the object of a persistent id.
+
+        Raises:
+            UnpicklingError: The file has none.
+        """
+        if self._persistent is None:
+            raise pickle.UnpicklingError("unexpected reference to data outside the pickle")
+        return self._persistent(pid)
+
+    def find_class(self, module: str, name: str) -> type:
+        """Return the stand-in of a name.
+
+        Raises:
+            ForbiddenName: The name is refused.
+        """
+        module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
+        dotted = f"{module}.{name}"
+        if dotted not in self._known:
+            if _is_refused(module, name):
+                raise ForbiddenName(dotted)
+            if len(self._known) > MAX_NAMES:
+                raise pickle.UnpicklingError(f"it names more than {MAX_NAMES} classes")
+            self._known[dotted] = type("Unknown", (Unknown,), {"name": dotted})
+        return self._known[dotted]
+
+    def _build(self) -> None:
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], StandIn):
+            self.stack[-1].__setstate__(state)
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1][as_key(key)] = value
+
+    def _set_items(self) -> None:
+        items = self.pop_mark()
+        target = self.stack[-1]
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[as_key(key)] = value
+
+    def _dict(self) -> None:
+        items = self.pop_mark()
+        self.append({as_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)})
+
+    def _empty_set(self) -> None:
+        self.append(Ignored())
+
+    def _frozen_set(self) -> None:
+        self.pop_mark()
+        self.append(Ignored())
+
+    def _byte_array(self) -> None:
+        self.append(self.read(int.from_bytes(self.read(8), "little")))
+
+    dispatch[pickle.BUILD[0]] = _build
+    dispatch[pickle.SETITEM[0]] = _set_item
+    dispatch[pickle.SETITEMS[0]] = _set_items
+    dispatch[pickle.DICT[0]] = _dict
+    dispatch[pickle.EMPTY_SET[0]] = _empty_set
+    dispatch[pickle.FROZENSET[0]] = _frozen_set
+    dispatch[pickle.BYTEARRAY8[0]] = _byte_array
+
+
+def _is_refused(module: str, name: str) -> bool:
+    if module == "builtins":
+        return name in _REFUSED_BUILTINS
+    return module.split(".")[0] in _REFUSED_MODULES

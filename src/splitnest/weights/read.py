@@ -4,25 +4,25 @@ The container format is detected from the first bytes of a file, never from its 
 """
 
 import json
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from splitnest.errors import WeightsError, cannot_read
-from splitnest.weights import pickled
+from splitnest.errors import WeightsError, cannot_read, first_few, tell
+from splitnest.files import open_regular
+from splitnest.weights import checksum, torch_file
+from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
+from splitnest.weights.wrappers import ema_copies, unwrapped_keys
 
 Kind = Literal["torch", "safetensors", "pickle"]
 """Container format."""
 
 _ZIP = b"PK\x03\x04"
-_LEGACY_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-"""Pickled ``torch.serialization.MAGIC_NUMBER``."""
 
 _PICKLE = (b"\x80", b"(", b"}", b"]", b"c")
 """PROTO opcode, or first opcode of a pickle of protocol 0 or 1."""
@@ -30,11 +30,18 @@ _PICKLE = (b"\x80", b"(", b"}", b"]", b"c")
 _MAX_SAFETENSORS_HEADER = 100_000_000
 """Maximum header size of safetensors in bytes. A file starts with the header size, 8 bytes, and the header in JSON."""
 
-_IGNORED = ("mmengine.logging.history_buffer.HistoryBuffer", "argparse.Namespace")
-"""Classes in training checkpoints of mmengine, timm and the official repository whose objects are not needed."""
+_ENTRIES = ("state_dict", "model", "model_state_dict", "model_state", "module", "net", "blobs")
+"""Keys of the state dict: OpenMMLab, timm and official training; detectron2; torch's tutorials; DeepSpeed; Caffe2.
+Otherwise it is the top level."""
 
-_WRAPPERS = ("state_dict", "model", "blobs")
-"""Keys of the state dict: OpenMMLab, timm and official training; detectron2; Caffe2. Otherwise it is the top level."""
+_EMA_ENTRIES = ("state_dict_ema", "model_ema")
+"""Keys of the exponential moving average beside the state dict: timm; torchvision. OpenMMLab's ``ema_state_dict`` is
+none: it swaps the two when it saves, so that ``state_dict`` is the average."""
+
+_MAX_ARRAY_RATIO = 4
+"""Maximum size of all arrays of a pickle, as a multiple of the size of the file."""
+
+MAX_REASON_CHARACTERS = 200
 
 FORMAT = "splitnest"
 """Value of ``format`` in our safetensors metadata and training checkpoints."""
@@ -49,6 +56,7 @@ class Checkpoint:
         kind: Container format.
         state: State dict on the CPU. Tensors of safetensors files are memory-mapped; copy them to keep them.
         not_tensors: Keys of the state dict whose values are not dense tensors.
+        ema_copies: Keys that an EMA keeps beside the weights, which are not in ``state``.
         recipe_json: Recipe as JSON (our checkpoints only).
         classes: Class names, from the recipe or from the metadata of OpenMMLab.
     """
@@ -57,6 +65,7 @@ class Checkpoint:
     kind: Kind
     state: dict[str, Tensor]
     not_tensors: tuple[str, ...] = ()
+    ema_copies: tuple[str, ...] = ()
     recipe_json: str | None = None
     classes: tuple[str, ...] | None = None
 
@@ -64,107 +73,190 @@ class Checkpoint:
 def read(path: str | Path) -> Checkpoint:
     """Read a checkpoint: a torch file (zip or legacy), safetensors, or a pickle of numpy arrays.
 
+    Where a file has an exponential moving average beside the raw weights, the average is taken, as timm does, and a
+    line on standard error says so. ``FILE#ENTRY`` takes the state dict of another entry.
+
     Args:
-        path: Path of the file.
+        path: Path of the file, or ``FILE#ENTRY``.
 
     Raises:
+        DamagedError: The file is a checkpoint of splitnest that does not match its checksum.
         WeightsError: The file does not exist, is damaged, is not a checkpoint, has no tensors, or contains code.
     """
-    path = Path(path)
-    kind = _detect_kind(path)
-    try:
-        match kind:
-            case "torch":
-                checkpoint = _unwrap(path, kind, _load_torch(path))
-            case "pickle":
-                with path.open("rb") as file:
-                    checkpoint = _unwrap(path, kind, pickled.load(file))
-            case "safetensors":
-                checkpoint = _read_safetensors(path)
-    except pickled.ForbiddenName as error:
-        raise WeightsError(
-            f"{path} contains code: it refers to {error}. No code was executed. If you trust the author, save only its "
-            f"state dict with the framework that wrote it."
-        ) from None
-    except Exception as error:  # unpickling of a damaged file raises almost any exception
-        reason = re.split(r"\.\s|\n", str(error).strip())[0].rstrip(".") or type(error).__name__
-        raise WeightsError(f"{path} is damaged or incomplete ({reason}). Download or save it again.") from error
+    path, entry = split_entry(path)
+    with _opened(path) as (kind, content):
+        if kind == "safetensors" and entry is None:
+            checkpoint = _from_safetensors(path, content)
+        else:
+            checkpoint = _unwrap(path, kind, {} if kind == "safetensors" else content, entry)
     if not checkpoint.state:
         raise WeightsError(f"{path} has no named tensors. Give a file with the state dict of the network.")
     return checkpoint
 
 
+def split_entry(path: str | Path) -> tuple[Path, str | None]:
+    """Return the file and the entry of ``FILE#ENTRY``; None as the entry of a path without one, or of such a file."""
+    file, sign, entry = str(path).rpartition("#")
+    return (Path(file), entry) if sign and not Path(path).exists() else (Path(path), None)
+
+
+def read_recipe_json(path: str | Path) -> str | None:
+    """Return the recipe in a checkpoint of splitnest as JSON, and None for others. Tensors are not read.
+
+    Raises:
+        WeightsError: Same conditions as ``read``, except that there may be no tensors.
+    """
+    path = Path(path)
+    with _opened(path) as (kind, content):
+        return _recipe_json((content.metadata() or {}) if kind == "safetensors" else content)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Kind, Any]]:
+    """Return the container format of a file and its content; errors inside the context are errors of the file."""
+    kind = _detect_kind(path)
+    try:
+        match kind:
+            case "torch":
+                checksum.verify(path)
+                with torch_file.opened(path) as content:
+                    yield kind, content
+            case "pickle":
+                with path.open("rb") as file:
+                    yield kind, torch_file.load_pickle(file)
+            case "safetensors":
+                from safetensors import safe_open
+
+                with safe_open(path, framework="pt") as file:
+                    yield kind, file
+    except WeightsError:
+        raise
+    except ForbiddenName as error:
+        raise WeightsError(
+            f"{path} contains code: it refers to {error}. No code was executed. If you trust the author, save only its "
+            f"state dict with the framework that wrote it."
+        ) from None
+    except torch_file.OtherFileError as error:
+        raise WeightsError(f"{path} {error}.") from None
+    except Exception as error:  # unpickling of a damaged file raises almost any exception
+        raise WeightsError(f"{path} is damaged or incomplete ({_reason(error)}). Download or save it again.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read; errors inside the unpickler say nothing of the file."""
+    if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
+        return "its pickle is not valid"
+    return re.split(r"\.\s|\n", str(error).strip())[0].rstrip(".")[:MAX_REASON_CHARACTERS] or type(error).__name__
+
+
 def _detect_kind(path: Path) -> Kind:
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
+        with open_regular(path) as file:
+            head = file.read(512)
+    except (OSError, ValueError) as error:  # ValueError: null byte in the path
         raise WeightsError(cannot_read(path, error, "a checkpoint")) from error
-    if head.startswith((_ZIP, _LEGACY_TORCH)):
+    if head.startswith((_ZIP, torch_file.LEGACY_MAGIC)):
         return "torch"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_SAFETENSORS_HEADER:
         return "safetensors"
     if head.startswith(_PICKLE):
         return "pickle"
+    raise WeightsError(f"{path} {_other_kind(head)}")
+
+
+def _other_kind(head: bytes) -> str:
+    """Return what a file is that is no checkpoint, by its first bytes, and what to do."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head:
-        problem = "is empty. Download it again."
-    elif head.startswith(b"version https://git-lfs"):
-        problem = "is a Git LFS pointer, not a checkpoint. Run 'git lfs pull' in its repository."
-    elif head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        problem = "is a web page, not a checkpoint. Delete it, and download the file."
-    else:
-        problem = "is not a checkpoint. Give a torch file, a safetensors file, or a pickle of numpy arrays."
-    raise WeightsError(f"{path} {problem}")
+        return "is empty. Download it again."
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not a checkpoint. Run 'git lfs pull' in its repository."
+    if b"<net " in text:
+        return "is a program of OpenVINO, not a checkpoint. Give the checkpoint that it was exported from."
+    if text.startswith(b"<"):
+        return "is a web page, not a checkpoint. Delete it, and download the file."
+    if head.startswith(b"\x89HDF"):
+        return "is an HDF5 file (Keras), not a checkpoint. Models of TensorFlow are not supported."
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")):
+        return "is a compressed archive, not a checkpoint. Unpack it, and give the checkpoint inside."
+    if head[257:262] == b"ustar":
+        return "is a tar archive, not a checkpoint. Unpack it, and give the checkpoint inside."
+    if head.startswith(b"\x08") and re.match(rb"\x08[\x01-\x20](\x12|:)", head):
+        return "is an ONNX file, not a checkpoint. Give it in place of the model, without weights."
+    return "is not a checkpoint. Give a torch file, a safetensors file, or a pickle of numpy arrays."
 
 
-def _load_torch(path: Path) -> Any:
-    stand_ins: list[Any] = [(stand_in, name) for name, stand_in in pickled.STAND_INS.items()]
-    stand_ins += [(pickled.Ignored, name) for name in _IGNORED]
-    try:
-        # With a path instead of a file, torch.load depends on its suffix.
-        with torch.serialization.safe_globals(stand_ins), path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if forbidden := re.search(r"GLOBAL (\S+)", str(error)):  # torch has no exception type for it
-            raise pickled.ForbiddenName(forbidden[1]) from error
-        raise pickle.UnpicklingError(str(error).rpartition("WeightsUnpickler error: ")[2].strip()) from error
+def _from_safetensors(path: Path, file: Any) -> Checkpoint:
+    state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is not iterable
+    recipe_json = _recipe_json(file.metadata() or {})
+    classes = _recipe_classes(recipe_json)
+    return _checkpoint(path, "safetensors", state, recipe_json=recipe_json, classes=classes)
 
 
-def _read_safetensors(path: Path) -> Checkpoint:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is not iterable
-        metadata = file.metadata() or {}
-    recipe_json = metadata.get("recipe") if metadata.get("format") == FORMAT else None
-    return Checkpoint(path, "safetensors", state, recipe_json=recipe_json, classes=_recipe_classes(recipe_json))
-
-
-def _unwrap(path: Path, kind: Kind, content: Any) -> Checkpoint:
-    if not isinstance(content, dict):
-        return Checkpoint(path, kind, {})
-    entries = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)), content)
-    prefix = "module." if all(str(key).startswith("module.") for key in entries) else ""  # DataParallel
-    state: dict[str, Tensor] = {}
+def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoint:
+    entries, is_wrapped = _entries(path, content, entry)
+    recipe_json = _recipe_json(content)
+    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta") if isinstance(content, dict) else None)
+    budget, counted = _MAX_ARRAY_RATIO * path.stat().st_size + torch_file.UNPACKED_SLACK_BYTES, set()
+    objects: dict[str, Unknown] = {}
+    tensors: dict[str, Tensor] = {}
     not_tensors = []
     for key in list(entries):
-        tensor = _to_tensor(entries.pop(key))  # frees the pickled data once it is converted
-        if tensor is None:
-            not_tensors.append(str(key))
+        value = entries.pop(key)  # frees the pickled data once it is converted
+        tensor = value.tensor() if isinstance(value, Array | torch_file.StoredTensor) else None
+        if tensor is not None:
+            tensors[str(key)] = tensor
+            storage = tensor.untyped_storage()
+            budget -= 0 if storage.data_ptr() in counted else storage.nbytes()
+            counted.add(storage.data_ptr())
         else:
-            state[str(key).removeprefix(prefix)] = tensor
-    recipe = content.get("recipe") if content.get("format") == FORMAT else None
-    recipe_json = recipe if isinstance(recipe, str) else None
-    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta"))
-    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, classes)
+            not_tensors.append(str(key))
+            if isinstance(value, Unknown):
+                objects[str(key)] = value
+        if budget < 0:
+            raise ValueError("its arrays are larger than the file")
+    if objects and (is_wrapped or not tensors):
+        raise ForbiddenName(next(iter(objects.values())).name)
+    return _checkpoint(path, kind, tensors, not_tensors=tuple(not_tensors), recipe_json=recipe_json, classes=classes)
 
 
-def _to_tensor(value: object) -> Tensor | None:
-    if isinstance(value, pickled.Array):
-        return value.tensor()
-    if isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_quantized or value.is_meta):
-        return value.detach()
-    return None
+def _checkpoint(path: Path, kind: Kind, tensors: dict[str, Tensor], **facts: Any) -> Checkpoint:
+    """Return a checkpoint without the names of wrappers, and without what an EMA keeps beside the weights."""
+    renamed = unwrapped_keys(list(tensors))
+    state = {renamed[key]: tensor for key, tensor in tensors.items()}
+    copies = ema_copies(list(state))
+    for key in copies:
+        del state[key]
+    return Checkpoint(path, kind, state, ema_copies=tuple(copies), **facts)
+
+
+def _entries(path: Path, content: Any, entry: str | None) -> tuple[dict[Any, Any], bool]:
+    """Return the state dict of a file's content, and whether it is an entry of the content."""
+    if isinstance(content, Unknown) and not content:
+        raise ForbiddenName(content.name)
+    content = content if isinstance(content, dict) else {}
+    dicts = [str(name) for name in content if isinstance(content[name], dict)]
+    if entry is not None and entry not in dicts:
+        raise WeightsError(f"{path} has no entry {entry!r}. Its entries are {first_few(dicts, 10) or 'none'}.")
+    averages, raw = ([name for name in names if name in dicts] for names in (_EMA_ENTRIES, _ENTRIES))
+    names = [entry] if entry is not None else averages + raw
+    if not names:
+        return content, False
+    if entry is None and averages and raw:
+        tell(
+            f"note: {path}: {averages[0]} is loaded, the exponential moving average of the weights. The raw weights "
+            f"are {path}#{raw[0]}."
+        )
+    entries = content[names[0]]
+    if isinstance(entries, Unknown) and not entries:
+        raise ForbiddenName(entries.name)
+    return entries, True
+
+
+def _recipe_json(content: Any) -> str | None:
+    """Return the recipe in a file's content or metadata as JSON; None if splitnest did not write the file."""
+    recipe = content.get("recipe") if isinstance(content, Mapping) and content.get("format") == FORMAT else None
+    return recipe if isinstance(recipe, str) else None
 
 
 def _recipe_classes(recipe_json: str | None) -> tuple[str, ...] | None:
@@ -177,10 +269,11 @@ def _recipe_classes(recipe_json: str | None) -> tuple[str, ...] | None:
 
 
 def _meta_classes(meta: object) -> tuple[str, ...] | None:
-    """Return the class names in OpenMMLab's ``meta``: ``dataset_meta.classes``, or ``CLASSES`` before 2023."""
+    """Return the class names in OpenMMLab's ``meta``: of ``dataset_meta``, or ``CLASSES`` before 2023."""
     if not isinstance(meta, Mapping):
         return None
-    for mapping, name in ((meta.get("dataset_meta"), "classes"), (meta, "CLASSES")):
+    dataset_meta = meta.get("dataset_meta")
+    for mapping, name in ((dataset_meta, "classes"), (dataset_meta, "CLASSES"), (meta, "CLASSES")):
         names = mapping.get(name) if isinstance(mapping, Mapping) else None
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             return tuple(names)

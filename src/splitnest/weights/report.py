@@ -4,6 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitnest.errors import printable
+
+MAX_MODULE_CHARACTERS = 80
+"""Maximum length of a module name in a report."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -52,7 +57,7 @@ def group(tensors: Iterable[tuple[str, int, str]]) -> tuple[Line, ...]:
     """Return one line for each module and outcome, in order, from (key, number of values, outcome) of tensors."""
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for key, values, outcome in tensors:
-        module = ".".join(key.split(".")[:-1][:2]) or key
+        module = printable(".".join(key.split(".")[:-1][:2]) or key)[:MAX_MODULE_CHARACTERS]
         number, total = counts.get((module, outcome), (0, 0))
         counts[module, outcome] = number + 1, total + values
     return tuple(Line(module, number, total, outcome) for (module, outcome), (number, total) in counts.items())

@@ -1,13 +1,12 @@
 """Writing of safetensors checkpoints that contain their recipe."""
 
-import os
 from pathlib import Path
 
 from torch import nn
 
 from splitnest._version import __version__
 from splitnest.errors import OutputError, UsageError
-from splitnest.files import output_errors
+from splitnest.files import replacing_path
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
 from splitnest.weights.read import FORMAT
@@ -30,15 +29,10 @@ def save(module: nn.Module, recipe: Recipe, path: str | Path) -> None:
         raise UsageError(f"{path} is not a file name for a checkpoint. Give one that ends in {SUFFIX}.")
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
     metadata = {"format": FORMAT, "version": __version__, "recipe": to_json(recipe)}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_path(path) as part:
         try:
             save_file(state, part, metadata)
-            os.replace(part, path)
         except SafetensorError as error:
             raise OutputError(
                 f"{path} cannot be written: {error}. Free disk space, or write to another path."
             ) from error
-        finally:
-            part.unlink(missing_ok=True)

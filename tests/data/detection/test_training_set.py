@@ -135,7 +135,11 @@ def test_annotations_that_are_excluded(write: Callable[..., DetectionDataset]) -
     }
     degenerate = {"instances whose polygons have fewer than three vertices": 1}
     mmdet = DetectionTrainingSet(dataset, recipe(min_box_side=2))
-    assert mmdet.excluded == {**always, "instances with RLE masks": 1, **degenerate}
+    assert mmdet.excluded == {
+        **always,
+        "instances with RLE masks (model.conventions.rle_masks=kept trains on them)": 1,
+        **degenerate,
+    }
     assert (len(mmdet), mmdet.num_instances) == (1, 2)
     first, second = instances_of(mmdet, 0, 0).masks or ()
     assert [len(polygon) for polygon in first] == [len(polygon) for polygon in second] == [8]
@@ -171,12 +175,14 @@ def test_images_that_are_excluded(write: Callable[..., DetectionDataset]) -> Non
 def test_model_with_masks_needs_segmentations(write: Callable[..., DetectionDataset]) -> None:
     dataset = write([annotation(), annotation(segmentation=[])])
     with pytest.raises(
-        DataError, match=r"train\.json: annotation 2 of 1\.png has no segmentation, which a model with m"
+        DataError, match=r"train\.json: 1 of 2 annotations have no segmentation, .* such as annotation 2"
     ):
         DetectionTrainingSet(dataset, recipe())
     assert DetectionTrainingSet(dataset, recipe(f"{BOXES}.mmdet")).num_instances == 2
+    skipping = DetectionTrainingSet(dataset, recipe(without_mask="skip"))
+    assert (skipping.num_instances, skipping.excluded) == (1, {"instances without a segmentation": 1})
     other_size = write([annotation(segmentation={"size": [50, 40], "counts": [0, 2000]})])
-    with pytest.raises(DataError, match=r"annotation 1 of 1\.png has an RLE of another size than its image"):
+    with pytest.raises(DataError, match=r"annotation 1 of 1\.png has an RLE of 40 x 50 pixels, but its image has 50 x"):
         DetectionTrainingSet(other_size, recipe(f"{MASKS}.detectron2"))
 
 

@@ -87,9 +87,7 @@ def test_wrong_lines_are_rejected(read: Callable[..., AnnotationFile], line: str
 def test_wrong_files_are_rejected(read: Callable[..., AnnotationFile], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.txt cannot be read as text"):
         read(a=b"\xff\xfe\x00")
-    (tmp_path / "images/val/a.png").write_text("no image")
-    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
-        read()
+    (tmp_path / "labels/val/a.txt").unlink()
     with pytest.raises(DataError, match=r"labels/test is not a folder"):
         read_yolo(tmp_path / "labels/test", tmp_path / "images/val", CLASSES)
 

@@ -1,17 +1,20 @@
 """Reading of images: all modes and orientations, sources, and errors of files that are not images."""
 
 import http.server
+import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from splitnest.data.images import read
-from splitnest.data.images.read import expand_sources, read_image, read_values, to_array
+from splitnest.data.images import limits, read
+from splitnest.data.images.read import Source, read_image, read_values, to_array
+from splitnest.data.images.size import image_size
+from splitnest.data.images.sources import expand_sources, images_in, iterate_sources
 from splitnest.errors import DataError
 
 RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
@@ -112,7 +115,7 @@ def test_pixel_limit_replaces_that_of_pillow(tmp_path: Path, monkeypatch: pytest
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_image(path).shape == (10, 30, 3)
-    monkeypatch.setattr(read, "MAX_PIXELS", 299)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 299)
     with pytest.raises(DataError, match="30 x 10 pixels"):
         read_image(path)
 
@@ -140,7 +143,7 @@ def test_no_sources() -> None:
 
 
 def test_sources_are_expanded(folder: Path) -> None:
-    inside = [folder / "[c].png", folder / "a.JPG", folder / "b.png"]
+    inside = [folder / "[c].png", folder / "a.JPG", folder / "b.png", folder / "below" / "d.png"]
     array, pil_image = CORNERS, Image.fromarray(CORNERS)
     assert expand_sources(folder) == inside
     assert expand_sources(str(folder / "*.png")) == [str(folder / "[c].png"), str(folder / "b.png")]
@@ -149,9 +152,9 @@ def test_sources_are_expanded(folder: Path) -> None:
     assert expand_sources("http://host/*.jpg") == ["http://host/*.jpg"]
     assert expand_sources(array)[0] is array
     mixed = expand_sources([folder, [pil_image, array], "absent.jpg"])
-    assert mixed[:4] == [*inside, pil_image]
-    assert mixed[4] is array
-    assert mixed[5] == "absent.jpg"
+    assert mixed[:5] == [*inside, pil_image]
+    assert mixed[5] is array
+    assert mixed[6] == "absent.jpg"
 
 
 def test_sources_without_images_are_rejected(folder: Path) -> None:
@@ -160,9 +163,58 @@ def test_sources_without_images_are_rejected(folder: Path) -> None:
         expand_sources(folder / "none")
     with pytest.raises(DataError, match=r"No file matches .*\*\.gif"):
         expand_sources(str(folder / "*.gif"))
-    for wrong in (5, None, [5], {"a.jpg": 1}):
+    for wrong in (5, None, [5], {"a.jpg": 1}, b"a.jpg"):
         with pytest.raises(DataError, match="is not an image"):
             expand_sources(wrong)  # type: ignore[arg-type]
+
+
+def test_folders_are_searched_below(folder: Path) -> None:
+    elsewhere = folder.parent / f"{folder.name}-elsewhere"
+    elsewhere.mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "below" / "circle").symlink_to(folder)
+    for name in ("._a.jpg", ".hidden/e.png", "below/f.png", "linked/g.png"):
+        Image.fromarray(CORNERS).save(folder / name)
+    os.mkfifo(folder / "pipe.png")
+    names = ["[c].png", "a.JPG", "b.png", "below/d.png", "below/f.png", "linked/g.png"]
+    assert [path.relative_to(folder).as_posix() for path in images_in(folder)] == names
+    assert len(images_in(folder, excluded=folder / "below")) == 4
+
+
+def test_iterators_are_expanded_one_item_at_a_time(folder: Path) -> None:
+    given = []
+
+    def sources() -> Iterator[Source]:
+        for source in (folder / "b.png", folder / "below", CORNERS):
+            given.append(source)
+            yield source
+
+    images = iterate_sources(sources())
+    assert not given
+    assert next(images) == folder / "b.png"
+    assert len(given) == 1
+    assert next(images) == folder / "below" / "d.png"
+    assert next(images) is CORNERS
+    assert list(images) == []
+
+
+@pytest.mark.parametrize("read_file", [read_image, read_values, to_array, image_size])
+def test_a_pipe_is_refused(tmp_path: Path, read_file: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png is a pipe, a device or a socket\. Save its content to a file"):
+        read_file(tmp_path / "pipe.png")
+
+
+def test_odd_paths(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(CORNERS).save(tmp_path / name)
+    assert images_in(tmp_path) == [tmp_path / name]
+    assert np.array_equal(read_image(tmp_path / name), CORNERS)
+    for path in ("x" * 300 + ".jpg", "a/" * 3000, "\0.jpg", "\ud800.jpg"):
+        assert expand_sources([path, Path(path)]) == [path, Path(path)]
+        with pytest.raises(DataError, match=r"cannot be opened|does not exist"):
+            read_image(path)
 
 
 def test_arrays_and_pillow_images(folder: Path) -> None:

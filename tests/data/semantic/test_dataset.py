@@ -124,12 +124,14 @@ def test_folders_of_colored_label_maps(tmp_path: Path) -> None:
         [0, 255, 1],
         [2, 2, 2],
     ]
+    ignoring = opened(tmp_path, label_maps="colors", palette=palette[:3], ignore_colors=[palette[3], [9, 9, 9]])
+    assert ignoring.labels(0).tolist() == [[0, 255, 1], [2, 2, 2]]
     with pytest.raises(DataError) as caught:
         opened(tmp_path, label_maps="colors", palette=[[255, 0, 0], [0, 1, 255], [7, 8, 9]]).labels(0)
     assert str(caught.value) == (
         f"{tmp_path / 'masks' / 'a.png'} has color (255, 255, 255) in 3 of 6 pixels, color (0, 0, 0) in 1 of "
-        f"6 pixels, color (0, 0, 255) in 1 of 6 pixels, which data.palette does not list. Correct the file, or "
-        f"data.palette."
+        f"6 pixels, color (0, 0, 255) in 1 of 6 pixels, which data.palette does not list. Correct the file or "
+        f"data.palette, or list the colors of unlabeled pixels in data.ignore_colors."
     )
     with pytest.raises(
         DataError, match=r"a\.png has several channels \(RGB\), not class indices\. Set .* data\.palette"
@@ -144,6 +146,11 @@ def test_folders_of_colored_label_maps(tmp_path: Path) -> None:
         ({"palette": [[n, 0, 0] for n in range(4)]}, "palette has 4 colors for 3 classes"),
         ({"palette": [[n, 0, 0] for n in range(4)], "ignore_label": 7}, "one more where ignore_label is 3"),
         ({"palette": [[0, 0, 0]] * 3, "label_maps": "colors"}, r"palette lists \(0, 0, 0\) more than once"),
+        ({"ignore_colors": [[1, 2, 3]]}, "ignore_colors has no effect with label_maps indices"),
+        (
+            {"palette": [[n, 0, 0] for n in range(3)], "label_maps": "colors", "ignore_colors": [[1, 0, 0]]},
+            r"ignore_colors lists \(1, 0, 0\), which is the color of a class",
+        ),
         ({"label_maps": "colors"}, "label_maps colors needs the color of each class in palette"),
         ({"palette": [[0, 0, 256]]}, "less than or equal to 255"),
     ],

@@ -222,7 +222,6 @@ def test_loss_worked_by_definition() -> None:
 def test_invalid_recipes() -> None:
     for changes, message in (
         ({"input.height": 100}, "multiple of 32"),
-        ({"data.classes": ["a", "b"]}, "a pose estimator has one"),
         ({"data.format": "voc"}, r"data\.format should be one of 'coco', 'scenes', not 'voc'"),
         ({"model.deconv_channels": [8] * 5, "model.backbone.output_stride": 8}, "heatmaps would be larger"),
     ):

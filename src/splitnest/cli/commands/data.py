@@ -6,6 +6,7 @@ import typer
 
 from splitnest.cli.command import Command, Group
 from splitnest.cli.options import Overrides
+from splitnest.errors import DataError
 
 app = typer.Typer(cls=Group, help="Datasets.", no_args_is_help=True)
 
@@ -37,6 +38,11 @@ def check(
         for name in splits
         if name == split or (split is None and (name == "train" or resolved.data.has_split(name)))
     ]
-    findings = [task.check(task.open_dataset(resolved, name), resolved, name) for name in chosen]
-    for each in findings:
-        each.raise_faults()
+    errors: list[DataError] = []
+    for name in chosen:  # faults of one split do not hide those of the other
+        try:
+            task.check(task.open_dataset(resolved, name), resolved, name).raise_faults()
+        except DataError as error:
+            errors.append(error)
+    if errors:
+        raise DataError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]

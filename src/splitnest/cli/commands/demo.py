@@ -1,9 +1,14 @@
 """Command ``demo``: a small Mask R-CNN trained from scratch on synthetic scenes."""
 
+import os
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from splitnest.files import check_output, numbered
 
 EXAMPLE = "Example: splitnest demo --out demo"
 
@@ -15,38 +20,32 @@ SEED = 1000
 
 def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawings.")] = Path("demo")) -> None:
     """Train a small Mask R-CNN from scratch on synthetic scenes, evaluate it, and predict."""
-    from splitnest.data.images.write import write_image
+    from splitnest.data.images.write import is_free, write_image
     from splitnest.data.scenes import Scenes
     from splitnest.inference.predictor import load
+    from splitnest.metrics.evaluator import percent
     from splitnest.structures import Detections
     from splitnest.training.train import train
     from splitnest.visualize import contact_sheet
 
-    run = train(RECIPE, out=_new_folder(out / "run"))
-    print(", ".join(f"{key} {value:.3f}" for key, value in run.metrics.items() if key in ("box_ap", "mask_ap")))
+    page = _free_path(out / "demo.png", is_free)
+    check_output(page)
+    run = train(RECIPE, out=_free_path(out / "run", lambda path: not os.path.lexists(path)))
+    print(", ".join(f"{key} {percent(value)}" for key, value in run.metrics.items() if key in ("box_ap", "mask_ap")))
     predictor = load(run.last)
     pictures, titles = [], []
     for index, scene in enumerate(Scenes(NUM_SCENES, seed=SEED)):
         (result,) = predictor.predict(scene.image)
         assert isinstance(result, Detections)
-        pictures += [scene.detections().draw(scene.image, scores=False), result.draw(scene.image)]
+        pictures += [
+            scene.detections().draw(scene.image, scores=False, by_class=True),
+            result.draw(scene.image, by_class=True),
+        ]
         titles += [f"scene {index + 1}: ground truth", "predicted"]
-    write_image(out / "demo.png", contact_sheet(pictures, titles, columns=4))
-    print(f"drawings: {out / 'demo.png'}")
+    write_image(page, contact_sheet(pictures, titles, columns=4))
+    print(f"drawings: {page}")
 
 
-def _new_folder(folder: Path) -> Path:
-    """Create the folder, with a number if it exists, before the data is prepared, which takes longer.
-
-    Raises:
-        OutputError: The folder cannot be created.
-    """
-    from splitnest.files import output_errors
-
-    number, path = 1, folder
-    while path.exists():
-        number += 1
-        path = folder.with_name(f"{folder.name}-{number}")
-    with output_errors(path):
-        path.mkdir(parents=True)
-    return path
+def _free_path(path: Path, is_free: Callable[[Path], bool]) -> Path:
+    numbered_paths = (numbered(path, number) for number in count() if number != 1)
+    return next(other for other in numbered_paths if is_free(other))

@@ -17,6 +17,7 @@ from splitnest.cli.options import (
     Weights,
     weights_or_none,
 )
+from splitnest.errors import printable
 
 if TYPE_CHECKING:
     from splitnest.evaluation.evaluate import Evaluation
@@ -60,7 +61,9 @@ def evaluate(
         recipe, task = predictor.recipe, task_of(predictor.recipe)
         if results is not None:
             task.check_results_path(results)
-        evaluation = run_evaluation(predictor, tta=tta, batch_size=batch_size, workers=workers)
+        evaluation = run_evaluation(
+            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=(model, weights)
+        )
         if not is_main_process():
             return
     print_evaluation(recipe, evaluation, tta)
@@ -72,10 +75,11 @@ def evaluate(
 
 
 def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:
-    """Print the metrics beside the published ones, without and with test-time augmentation, and those of each class."""
+    """Print the metrics in percent, beside them those that were published, and those of each class."""
     from rich.console import Console
     from rich.table import Table
 
+    from splitnest.metrics.evaluator import percent
     from splitnest.tasks import task_of
 
     console = Console(soft_wrap=True, markup=False)
@@ -88,13 +92,13 @@ def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = Fal
     task = task_of(recipe)
     suffix, split = task.published_tta
     columns = {"published": ""}
-    if any(key + suffix in recipe.published for key in evaluation.metrics):
+    published = task.published_percent(recipe)
+    if any(key + suffix in published for key in evaluation.metrics):
         columns[f"published, with TTA{f', {split}' if split else ''}"] = suffix
-    table = Table("metric", "measured, with TTA" if tta else "measured", *columns, title=recipe.name)
+    table = Table("metric", "measured, with TTA" if tta else "measured", *columns, title=f"{recipe.name}, in percent")
     for key, value in evaluation.metrics.items():
-        published = (recipe.published.get(key + ending) for ending in columns.values())
-        measured = _percent(value) if task.metrics_in_percent else _fraction(value)
-        table.add_row(key, measured, *("" if number is None else f"{number:g}" for number in published))
+        others = (published.get(key + ending) for ending in columns.values())
+        table.add_row(key, percent(value), *("" if number is None else f"{number:g}" for number in others))
     console.print(table)
     if evaluation.per_class:
         console.print(_class_table(evaluation.per_class))
@@ -103,21 +107,15 @@ def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = Fal
 def _class_table(per_class: dict[str, dict[str, float]]) -> Any:
     from rich.table import Table
 
+    from splitnest.metrics.evaluator import percent
+
     metrics = dict.fromkeys(name for values in per_class.values() for name in values)
-    rows, title = list(per_class.items()), "per class"
+    rows, title = list(per_class.items()), "per class, in percent"
     if len(rows) > MAX_CLASSES:
         first = next(iter(metrics))
         rows = sorted((row for row in rows if row[1].get(first, -1) >= 0), key=lambda row: row[1][first])[:NUM_LOWEST]
-        title = f"per class, the {len(rows)} of {len(per_class)} with the lowest {first}"
+        title = f"per class, in percent: the {len(rows)} of {len(per_class)} with the lowest {first}"
     table = Table("class", *metrics, title=title)
     for name, values in rows:
-        table.add_row(name, *(_percent(values[metric]) if metric in values else "" for metric in metrics))
+        table.add_row(printable(name), *(percent(values[metric]) if metric in values else "" for metric in metrics))
     return table
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}" if value >= 0 else "-"  # -1: undefined
-
-
-def _fraction(value: float) -> str:
-    return f"{value:.4f}" if value >= 0 else "-"

@@ -18,8 +18,10 @@ def export(
 ) -> None:
     """Export a network to ONNX or torch.export's format, after its outputs were verified."""
     from splitnest.exporting.export import export as export_model
+    from splitnest.files import check_output
     from splitnest.inference.predictor import load
     from splitnest.recipe.overrides import parse
 
+    check_output(out, inputs=(model, weights))
     path = export_model(load(model, weights_or_none(weights), "cpu", parse(overrides or [])), out)
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB; its outputs equal those of the model")

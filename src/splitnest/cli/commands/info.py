@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from splitnest.cli.options import Model
+from splitnest.errors import printable
 
 if TYPE_CHECKING:
     from splitnest.recipe import Recipe
@@ -24,6 +25,7 @@ def print_info(recipe: "Recipe") -> None:
     from rich.table import Table
 
     from splitnest.models.complexity import complexity
+    from splitnest.tasks import task_of
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("model", recipe.name)
@@ -36,10 +38,10 @@ def print_info(recipe: "Recipe") -> None:
     table.add_row("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {size}")
     table.add_row("input", _fields(recipe.input))
     table.add_row("backbone", _fields(recipe.model.backbone))
-    for key, value in recipe.published.items():
+    for key, value in task_of(recipe).published_percent(recipe).items():
         table.add_row("published", f"{key} {value:g}")
     if recipe.weights is not None:
-        table.add_row("weights", recipe.weights.url)
+        table.add_row("weights", printable(recipe.weights.url))
         table.add_row("sha256", recipe.weights.sha256 or "not published")
     conventions = getattr(recipe.model, "conventions", None)
     if conventions is not None:

@@ -1,5 +1,7 @@
 """Command ``predict``: annotated images and results of a model."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,7 @@ from splitnest.cli.options import (
     Weights,
     weights_or_none,
 )
-from splitnest.errors import DataError, UsageError, first_few
+from splitnest.errors import DataError, OutputError, UsageError, first_few
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -30,8 +32,16 @@ def predict(
     weights: Weights = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the annotated images.")] = Path("predictions"),
     json: Annotated[
-        Path | None, typer.Option(help="File of all results; results.json in the folder by default.")
+        Path | None,
+        typer.Option(
+            help="File of all results; results.json in the folder by default. As they come, results are added to a "
+            "file of JSON lines beside it (.jsonl); a name that ends in .jsonl gives the lines alone."
+        ),
     ] = None,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Draw annotated images.")] = True,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Skip images that have results, and continue an interrupted run.")
+    ] = False,
     score: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Minimum score of drawn detections and person boxes.")
     ] = 0.5,
@@ -39,7 +49,10 @@ def predict(
     tta: Tta = False,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="Person boxes for a pose estimator: COCO detection results, or results.json of a detector."),
+        typer.Option(
+            help="Person boxes for a pose estimator: COCO detection results, results.json of a detector, or 'whole' "
+            "where each image shows one person."
+        ),
     ] = None,
     detector: Annotated[
         str | None,
@@ -52,23 +65,45 @@ def predict(
     compile: Compile = False,
 ) -> None:
     """Predict for images; write annotated images and one JSON file. Unreadable images are reported and skipped."""
-    from splitnest.cli.predictions import write_predictions
-    from splitnest.inference.predictor import load
+    from splitnest.cli.interruption import interruptible
+    from splitnest.cli.picture_names import named_sources
+    from splitnest.cli.results import ResultsFile
 
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
-    options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
-    predictor = load(model, weights_or_none(weights), **options)
-    failed = write_predictions(
-        predictor,
-        sources,
-        out,
-        json or out / "results.json",
-        score,
-        batch_size=batch_size,
-        tta=tta,
-        boxes_xywh=boxes,
-        detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
-    )
-    if failed:
+    results = ResultsFile(json or out / "results.json", out)
+
+    def how_to_continue() -> str:
+        command = ["splitnest", *sys.argv[1:]]
+        if not results.done:
+            return f"No image is done. Start again with: {shlex.join(command)}"
+        command += [] if skip_existing else ["--skip-existing"]
+        return f"Results of {len(results.done)} images are in {results.lines}. Continue with: {shlex.join(command)}"
+
+    with interruptible(how_to_continue), results:
+        named = named_sources(sources, out)
+        inputs = [source for source, _ in named if isinstance(source, str | Path)]
+        results.check([*inputs, model, weights, detector or "", detector_weights, boxes or ""])
+
+        from splitnest.cli.predictions import write_predictions
+        from splitnest.inference.predictor import load
+
+        options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
+        predictor = load(model, weights_or_none(weights), **options)
+        unwritten = write_predictions(
+            predictor,
+            named,
+            out,
+            results,
+            score,
+            pictures=pictures,
+            skip_existing=skip_existing,
+            batch_size=batch_size,
+            tta=tta,
+            boxes_xywh=boxes,
+            detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
+        )
+    if failed := results.failed:
         raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
+    if unwritten:
+        raise OutputError(f"{len(unwritten)} pictures cannot be written: {first_few(unwritten)}. Results are complete.")

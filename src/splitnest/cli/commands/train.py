@@ -29,13 +29,15 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="Recipe file (.yaml), name of a published model, checkpoint of splitnest, or run folder to resume.",
+            help="Recipe file (.yaml), name of a published model, or checkpoint of splitnest; to resume, a run folder "
+            "or a file in it.",
         ),
     ],
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run from its last checkpoint.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print recipe, data, schedule and memory without training.")
+        bool,
+        typer.Option("--dry-run", help="Check and print recipe, data, schedule, weights and memory without training."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default one in runs/, named after recipe and time.")
@@ -47,11 +49,12 @@ def train(
 ) -> None:
     """Train a model by its recipe; the run folder gets checkpoints, metrics, curves and predictions."""
     from splitnest.distributed import is_launched, launch, local_rank
+    from splitnest.metrics.evaluator import percent
     from splitnest.recipe.overrides import parse
     from splitnest.training import train as training
 
     if dry_run:
-        print(training.plan(recipe, parse(overrides or [])))
+        print(training.plan(recipe, parse(overrides or []), resume, out=out, device=device, devices=devices))
         return
     if devices > 1:
         launch(devices, _without_devices(sys.argv[1:]))
@@ -62,7 +65,7 @@ def train(
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
         name, value = next(iter(run.metrics.items()))
-        print(f"best checkpoint: {run.best}, {name} {value:.3f}")
+        print(f"best checkpoint: {run.best}, {name} {percent(value)}")
 
 
 def _without_devices(arguments: Sequence[str]) -> list[str]:

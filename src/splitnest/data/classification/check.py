@@ -8,7 +8,8 @@ import numpy as np
 
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all, size_range
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, first_few, printable
+from splitnest.recipe import Split
 
 MAX_ROWS = 100
 """Number of classes up to which each has a row; of more, those with the fewest and the most images are named."""
@@ -28,8 +29,8 @@ class ClassificationFindings(Findings):
     counts: dict[str, int]
 
 
-def check_dataset(dataset: ClassificationDataset) -> ClassificationFindings:
-    """Read every image, and find duplicates and classes without images."""
+def check_dataset(dataset: ClassificationDataset, split: Split = "train") -> ClassificationFindings:
+    """Read every image, and find duplicates and classes without images. One class is a fault of a training split."""
     faults: list[str] = []
     sizes_hw: set[tuple[int, int]] = set()
     indices_of: dict[bytes, list[int]] = defaultdict(list)
@@ -44,6 +45,8 @@ def check_dataset(dataset: ClassificationDataset) -> ClassificationFindings:
     if dataset.has_annotations:
         names = dataset.categories.names
         counts = dict(zip(names, np.bincount(dataset.labels, minlength=len(names)).tolist(), strict=True))
+        if split == "train":
+            faults += [fault for each in dataset.class_counts() if (fault := each.fault()) is not None]
         anomalies = _anomalies(dataset, counts, [same for same in indices_of.values() if len(same) > 1])
     return ClassificationFindings(
         source=dataset.source,
@@ -63,19 +66,19 @@ def print_report(report: ClassificationFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("images", f"{report.num_images} in {escape(report.source)}")
+    facts.add_row("images", f"{report.num_images} in {escape(printable(report.source))}")
     if report.smallest is not None and report.largest is not None:
         facts.add_row("sizes", size_range(report.smallest, report.largest))
     ranked = sorted(report.counts.items(), key=lambda item: item[1])
     if len(ranked) > MAX_ROWS:
         for rank, (name, count) in (("fewest", ranked[0]), ("most", ranked[-1])):
-            facts.add_row(f"{rank} images", f"{count} of class {escape(name)}")
+            facts.add_row(f"{rank} images", f"{count} of class {escape(printable(name))}")
     console = Console(soft_wrap=True)
     console.print(facts)
     if 0 < len(ranked) <= MAX_ROWS:
         classes = Table("class", "images")
         for name, count in report.counts.items():
-            classes.add_row(escape(name), str(count))
+            classes.add_row(escape(printable(name)), str(count))
         console.print(classes)
     print_findings(report, console)
 
@@ -94,6 +97,7 @@ def _anomalies(
         "class without images": tuple(name for name, count in counts.items() if not count),
         "same pixels in several classes": listed(True),
         "same pixels several times in a class": listed(False),
+        **dataset.file_notes,
     }
     return {kind: lines for kind, lines in found.items() if lines}
 

@@ -4,16 +4,18 @@ Shapes: I images.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.image_folders import ImageList
+from splitnest.data.images.listing import NOT_AN_IMAGE
 from splitnest.data.images.read import read_image
-from splitnest.errors import first_few
 from splitnest.structures import Classification
 from splitnest.structures.categories import Categories
 
@@ -37,6 +39,7 @@ class ClassificationDataset(ImageDataset):
         self.folder, self.categories, self.source = folder, categories, str(source or folder)
         self.has_annotations = images.labels is not None
         self.labels: NDArray[np.int64] = np.array(images.labels or [], np.int64)
+        self._others = images.others
         self._names = np.array([os.fsencode(name) for name in images.names], np.bytes_)
 
     def __len__(self) -> int:
@@ -56,13 +59,22 @@ class ClassificationDataset(ImageDataset):
         probabilities[self.labels[index]] = 1
         return Classification(probabilities, image_size=size_hw, categories=self.categories)
 
-    @cached_property
-    def problems(self) -> list[str]:
-        """Classes without images, in one line."""
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of images of each class."""
         if not self.has_annotations:
             return []
-        counts = np.bincount(self.labels, minlength=len(self.categories))
-        empty = [self.categories[label].name for label in np.flatnonzero(counts == 0).tolist()]
-        if not empty:
-            return []
-        return [f"{self.source} has no images of {len(empty)} of the {len(counts)} classes: {first_few(empty)}"]
+        counts = np.bincount(self.labels, minlength=len(self.categories)).tolist()
+        advice = "Give images of at least two classes."
+        by_name = dict(zip(self.categories.names, counts, strict=True))
+        return [ClassCounts(self.source, "images", by_name, min_present=2, advice=advice)]
+
+    @property
+    def file_notes(self) -> Mapping[str, tuple[str, ...]]:
+        """Files that are not images."""
+        return {NOT_AN_IMAGE: self._others} if self._others else {}
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Files that are not images, and classes without images, in one line each."""
+        notes = [note for counts in self.class_counts() if (note := counts.note()) is not None]
+        return [*self.describe_file_notes(), *notes]

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable
 from splitnest.structures.panoptic_labels import UNLABELED
 
 SMALL, LARGE = 32**2, 96**2
 """Limits in square pixels of the area of medium instances (pycocotools ``Params``)."""
+
+MAX_ROWS = 2000
+"""Maximum number of classes that are printed."""
 
 
 @dataclass(frozen=True)
@@ -99,30 +102,37 @@ def print_report(report: DetectionFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("annotations", escape(report.source))
+    facts.add_row("annotations", escape(printable(report.source)))
     facts.add_row("images", f"{report.num_images}, {report.num_empty_images} without instances")
     facts.add_row("instances", f"{report.num_instances}, and {report.num_crowd_regions} crowd or difficult regions")
     facts.add_row("areas", ", ".join(f"{count} {size}" for size, count in report.areas.items()))
     classes = Table("class", "instances", "images")
-    for row in report.classes:
-        classes.add_row(escape(row.name), str(row.num_instances), str(row.num_images))
+    for row in report.classes[:MAX_ROWS]:
+        classes.add_row(escape(printable(row.name)), str(row.num_instances), str(row.num_images))
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
+    if len(report.classes) > MAX_ROWS:
+        console.print(f"and {len(report.classes) - MAX_ROWS} more classes")
     if report.stuff:
         stuff = Table("stuff class", "images", "pixels")
         for stuff_row in report.stuff:
-            stuff.add_row(escape(stuff_row.name), str(stuff_row.num_images), f"{stuff_row.fraction:.2%}")
+            stuff.add_row(escape(printable(stuff_row.name)), str(stuff_row.num_images), f"{stuff_row.fraction:.2%}")
         console.print(stuff)
     print_findings(report, console)
 
 
 def _count_classes(dataset: DetectionDataset, is_instance: NDArray[np.bool_]) -> Iterator[ClassCount]:
     file = dataset.file
-    ids = np.array([id_ for id_, _ in file.categories], np.int64)[file.category_index]
+    index_of_id = {id_: index for index, (id_, _) in enumerate(file.categories)}
+    categories, images = file.category_index[is_instance], file.image_index[is_instance]
+    num_instances = np.bincount(categories, minlength=len(file.categories)).tolist()
+    pairs = np.unique(np.column_stack([categories, images]), axis=0)
+    num_images = np.bincount(pairs[:, 0], minlength=len(file.categories)).tolist()
     for category in dataset.categories:
-        of_class = is_instance & (ids == category.id)
-        yield ClassCount(category.name, int(of_class.sum()), len(np.unique(file.image_index[of_class])))
+        index = index_of_id.get(category.id)
+        counts = (0, 0) if index is None else (num_instances[index], num_images[index])
+        yield ClassCount(category.name, *counts)
 
 
 def _anomalies(dataset: DetectionDataset) -> dict[str, tuple[str, ...]]:
@@ -134,6 +144,7 @@ def _anomalies(dataset: DetectionDataset) -> dict[str, tuple[str, ...]]:
         "another annotation has the same class and box": np.setdiff1d(np.arange(len(boxes)), first),
     }
     lines = {kind: tuple(dataset.cite(row) for row in rows.tolist()) for kind, rows in rows_of.items()}
+    lines |= dataset.file_notes
     times = Counter(file.file_names)
     lines["image listed more than once"] = tuple(name for name, count in times.items() if count > 1)
     used = set(file.category_index[~file.iscrowd].tolist())

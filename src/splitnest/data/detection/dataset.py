@@ -3,7 +3,7 @@
 Shapes: N annotations of one image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.annotation_file import (
     AnnotationFile,
@@ -67,7 +68,8 @@ class DetectionDataset(ImageDataset):
     Attributes:
         file: Annotations as flat arrays.
         categories: Classes that the labels index: those of the file sorted by id, with its ids. If the file has a
-            subset of the model's classes, with the same ids and names, those of the model.
+            subset of the model's classes, with the same ids and names, those of the model. Categories of the file that
+            have no annotations and are not classes of the model are dropped.
 
     Raises:
         DataError: The folder does not exist, or the file has other classes than the model.
@@ -84,10 +86,12 @@ class DetectionDataset(ImageDataset):
         self.images_dir = Path() if images_dir is None else Path(images_dir)
         if not self.images_dir.is_dir():
             raise DataError(f"{images_dir} is not a folder. Give the folder of the images.")
-        self.file, self.has_annotations = file, file.has_annotations
+        self.file = file if categories is None else file.without_unused(frozenset(categories.names))
+        self.has_annotations = file.has_annotations
         self.categories = from_ids(self.file.categories)
         if categories is not None:
-            self.categories = match_categories(self.categories, categories, self.annotation_path)
+            to_file = ", or to 'file' to take them from it"
+            self.categories = match_categories(self.categories, categories, self.annotation_path, alternative=to_file)
         index_of_id = {id_: index for index, id_ in enumerate(self.categories.ids)}
         label_of_category = np.array([index_of_id[id_] for id_, _ in self.file.categories], np.int64)
         self._labels = label_of_category[self.file.category_index]
@@ -192,6 +196,15 @@ class DetectionDataset(ImageDataset):
         height, width = self.file.sizes_hw[index].tolist()
         return height, width
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of instances of each class, without crowd regions."""
+        return [self.count_instances(~self.file.iscrowd)] if self.has_annotations else []
+
+    def count_instances(self, rows: NDArray[np.bool_], unit: str = "instances") -> ClassCounts:
+        """Return the number of annotations of each class among the selected ones, bool ``[N]``."""
+        counts = np.bincount(self._labels[rows], minlength=len(self.categories)).tolist()
+        return ClassCounts(self.source, unit, dict(zip(self.categories.names, counts, strict=True)))
+
     @property
     def image_ids(self) -> list[int]:
         """Image ids in the order of the dataset."""
@@ -216,12 +229,18 @@ class DetectionDataset(ImageDataset):
 
     @property
     def problems(self) -> list[str]:
-        """Anomalies of the annotations, one line each."""
-        return [f"{self.cite(row)}: {kind}" for kind, rows in self.anomalies.items() for row in rows.tolist()]
+        """Anomalies of the annotations and their files, one line each."""
+        lines = [f"{self.cite(row)}: {kind}" for kind, rows in self.anomalies.items() for row in rows.tolist()]
+        return lines + self.describe_file_notes()
+
+    @property
+    def file_notes(self) -> Mapping[str, tuple[str, ...]]:
+        """Kind of anomaly of the files -> one line for each case."""
+        return self.file.notes
 
     def cite(self, row: int) -> str:
         """Return the name of one annotation of ``file`` in messages."""
-        return f"annotation {self.file.ids[row]} of {self.file.file_names[self.file.image_index[row]]}"
+        return self.file.cite(row)
 
     def check_files(self) -> list[str]:
         """Return the paths of images that do not exist."""

@@ -1,22 +1,27 @@
 """Opening of the detection or panoptic dataset that a recipe describes."""
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import CocoPanoptic
-from splitnest.data.formats.voc import read_voc
-from splitnest.data.formats.yolo import read_yolo
+from splitnest.data.formats.coco import read_coco
+from splitnest.data.formats.voc import read_voc, voc_class_names
+from splitnest.data.formats.voc_files import find_annotations
+from splitnest.data.formats.yolo import read_yolo, yolo_class_names
 from splitnest.data.paths import required_path, required_root
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
-from splitnest.errors import UsageError
-from splitnest.recipe import Split
-from splitnest.recipe.data import CocoData, DetectionData, SceneData, VocData, YoloData
+from splitnest.errors import DataError, UsageError
+from splitnest.recipe import DetectionRecipe, Split
+from splitnest.recipe.data import FILE, CocoData, DetectionData, SceneData, VocData, YoloData
 from splitnest.structures.categories import Categories
 
-VOC_ANNOTATIONS = "Annotations"
-"""Folder of the XML files in the layout of Pascal VOC."""
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+VOC_LISTS = "ImageSets"
+"""Folder of the lists of image names in the layout of Pascal VOC."""
 
 
 def open_dataset(data: DetectionData, split: Split, categories: Categories) -> DetectionDataset:
@@ -40,11 +45,8 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
             labels = _yolo_labels(data, split)
             return DetectionDataset(images, read_yolo(labels, images, categories), labels, categories)
         case VocData():
-            names = required_path(
-                data, f"{split}_annotations", "the list of image names, such as ImageSets/Main/test.txt"
-            )
-            file = read_voc(names, required_root(data) / VOC_ANNOTATIONS, images, categories)
-            return DetectionDataset(images, file, names, categories)
+            source, folder = _voc_source(data, split, images)
+            return DetectionDataset(images, read_voc(source, folder, images, categories), source, categories)
         case CocoData():
             annotations = required_path(data, f"{split}_annotations", "the annotation file")
             if not data.stuff:
@@ -52,6 +54,71 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
             instances: str | None = getattr(data, f"{split}_instances")
             instances_file = None if instances is None else required_root(data) / instances
             return CocoPanoptic(images, annotations, categories, instances_file)
+
+
+def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[str]]:
+    """Return a recipe whose ``data.classes: file`` is replaced by the classes of its annotation files, and notes.
+
+    COCO's categories are taken in the order of their ids, without those that have no annotations; names in VOC's XML
+    files in alphabetical order; YOLO's names in the order of ``data.yaml`` or of a list.
+
+    Raises:
+        UsageError: ``data.root`` or a path is not set, or the dataset has no annotation file.
+        DataError: The files cannot be read, or have no classes.
+    """
+    data = recipe.data
+    if data.classes != FILE or isinstance(data, SceneData):
+        return recipe, []
+    splits: list[Split] = [split for split in SPLITS if data.has_split(split)]
+    if not splits:
+        required_path(data, "train_images", "the image folder")
+    notes: list[str] = []
+    match data:
+        case VocData():
+            names = sorted(set().union(*(_voc_names(data, split) for split in splits)))
+        case YoloData():
+            names = yolo_class_names(required_root(data), _yolo_labels(data, splits[0]))
+        case CocoData():
+            names, notes = _coco_names([required_path(data, f"{split}_annotations", "the file") for split in splits])
+    if not names:
+        raise DataError(f"The annotations of {data.root} have no classes. List the class names in data.classes.")
+    return recipe.model_copy(update={"data": data.model_copy(update={"classes": tuple(names)})}), notes
+
+
+def _coco_names(paths: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """Return the names of the categories with annotations in the order of their ids, and a note on the others."""
+    names: dict[int, str] = {}
+    used: set[int] = set()
+    for path in dict.fromkeys(paths):
+        file = read_coco(path)
+        names |= dict(file.categories)
+        used |= {file.categories[index][0] for index in set(file.category_index.tolist())}
+    unused = [f"{name} (id {id_})" for id_, name in sorted(names.items()) if id_ not in used]
+    notes = [f"data.classes=file: categories without annotations are left out: {', '.join(unused)}"] if unused else []
+    return [name for id_, name in sorted(names.items()) if id_ in used], notes
+
+
+def _voc_names(data: VocData, split: Split) -> set[str]:
+    images = required_path(data, f"{split}_images", "the image folder")
+    return voc_class_names(*_voc_source(data, split, images), images)
+
+
+def _voc_source(data: VocData, split: Split, images: Path) -> tuple[Path, Path]:
+    """Return the list of image names, or the folder whose XML files are all taken; and the folder of the XML files."""
+    root = required_root(data)
+    annotations: str | None = getattr(data, f"{split}_annotations")
+    if annotations is not None and (root / annotations).is_dir():
+        return root / annotations, root / annotations
+    if annotations is None and (root / VOC_LISTS).is_dir():
+        what = "the list of image names, such as ImageSets/Main/test.txt, or the folder of the XML files"
+        required_path(data, f"{split}_annotations", what)
+    folder = find_annotations(root, images)
+    if annotations is not None and not (root / annotations).exists() and not (root / VOC_LISTS).is_dir():
+        raise DataError(
+            f"{root / annotations} does not exist, and {root} has no lists of image names. Correct "
+            f"data.{split}_annotations, or set it to {folder} to take all images that have an XML file."
+        )
+    return folder if annotations is None else root / annotations, folder
 
 
 def _yolo_labels(data: YoloData, split: Split) -> Path:

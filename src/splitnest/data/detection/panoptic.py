@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.dataset import DetectionDataset
-from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
+from splitnest.data.formats.annotation_columns import from_rows
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.coco_json import index_of
 from splitnest.data.formats.coco_panoptic import read_panoptic
@@ -20,7 +22,7 @@ from splitnest.data.images.read import read_image
 from splitnest.errors import DataError
 from splitnest.progress import track
 from splitnest.structures.categories import Categories, match_panoptic_categories, things_of
-from splitnest.structures.masks import mask_to_rle
+from splitnest.structures.masks import segments_to_rles
 from splitnest.structures.panoptic_labels import PanopticLabels
 
 PROGRESS_FROM = 200
@@ -114,6 +116,17 @@ class CocoPanoptic(PanopticDataset):
                 f"{path} does not match {self._panoptic_path}: {error}. Replace the older of the two."
             ) from error
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of instances by thing class, and of segments by stuff class."""
+        panoptic = self._panoptic
+        if not panoptic.has_annotations:
+            return []
+        labels = self._label_of_category[panoptic.category_index]
+        counts = np.bincount(labels, minlength=len(self.panoptic_categories)).tolist()
+        names = self.panoptic_categories.names
+        stuff = {name: counts[label] for label, name in enumerate(names) if label >= len(self.categories)}
+        return [*super().class_counts(), ClassCounts(str(self._panoptic_path), "segments", stuff, kind="stuff classes")]
+
     def check_files(self) -> list[str]:
         """Return the paths of images and PNG files that do not exist."""
         pngs = (self._segments_dir / name for name in self._panoptic.png_names)
@@ -140,10 +153,10 @@ class CocoPanoptic(PanopticDataset):
         from hotcoco.mask import area, to_bbox
 
         labels, instances = self.labels(index), []
-        for id_, label, iscrowd in zip(labels.ids, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
+        rles = segments_to_rles(labels.segments, labels.ids)
+        for rle, label, iscrowd in zip(rles, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
             category = self.panoptic_categories[label]
             if category.is_thing:
-                rle = mask_to_rle(labels.segments == id_)
                 instances.append(
                     {
                         "image_id": int(self._panoptic.image_ids[index]),

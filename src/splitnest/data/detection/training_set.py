@@ -8,11 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.annotated_image import AnnotatedImage
 from splitnest.data.detection.augment import augment
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.data.formats.annotation_file import Segmentation, valid_polygons
+from splitnest.data.formats.faults import MAX_EXAMPLES
 from splitnest.data.images.normalize import normalize
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import generator
@@ -93,13 +95,18 @@ class DetectionTrainingSet(TrainingSet):
         """Number of annotations that take part."""
         return int(self._takes_part.sum())
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of annotations by class that take part, and of segments by stuff class."""
+        return [self.dataset.count_instances(self._takes_part), *self.dataset.class_counts()[1:]]
+
     def summary(self) -> list[str]:
         """Return the number of images and annotations, exclusions and anomalies, in lines."""
         total = len(self._takes_part)
         lines = [f"{len(self)} of {len(self.dataset)} images with {self.num_instances} of {total} annotations"]
         lines += [f"  excluded: {count} {reason}" for reason, count in self.excluded.items()]
         anomalies = self.dataset.anomalies.items()
-        return lines + [f"  note: {len(rows)} annotations: {kind}" for kind, rows in anomalies if len(rows)]
+        lines += [f"  note: {len(rows)} annotations: {kind}" for kind, rows in anomalies if len(rows)]
+        return lines + [f"  note: {line}" for line in self.dataset.describe_file_notes()]
 
     def _exclude_annotations(self, keep_rle_masks: bool) -> None:
         file, segmentations = self.dataset.file, self.dataset.file.segmentations
@@ -115,20 +122,24 @@ class DetectionTrainingSet(TrainingSet):
         if not self.has_masks:
             return
         is_rle = segmentations.is_rle()
+        file.check_rle_sizes(self.dataset.source)
         if not keep_rle_masks:
-            self._exclude("instances with RLE masks", is_rle)
-        self._reject(~is_rle & (segmentations.num_polygons() == 0), "no segmentation, which a model with masks needs")
-        other_size = (segmentations.rle_sizes != file.sizes_hw[file.image_index]).any(axis=1)
-        self._reject(is_rle & other_size, "an RLE of another size than its image")
+            self._exclude("instances with RLE masks (model.conventions.rle_masks=kept trains on them)", is_rle)
+        if self.train_cfg.without_mask == "skip":
+            self._exclude("instances without a segmentation", file.has_no_segmentation)
+        self._reject_without_segmentation(file.has_no_segmentation)
         degenerate = ~is_rle & (segmentations.num_valid_polygons() == 0)
         self._exclude("instances whose polygons have fewer than three vertices", degenerate)
 
-    def _reject(self, which: NDArray[np.bool_], fault: str) -> None:
-        """Raise a DataError if one of these annotations, bool ``[N]``, takes part."""
-        for row in np.flatnonzero(self._takes_part & which)[:1].tolist():
+    def _reject_without_segmentation(self, which: NDArray[np.bool_]) -> None:
+        """Raise a DataError if instances without a segmentation, bool ``[N]``, take part."""
+        rows = np.flatnonzero(self._takes_part & which)
+        if len(rows):
+            cited = ", ".join(self.dataset.cite(row) for row in rows[:MAX_EXAMPLES].tolist())
             raise DataError(
-                f"{self.dataset.source}: {self.dataset.cite(row)} has {fault}. Correct the file, or train a model "
-                f"without masks."
+                f"{self.dataset.source}: {len(rows)} of {len(which)} annotations have no segmentation, which a model "
+                f"with masks needs, such as {cited}. Complete the file, set train.without_mask=skip to leave "
+                f"them out, or train a model without masks."
             )
 
     def _exclude(self, reason: str, which: NDArray[np.bool_]) -> None:

@@ -5,18 +5,15 @@ Readers of all formats return an ``AnnotationFile``; the terms are those of COCO
 Shapes: I images, N annotations, P polygons.
 """
 
-import math
-from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.formats.coco_json import ImageRow, index_of, integer
-from splitnest.errors import DataError
+from splitnest.data.formats.faults import Faults
 
 Segmentation = list[NDArray[np.float64]] | dict[str, Any]
 """Polygons, each flat ``[x, y, x, y, ...]`` in pixels; or compressed RLE, ``{"size": [H, W], "counts": str}``."""
@@ -52,11 +49,11 @@ class Segmentations:
 
     def of(self, row: int) -> Segmentation:
         """Return the segmentation of one annotation."""
-        counts = self.rle_counts[_span(self.rle_ends, row)]
+        counts = self.rle_counts[span(self.rle_ends, row)]
         if len(counts):
             return {"size": self.rle_sizes[row].tolist(), "counts": counts.tobytes().decode("ascii")}
-        polygons = range(len(self.polygon_ends))[_span(self.annotation_ends, row)]
-        return [self.coordinates[_span(self.polygon_ends, polygon)] for polygon in polygons]
+        polygons = range(len(self.polygon_ends))[span(self.annotation_ends, row)]
+        return [self.coordinates[span(self.polygon_ends, polygon)] for polygon in polygons]
 
     def is_rle(self) -> NDArray[np.bool_]:
         """Return whether each annotation has an RLE, ``[N]``."""
@@ -109,6 +106,9 @@ class AnnotationFile:
         iscrowd: bool ``[N]``; False where the file gives none.
         segmentations: Segmentations of the N annotations.
         has_annotations: Whether the file has annotations; False for a test set.
+        paths: Annotation file of each image, for formats with one for each; empty for others.
+        lines: int64 ``[N]``, line of each annotation in the file of its image; empty for formats without ``paths``.
+        notes: Kind of anomaly in the files -> one line for each case; anomalies in annotations are not included.
     """
 
     categories: tuple[tuple[int, str], ...]
@@ -123,135 +123,60 @@ class AnnotationFile:
     iscrowd: NDArray[np.bool_]
     segmentations: Segmentations
     has_annotations: bool
+    paths: tuple[str, ...] = ()
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def has_no_segmentation(self) -> NDArray[np.bool_]:
+        """Whether each annotation has neither polygons nor an RLE, ``[N]``."""
+        return ~self.segmentations.is_rle() & (self.segmentations.num_polygons() == 0)
 
-class AnnotationColumns:
-    """Columns of annotations, filled one annotation at a time, so that the parsed JSON never exists as a whole."""
+    def check_rle_sizes(self, origin: str | Path) -> None:
+        """Raise a DataError if RLEs have another size than their image.
 
-    def __init__(self) -> None:
-        self.ids, self.image_ids, self.category_ids, self.iscrowd = array("q"), array("q"), array("q"), array("b")
-        self.boxes, self.areas, self.coordinates = array("d"), array("d"), array("d")
-        self.polygon_ends, self.annotation_ends = array("q"), array("q")
-        self.rle_counts, self.rle_ends, self.rle_sizes = array("B"), array("q"), array("q")
-
-    def append(self, item: dict[str, Any]) -> None:
-        """Add an annotation in COCO's form.
-
-        Raises:
-            KeyError, TypeError, ValueError, OverflowError: The annotation is not valid.
+        Args:
+            origin: Name of the file in messages.
         """
-        id_, image_id, category_id = integer(item, "id"), integer(item, "image_id"), integer(item, "category_id")
-        box = _numbers("bbox", item["bbox"])
-        if len(box) != 4 or not all(map(math.isfinite, box)):
-            raise ValueError(f"'bbox' is {item['bbox']}, not four numbers (x, y, width, height)")
-        (area,) = _numbers("area", [item.get("area", box[2] * box[3])])
-        iscrowd = integer(item, "iscrowd") if "iscrowd" in item else 0
-        segmentation = item.get("segmentation") or []
-        counts, size = _rle(segmentation) if isinstance(segmentation, dict) else (b"", (0, 0))
-        is_rle = isinstance(segmentation, dict)
-        polygons = [] if is_rle else [_numbers("segmentation", polygon) for polygon in segmentation]
+        faults = Faults(origin)
+        other_size = (self.segmentations.rle_sizes != self.sizes_hw[self.image_index]).any(axis=1)
+        for row in np.flatnonzero(self.segmentations.is_rle() & other_size).tolist():
+            sizes = self.segmentations.rle_sizes[row], self.sizes_hw[self.image_index[row]]
+            of_rle, of_image = (f"{width} x {height}" for height, width in sizes)
+            faults.add(
+                f"{origin}: {self.cite(row)} has an RLE of {of_rle} pixels, but its image has {of_image}. Correct the "
+                f"file, or use a model without masks."
+            )
+        faults.raise_any()
 
-        self.ids.append(id_)
-        self.image_ids.append(image_id)
-        self.category_ids.append(category_id)
-        self.iscrowd.append(iscrowd > 0)
-        self.boxes.extend(box)
-        self.areas.append(area)
-        for polygon in polygons:
-            self.coordinates.extend(polygon)
-            self.polygon_ends.append(len(self.coordinates))
-        self.annotation_ends.append(len(self.polygon_ends))
-        self.rle_counts.extend(counts)
-        self.rle_ends.append(len(self.rle_counts))
-        self.rle_sizes.extend(size)
+    def cite(self, row: int) -> str:
+        """Return the name of one annotation in messages: file and line, or id and image."""
+        image = self.image_index[row]
+        if self.paths:
+            return f"{self.paths[image]}, line {self.lines[row]}"
+        return f"annotation {self.ids[row]} of {self.file_names[image]}"
 
-    def segmentations(self) -> Segmentations:
-        """Return the segmentations, which share the memory of the columns."""
-        return Segmentations(
-            coordinates=np.asarray(self.coordinates),
-            polygon_ends=np.asarray(self.polygon_ends),
-            annotation_ends=np.asarray(self.annotation_ends),
-            rle_counts=np.asarray(self.rle_counts),
-            rle_ends=np.asarray(self.rle_ends),
-            rle_sizes=np.asarray(self.rle_sizes).reshape(-1, 2),
+    def without_unused(self, names: Set[str]) -> "AnnotationFile":
+        """Return the file without categories that have no annotations and whose name is not in ``names``.
+
+        Some tools add a category for the whole dataset (Roboflow's category 0), of which there are never instances. A
+        file without any annotations stays as it is.
+        """
+        used = np.bincount(self.category_index, minlength=len(self.categories)) > 0
+        kept = used | np.array([name in names for _, name in self.categories], bool)
+        if kept.all() or not used.any():
+            return self
+        dropped = tuple(
+            f"{name} (id {id_})" for (id_, name), keep in zip(self.categories, kept, strict=True) if not keep
+        )
+        return replace(
+            self,
+            categories=tuple(pair for pair, keep in zip(self.categories, kept, strict=True) if keep),
+            category_index=(np.cumsum(kept) - 1)[self.category_index],
+            notes={**self.notes, "category without annotations that is not a class of the model: dropped": dropped},
         )
 
 
-def from_rows(
-    origin: str | Path,
-    images: list[ImageRow],
-    categories: Iterable[tuple[int, str]],
-    annotations: Iterable[dict[str, Any]],
-) -> AnnotationFile:
-    """Return the annotations of another format as an ``AnnotationFile``.
-
-    Args:
-        origin: Origin of the annotations, for messages.
-        images: (id, file name, height, width) of each image.
-        categories: (id, name) of each category.
-        annotations: Annotations in COCO's form without ids; ids are given from 1.
-    """
-    columns = AnnotationColumns()
-    for id_, annotation in enumerate(annotations, start=1):
-        columns.append({"id": id_, **annotation})
-    return from_columns(origin, images, sorted(categories), columns, has_annotations=True)
-
-
-def from_columns(
-    origin: str | Path,
-    images: list[ImageRow],
-    categories: list[tuple[int, str]],
-    columns: AnnotationColumns,
-    has_annotations: bool,
-) -> AnnotationFile:
-    """Return columns as an ``AnnotationFile``: ids of images and categories are replaced by their indices.
-
-    Raises:
-        DataError: An annotation refers to an image or a category that is not listed.
-    """
-    ids, image_ids = np.asarray(columns.ids), np.array([image[0] for image in images], np.int64)
-    image_index, known = index_of(np.asarray(columns.image_ids), image_ids)
-    for row in np.flatnonzero(~known)[:1].tolist():
-        raise DataError(
-            f"{origin}: annotation {ids[row]} belongs to image {columns.image_ids[row]}, which the file does not list. "
-            f"Add the image or remove the annotation."
-        )
-    category_index, known = index_of(np.asarray(columns.category_ids), np.array([c[0] for c in categories], np.int64))
-    for row in np.flatnonzero(~known)[:1].tolist():
-        raise DataError(
-            f"{origin}: annotation {ids[row]} of image {images[image_index[row]][1]} has category "
-            f"{columns.category_ids[row]}, which the file does not list. Add the category or remove the annotation."
-        )
-    return AnnotationFile(
-        categories=tuple(categories),
-        image_ids=image_ids,
-        file_names=tuple(image[1] for image in images),
-        sizes_hw=np.array([image[2:] for image in images], np.int64).reshape(-1, 2),
-        ids=ids,
-        image_index=image_index,
-        category_index=category_index,
-        boxes_xywh=np.asarray(columns.boxes).reshape(-1, 4),
-        areas=np.asarray(columns.areas),
-        iscrowd=np.asarray(columns.iscrowd).astype(bool),
-        segmentations=columns.segmentations(),
-        has_annotations=has_annotations,
-    )
-
-
-def _numbers(key: str, values: Any) -> "array[float]":
-    try:
-        return array("d", values)
-    except TypeError as error:
-        raise ValueError(f"{key!r} is not a list of numbers") from error
-
-
-def _rle(segmentation: dict[str, Any]) -> tuple[bytes, list[int]]:
-    """Return compressed counts and (H, W) of an RLE whose counts are a list or a compressed string."""
-    from hotcoco.mask import rle_to_string
-
-    size = segmentation["size"]
-    return rle_to_string({"size": size, "counts": segmentation["counts"]}).encode("ascii"), size
-
-
-def _span(ends: NDArray[np.int64], row: int) -> slice:
+def span(ends: NDArray[np.int64], row: int) -> slice:
+    """Return the elements of one row, given the end of each."""
     return slice(ends[row - 1] if row else 0, ends[row])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from splitnest.data.formats.label_map_folders import LabelMapFiles
 from splitnest.data.formats.label_maps import LabelEncoding
+from splitnest.data.images.listing import list_images
 from splitnest.data.paths import existing_folder
 from splitnest.structures import SemanticSegmentation
 from splitnest.structures.categories import Categories, match_categories
@@ -35,7 +36,8 @@ def read_cityscapes(images: Path, annotations: Path | None, categories: Categori
     """
     table = class_table("cityscapes")
     categories = match_categories(table, categories, Path("Cityscapes"))
-    files = sorted(existing_folder(images, "images").glob(f"*/*{_IMAGE}"))
+    names = list_images(existing_folder(images, "images")).names
+    files = [images / name for name in names if name.endswith(_IMAGE) and name.count("/") == 1]
     unlabeled = SemanticSegmentation.unlabeled(categories)
     dtype = SemanticSegmentation.label_dtype(categories)
     label_of_id = {category.id: label for label, category in enumerate(categories)}

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from splitnest.data.formats.annotation_file import AnnotationColumns, AnnotationFile, from_columns
+from splitnest.data.formats.annotation_columns import AnnotationColumns, from_columns
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import check_unique, convert, integer, list_of, read_annotations, read_images
 
 

@@ -7,8 +7,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.formats.faults import Faults
 from splitnest.data.formats.json_stream import read_json
+from splitnest.data.images.limits import MAX_PIXELS
 from splitnest.errors import DataError, cannot_read
+from splitnest.files import open_text
 
 ImageRow = tuple[int, str, int, int]
 """Id, file name, height and width in pixels of an image."""
@@ -41,17 +44,25 @@ def read_annotations(path: str | Path, make_columns: Callable[[], C]) -> tuple[d
         Content of the file, with a placeholder for each annotation; and the annotations.
 
     Raises:
-        DataError: The file cannot be read, is not valid JSON, or an image or an annotation is not valid.
+        DataError: The file cannot be read, is not valid JSON, or images or annotations are not valid.
     """
-    columns = make_columns()
+    columns, faults = make_columns(), Faults(path)
 
     def append(row: int, item: Any) -> None:
-        convert(path, "annotations", row, item, columns.append)
+        collect("annotations", row, item, columns.append)
 
-    def image(row: int, item: Any) -> ImageRow:
-        return convert(path, "images", row, item, _image)
+    def image(row: int, item: Any) -> ImageRow | None:
+        return collect("images", row, item, _image)
+
+    def collect(key: str, row: int, item: Any, build: Callable[[dict[str, Any]], T]) -> T | None:
+        try:
+            return convert(path, key, row, item, build)
+        except DataError as error:
+            faults.add(str(error))
+            return None
 
     content = _parse(path, {"annotations": append, "images": image})
+    faults.raise_any()
     list_of(path, content, "annotations", required=False)
     return content, columns
 
@@ -130,7 +141,7 @@ def index_of(values: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArr
 
 def _parse(path: str | Path, elements: Mapping[str, Callable[[int, Any], Any]]) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             content = read_json(file, elements)
     except OSError as error:
         raise DataError(cannot_read(path, error, "a COCO annotation file")) from error
@@ -142,4 +153,7 @@ def _parse(path: str | Path, elements: Mapping[str, Callable[[int, Any], Any]]) 
 
 
 def _image(item: dict[str, Any]) -> ImageRow:
-    return integer(item, "id"), str(item["file_name"]), integer(item, "height"), integer(item, "width")
+    height, width = integer(item, "height"), integer(item, "width")
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"its size is {width} x {height}, more than {MAX_PIXELS // 10**6} million pixels")
+    return integer(item, "id"), str(item["file_name"]), height, width

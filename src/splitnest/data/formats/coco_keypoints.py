@@ -4,6 +4,7 @@ Shapes: N annotations, K keypoints.
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.formats.annotation_file import AnnotationColumns, AnnotationFile
+from splitnest.data.formats.annotation_columns import AnnotationColumns
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import checked_content
-from splitnest.data.formats.coco_json import integer, list_of, read_annotations
+from splitnest.data.formats.coco_json import convert, integer, list_of, read_annotations
 from splitnest.errors import DataError, first_few
 from splitnest.recipe import Keypoints
-from splitnest.structures.categories import Category
+from splitnest.structures.categories import Categories
 from splitnest.structures.skeleton import Skeleton, keypoints_of_category
 
 
@@ -36,28 +38,23 @@ class KeypointFile:
     num_keypoints: NDArray[np.int64]
 
 
-def read_keypoints(path: str | Path, category: Category, skeleton: Skeleton) -> KeypointFile:
-    """Read a COCO keypoint file. Annotations of classes without keypoints are ignored.
+def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton) -> KeypointFile:
+    """Read a COCO keypoint file. Annotations of other classes are ignored.
 
     Args:
         path: Path of the file.
-        category: Class with keypoints.
+        categories: Classes with keypoints; the file may lack some of several.
         skeleton: Keypoints of the model.
 
     Raises:
-        DataError: Same conditions as ``read_coco``; or the class has other keypoints in the file, or an annotation has
+        DataError: Same conditions as ``read_coco``; or a class has other keypoints in the file, or an annotation has
             another number of keypoints.
     """
     content, columns = read_annotations(path, _KeypointColumns)
-    num_values, row = 3 * len(skeleton.names), _category_row(path, content, category.name)
-    file, rows = _rows_of_class(checked_content(path, content, columns), category.name)
-    names = row.get("keypoints", list(skeleton.names))
-    if names != list(skeleton.names):
-        shown = first_few(names) if isinstance(names, list) else repr(names)
-        raise DataError(
-            f"{path}: the keypoints of {category.name!r} are {shown}, but those of the model are "
-            f"{first_few(skeleton.names)}. Set data.keypoints=null to use those of the file, or give another file."
-        )
+    num_values = 3 * len(skeleton.names)
+    for row in _category_rows(path, content, categories.names):
+        _check_names(path, row, skeleton)
+    file, rows = _rows_of_classes(checked_content(path, content, columns), categories.names)
     ends = np.asarray(columns.keypoint_ends)
     lengths = np.diff(ends, prepend=0)
     starts, lengths = (ends - lengths)[rows], lengths[rows]
@@ -74,33 +71,59 @@ def read_keypoints(path: str | Path, category: Category, skeleton: Skeleton) -> 
     return KeypointFile(file, keypoints, np.where(given < 0, counted, given))
 
 
-def read_keypoint_definition(path: str | Path, class_name: str, *, required: bool) -> Keypoints | None:
-    """Return the keypoints that a COCO file defines for a class.
+def read_keypoint_classes(path: str | Path) -> tuple[str, ...]:
+    """Return the names of the categories with keypoints in a COCO file, ordered by id.
+
+    Raises:
+        DataError: The file cannot be read, or no category has keypoints.
+    """
+    content, _ = read_annotations(path, _NoColumns)
+    rows = [row for row in list_of(path, content, "categories") if isinstance(row, dict) and row.get("keypoints")]
+    if not rows:
+        raise DataError(f"{path} has no category with 'keypoints'. List the classes in data.classes.")
+    ids = [convert(path, "categories", number, row, lambda row: integer(row, "id")) for number, row in enumerate(rows)]
+    return tuple(str(row.get("name")) for _, row in sorted(zip(ids, rows, strict=True), key=lambda pair: pair[0]))
+
+
+def read_keypoint_definition(path: str | Path, class_names: Sequence[str], *, required: bool) -> Keypoints | None:
+    """Return the keypoints that a COCO file defines for the first of some classes that has any.
 
     Args:
         path: Path of the file.
-        class_name: Name of the class.
+        class_names: Names of the classes, which have the same keypoints.
         required: Whether a file without keypoint names is an error; None is returned for it otherwise.
 
     Raises:
-        DataError: The file cannot be read, does not have the class, or its definition is not valid.
+        DataError: The file cannot be read, has none of the classes, or its definition is not valid.
     """
     content, _ = read_annotations(path, _NoColumns)
-    row = _category_row(path, content, class_name)
+    rows = _category_rows(path, content, class_names)
+    row = next((row for row in rows if row.get("keypoints")), rows[0])
     if not required and not row.get("keypoints"):
         return None
     try:
         return keypoints_of_category(row)
     except ValueError as error:
         raise DataError(
-            f"{path}: category {class_name!r}: {error}. Correct the file, or set data.keypoints.names."
+            f"{path}: category {row['name']!r}: {error}. Correct the file, or set data.keypoints.names."
         ) from error
 
 
-def _rows_of_class(file: AnnotationFile, class_name: str) -> tuple[AnnotationFile, NDArray[np.int64]]:
-    """Return a file reduced to the boxes of one class, and the rows of their annotations."""
-    index = [name for _, name in file.categories].index(class_name)
-    rows = np.flatnonzero(file.category_index == index)
+def _check_names(path: str | Path, row: dict[str, Any], skeleton: Skeleton) -> None:
+    """Raise a DataError if a category has other keypoints than the model."""
+    names = row.get("keypoints", list(skeleton.names))
+    if names != list(skeleton.names):
+        shown = first_few(names) if isinstance(names, list) else repr(names)
+        raise DataError(
+            f"{path}: the keypoints of {row['name']!r} are {shown}, but those of the model are "
+            f"{first_few(skeleton.names)}. Set data.keypoints=null to use those of the file, or give another file."
+        )
+
+
+def _rows_of_classes(file: AnnotationFile, class_names: Sequence[str]) -> tuple[AnnotationFile, NDArray[np.int64]]:
+    """Return a file reduced to the boxes of some classes, and the rows of their annotations."""
+    kept = [index for index, (_, name) in enumerate(file.categories) if name in class_names]
+    rows = np.flatnonzero(np.isin(file.category_index, kept))
     columns = {key: getattr(file, key)[rows] for key in ("ids", "image_index", "boxes_xywh", "areas", "iscrowd")}
     no_segmentations = replace(
         AnnotationColumns().segmentations(),
@@ -111,22 +134,24 @@ def _rows_of_class(file: AnnotationFile, class_name: str) -> tuple[AnnotationFil
     reduced = replace(
         file,
         **columns,
-        category_index=np.zeros(len(rows), np.int64),
-        categories=(file.categories[index],),
+        category_index=np.searchsorted(kept, file.category_index[rows]),
+        categories=tuple(file.categories[index] for index in kept),
         segmentations=no_segmentations,
     )
     return reduced, rows
 
 
-def _category_row(path: str | Path, content: dict[str, Any], class_name: str) -> dict[str, Any]:
-    rows = list_of(path, content, "categories")
-    for row in rows:
-        if isinstance(row, dict) and row.get("name") == class_name:
-            return row
-    names = [str(row.get("name")) for row in rows if isinstance(row, dict)]
+def _category_rows(path: str | Path, content: dict[str, Any], class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the categories of a file with some names, at least one."""
+    rows = [row for row in list_of(path, content, "categories") if isinstance(row, dict)]
+    found = [row for row in rows if row.get("name") in class_names]
+    if found:
+        return found
+    names = [str(row.get("name")) for row in rows]
+    wanted = "the class" if len(class_names) == 1 else "any of the classes"
     raise DataError(
-        f"{path} does not have the class {class_name!r}; it has {first_few(names) or 'none'}. Set data.classes to one "
-        f"of its classes."
+        f"{path} does not have {wanted} {', '.join(map(repr, class_names))}; it has {first_few(names) or 'none'}. Set "
+        f"data.classes to one or more of its classes."
     )
 
 

@@ -4,6 +4,7 @@ Shapes: I images, S segments of all images.
 """
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,8 @@ class _Columns:
         for id_ in ids:
             if not 0 < id_ < 256**3:
                 raise ValueError(f"a segment has the id {id_}, which must be from 1 to {256**3 - 1}")
-            if ids.count(id_) > 1:
-                raise ValueError(f"the segment id {id_} occurs more than once")
+        if repeated := [id_ for id_, count in Counter(ids).items() if count > 1]:
+            raise ValueError(f"the segment id {repeated[0]} occurs more than once")
         self.image_ids.append(image_id)
         self.png_names.append(png_name)
         for id_, category_id, iscrowd in segments:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitnest.data.images.read import SUFFIXES
+from splitnest.data.images.listing import SUFFIXES, is_hidden, is_image, list_images
 from splitnest.data.paths import existing_folder
 from splitnest.errors import DataError, cannot_read, first_few
+from splitnest.files import open_text
 from splitnest.recipe.data import normalized_class_name
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
@@ -23,10 +24,12 @@ class ImageList:
     Attributes:
         names: Paths of the I images, relative to the image folder.
         labels: Class index of each image; None for images without classes.
+        others: Paths of files that are neither images nor annotations.
     """
 
     names: list[str]
     labels: list[int] | None
+    others: tuple[str, ...] = ()
 
 
 class ClassNames:
@@ -66,7 +69,7 @@ def class_folders(root: Path) -> list[str]:
         DataError: ``root`` is not a folder.
     """
     entries = os.scandir(existing_folder(root, "images"))
-    return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
 
 
 def read_class_folders(root: Path, categories: Categories) -> ImageList:
@@ -82,13 +85,14 @@ def read_class_folders(root: Path, categories: Categories) -> ImageList:
     """
     folders, lookup = class_folders(root), ClassNames(categories)
     if not folders:
-        images = sorted(entry.name for entry in os.scandir(root) if _is_image(entry.name) and entry.is_file())
-        return ImageList(_nonempty(images, root), None)
+        listing = list_images(root, recursive=False)
+        return ImageList(_nonempty(listing.names, root), None, tuple(listing.others))
     label_of = {name: lookup.label(name) for name in folders}
     if unknown := [name for name, label in label_of.items() if label is None]:
         raise lookup.unknown(unknown, f"{root}, whose folders are named after classes,")
     names: list[str] = []
     labels: list[int] = []
+    others: list[str] = []
     folder_of: dict[int, str] = {}
     for folder, label in label_of.items():
         assert label is not None
@@ -97,10 +101,11 @@ def read_class_folders(root: Path, categories: Categories) -> ImageList:
                 f"{root} has two folders of class {categories[label].name}: {folder_of[label]} and {folder}. "
                 f"Merge them."
             )
-        inside = [f"{folder}/{name}" for name in _images_below(root / folder)]
-        names += inside
-        labels += [label] * len(inside)
-    return ImageList(_nonempty(names, root), labels)
+        listing = list_images(root / folder)
+        names += [f"{folder}/{name}" for name in listing.names]
+        others += [f"{folder}/{name}" for name in listing.others]
+        labels += [label] * len(listing.names)
+    return ImageList(_nonempty(names, root), labels, tuple(others))
 
 
 def read_class_list(folder: Path, file: Path, categories: Categories) -> ImageList:
@@ -152,7 +157,8 @@ def _line_error(
 
 def _lines(file: Path) -> Iterator[str]:
     try:
-        text = file.read_text(encoding="utf-8")
+        with open_text(file) as opened:
+            text = opened.read()
     except OSError as error:
         raise DataError(cannot_read(file, error, "a list of image names and classes")) from error
     except UnicodeDecodeError as error:
@@ -182,7 +188,7 @@ def _label(fields: Sequence[str], lookup: ClassNames) -> int | None:
 def _image_name(name: str, folder: Path, present: dict[str, str]) -> str | None:
     """Return the name of an existing file for a name with or without suffix, or with another suffix."""
     name = name.removeprefix("./")
-    for known in (name, os.path.splitext(name)[0] if _is_image(name) else name):
+    for known in (name, os.path.splitext(name)[0] if is_image(name) else name):
         if known in present:
             return present[known]
     return name if name and (folder / name).is_file() else None
@@ -190,21 +196,8 @@ def _image_name(name: str, folder: Path, present: dict[str, str]) -> str | None:
 
 def _images_by_name(folder: Path) -> dict[str, str]:
     """Return the image files of a folder by their names without and with suffix."""
-    names = sorted(entry.name for entry in os.scandir(folder) if _is_image(entry.name))
+    names = list_images(folder, recursive=False).names
     return {os.path.splitext(name)[0]: name for name in names} | {name: name for name in names}
-
-
-def _images_below(folder: Path) -> Iterator[str]:
-    """Yield the paths of the images in a folder and its subfolders, relative to it, sorted."""
-    for path, folders, files in os.walk(folder):
-        folders.sort()
-        below = os.path.relpath(path, folder)
-        for name in sorted(filter(_is_image, files)):
-            yield name if below == "." else f"{below}/{name}"
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
 
 
 def _nonempty(names: list[str], source: Path) -> list[str]:

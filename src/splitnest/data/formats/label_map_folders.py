@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitnest.data.formats.label_maps import LabelEncoding, color_value
-from splitnest.data.images.read import SUFFIXES
+from splitnest.data.images.listing import list_images
 from splitnest.data.paths import existing_folder
 from splitnest.errors import DataError
 from splitnest.structures import SemanticSegmentation
@@ -22,6 +22,8 @@ class LabelMapFiles:
         label_maps: Label map of each image, which may not exist; None for a test set.
         encoding: Encoding of the label maps.
         categories: Classes that the labels index.
+        others: Paths of files in the image folder that are neither images nor annotations.
+        unpaired: Label maps without an image.
     """
 
     folder: Path
@@ -29,6 +31,8 @@ class LabelMapFiles:
     label_maps: Sequence[Path] | None
     encoding: LabelEncoding
     categories: Categories
+    others: Sequence[str] = ()
+    unpaired: Sequence[str] = ()
 
 
 def read_folders(
@@ -45,16 +49,21 @@ def read_folders(
     Raises:
         DataError: A folder does not exist, or two files have the same name.
     """
-    files = _by_stem(existing_folder(images, "images"))
-    label_maps = None
+    files, others = _by_stem(existing_folder(images, "images"))
+    label_maps: list[Path] | None = None
+    unpaired: tuple[str, ...] = ()
     if annotations is not None:
-        maps = _by_stem(existing_folder(annotations, "label maps"))
+        maps, _ = _by_stem(existing_folder(annotations, "label maps"))
         label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]
-    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories)
+        unpaired = tuple(path.name for stem, path in maps.items() if stem not in files)
+    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories, others, unpaired)
 
 
 def index_encoding(
-    categories: Categories, palette: Sequence[tuple[int, int, int]] | None = None, ignore_label: int | None = None
+    categories: Categories,
+    palette: Sequence[tuple[int, int, int]] | None = None,
+    ignore_label: int | None = None,
+    ignore_colors: Sequence[tuple[int, int, int]] = (),
 ) -> LabelEncoding:
     """Return the encoding of label maps of class indices, or of the colors of class indices.
 
@@ -62,6 +71,7 @@ def index_encoding(
         categories: Classes of the model.
         palette: Color of each index, for colored label maps; None for label maps of indices.
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on).
+        ignore_colors: Colors of unlabeled pixels.
     """
     unlabeled = SemanticSegmentation.unlabeled(categories)
     dtype = SemanticSegmentation.label_dtype(categories)
@@ -70,7 +80,10 @@ def index_encoding(
         label_of[ignore_label] = unlabeled
     if palette is None:
         return LabelEncoding(label_of, dtype)
-    return LabelEncoding({color_value(*color): label_of[i] for i, color in enumerate(palette)}, dtype, is_colored=True)
+    of_colors = {color_value(*color): label_of[i] for i, color in enumerate(palette)}
+    return LabelEncoding(
+        dict.fromkeys((color_value(*color) for color in ignore_colors), unlabeled) | of_colors, dtype, is_colored=True
+    )
 
 
 def ade20k_encoding(categories: Categories) -> LabelEncoding:
@@ -83,10 +96,11 @@ def ade20k_encoding(categories: Categories) -> LabelEncoding:
     return LabelEncoding(label_of, SemanticSegmentation.label_dtype(categories))
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by their names without suffix, sorted."""
+def _by_stem(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the images of a folder by their names without suffix, sorted; and its other files."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+    listing = list_images(folder, recursive=False)
+    for path in map(folder.joinpath, listing.names):
+        if (other := found.setdefault(path.stem, path)) != path:
             raise DataError(f"{folder} has {other.name} and {path.name}, which have the same name. Remove one.")
-    return found
+    return found, tuple(listing.others)

@@ -57,7 +57,10 @@ class LabelEncoding:
             [f"{self._name(int(values[i]))} in {counts[i]} of {total} pixels" for i in order], MAX_LISTED
         )
         if self.is_colored:
-            return f"{listed}, which data.palette does not list. Correct the file, or data.palette."
+            return (
+                f"{listed}, which data.palette does not list. Correct the file or data.palette, or list the colors of "
+                f"unlabeled pixels in data.ignore_colors."
+            )
         return (
             f"{listed}, but the values of classes and of unlabeled pixels are {_ranges(self._values.tolist())}. "
             f"Correct the file, or data.classes and data.ignore_label."

@@ -1,23 +1,25 @@
-"""Reader of Pascal VOC annotations: a list of image names, and an XML file for each image."""
+"""Reader of Pascal VOC annotations: an XML file for each image."""
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
 from typing import Any
-from xml.parsers import expat
 
-from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
-from splitnest.data.images.read import SUFFIXES
-from splitnest.data.images.size import image_size
-from splitnest.errors import DataError, cannot_read
-from splitnest.structures.categories import Categories
+from splitnest.data.formats.annotation_columns import from_rows
+from splitnest.data.formats.annotation_file import AnnotationFile
+from splitnest.data.formats.coco_json import ImageRow
+from splitnest.data.formats.faults import Faults
+from splitnest.data.formats.voc_files import VocFiles, list_voc
+from splitnest.data.formats.voc_xml import Element, number_in, parse, text_in
+from splitnest.data.images.limits import MAX_PIXELS
+from splitnest.data.images.size import size_or_default
+from splitnest.errors import DataError, first_few
+from splitnest.structures.categories import MAX_NAMES_LENGTH, Categories, yaml_list
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(
-    split_file: str | Path, annotations_dir: str | Path, images_dir: str | Path, categories: Categories
+    source: str | Path, annotations_dir: str | Path, images_dir: str | Path, categories: Categories
 ) -> AnnotationFile:
     """Read the annotations of one split.
 
@@ -26,7 +28,8 @@ def read_voc(
     gets no area. Difficult instances become crowd regions: detections there are ignored, and they are not trained on.
 
     Args:
-        split_file: List of image names without suffix, such as ``ImageSets/Main/test.txt``.
+        source: List of image names, such as ``ImageSets/Main/test.txt``; or ``annotations_dir``, to take all images
+            that have an XML file.
         annotations_dir: Folder of the files ``<name>.xml``.
         images_dir: Folder of the images ``<name>.jpg``, with any image suffix.
         categories: Classes of the model.
@@ -34,127 +37,124 @@ def read_voc(
     Raises:
         DataError: A file does not exist or is not valid, or an instance has an unknown class.
     """
-    file_of_stem = {p.stem: p.name for p in sorted(Path(images_dir).glob("*")) if p.suffix.lower() in SUFFIXES}
+    source, annotations_dir, images_dir = Path(source), Path(annotations_dir), Path(images_dir)
+    faults = Faults(source)
+    files = list_voc(source, annotations_dir, images_dir, faults)
     id_of_class = {category.name: category.id for category in categories}
-    images: list[tuple[int, str, int, int]] = []
+    images: list[ImageRow] = []
+    paths: list[Path] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, name in enumerate(_names(Path(split_file)), start=1):
-        path = Path(annotations_dir) / f"{name}.xml"
-        root = _parse(path)
-        file_name = file_of_stem.get(name, f"{name}.jpg")
-        height, width = _size(path, root) or image_size(Path(images_dir) / file_name)
-        images.append((image_id, file_name, height, width))
+    without_image: list[str] = []
+    unknown: list[tuple[str, str]] = []
+    for name in files.names:
+        path = annotations_dir / f"{name}.xml"
+        try:
+            root = parse(path)
+            image = _image(files, name, root)
+            if image is None:
+                without_image.append(f"{name}.xml")
+                continue
+            height, width = _size(path, root) or size_or_default(images_dir / image)
+        except DataError as error:
+            faults.add(str(error))
+            continue
+        images.append((len(images) + 1, image, height, width))
+        paths.append(path)
         for element in root.all("object"):
-            annotations.append({"image_id": image_id, **_object(path, element, id_of_class)})
-    return from_rows(split_file, images, [(category.id, category.name) for category in categories], annotations)
+            try:
+                name_of_class, annotation = _object(path, element)
+            except DataError as error:
+                faults.add(str(error))
+                continue
+            if name_of_class not in id_of_class:
+                unknown.append((name_of_class, f"{path}, line {element.line}"))
+            else:
+                annotation["category_id"] = id_of_class[name_of_class]
+                annotations.append({"image_id": len(images), **annotation})
+    if unknown:
+        faults.add(_unknown_classes(unknown, categories))
+    _add_notes(files, without_image, [image[1] for image in images], images_dir, faults)
+    pairs = [(category.id, category.name) for category in categories]
+    return from_rows(source, images, pairs, annotations, paths=paths, notes=files.notes, faults=faults)
 
 
-@dataclass
-class _Element:
-    """XML element, and the line in which it starts."""
+def voc_class_names(source: Path, annotations_dir: Path, images_dir: Path) -> set[str]:
+    """Return the names of the classes in the XML files of a split; files that are not valid are passed over here.
 
-    tag: str
-    line: int
-    text: str = ""
-    children: list["_Element"] = field(default_factory=list)
-
-    def all(self, tag: str) -> Iterator["_Element"]:
-        return (child for child in self.children if child.tag == tag)
-
-    def first(self, tag: str) -> "_Element | None":
-        return next(self.all(tag), None)
-
-
-def _names(path: Path) -> Iterator[str]:
-    for number, line in enumerate(_read(path, "a list of image names").splitlines(), start=1):
-        if len(line.split()) > 1:
-            raise DataError(f"{path}, line {number}: there should be one image name, not {line.strip()!r}.")
-        if line.strip():
-            yield line.strip()
+    Raises:
+        DataError: Same conditions as ``list_voc``.
+    """
+    names: set[str] = set()
+    files = list_voc(source, annotations_dir, images_dir, Faults(source))
+    for name in files.names:
+        try:
+            root = parse(annotations_dir / f"{name}.xml")
+        except DataError:
+            continue
+        if _image(files, name, root) is not None:
+            names |= {label.text for element in root.all("object") for label in element.all("name") if label.text}
+    return names
 
 
-def _object(path: Path, element: _Element, id_of_class: dict[str, int]) -> dict[str, Any]:
-    """Return an instance in COCO's form."""
-    name = _text(path, element, "name")
-    if name not in id_of_class:
-        raise DataError(
-            f"{path}, line {element.line}: class {name!r} is not a class of the model. Its classes are "
-            f"{', '.join(id_of_class)}. Correct the name, or add it to data.classes."
-        )
+def _image(files: VocFiles, name: str, root: Element) -> str | None:
+    """Return the image of an XML file. A listed one without an image keeps a name, so that it is missed."""
+    file_name = root.first("filename")
+    image = files.image_of(name, "" if file_name is None else file_name.text)
+    return f"{name}.jpg" if image is None and files.is_list else image
+
+
+def _add_notes(files: VocFiles, without_image: list[str], images: list[str], images_dir: Path, faults: Faults) -> None:
+    """Add notes on files that are not taken, where all XML files of a folder are."""
+    if not files.is_list:
+        files.notes["XML file without an image: not read"] = tuple(without_image)
+        files.notes["image without an XML file: not read"] = tuple(sorted(files.images - set(images)))
+        if without_image and not images:
+            faults.add(
+                f"None of the {len(without_image)} XML files has an image in {images_dir}: {first_few(without_image)}. "
+                f"Correct the image folder."
+            )
+
+
+def _unknown_classes(unknown: list[tuple[str, str]], categories: Categories) -> str:
+    """Return the fault of instances, (class, place), whose class is not one of the model."""
+    (name, place), counts = unknown[0], Counter(name for name, _ in unknown)
+    known = [*categories.names, *sorted(counts)]
+    each = first_few([f"{name!r} in {count} instances" for name, count in counts.most_common()])
+    others = f" The files have {each}." if len(unknown) > 1 else ""
+    names = yaml_list(known)
+    to_set = f"{names}, or to 'file'" if len(names) <= MAX_NAMES_LENGTH else "'file'"
+    return (
+        f"{place}: class {name!r} is not a class of the model. Its classes are {first_few(categories.names)}.{others} "
+        f"Correct the name, or set data.classes to {to_set} for all names of the files."
+    )
+
+
+def _object(path: Path, element: Element) -> tuple[str, dict[str, Any]]:
+    """Return the class of an instance, and the instance in COCO's form without a category."""
+    name = text_in(path, element, "name")
     box = element.first("bndbox")
     if box is None:
         raise DataError(f"{path}, line {element.line}: this {name} has no bndbox. Add it, or remove the instance.")
-    left, top, right, bottom = (_number(path, box, side) for side in SIDES)
+    left, top, right, bottom = (number_in(path, box, side) for side in SIDES)
     width = right - left + 1 if right > left else 0
     height = bottom - top + 1 if bottom > top else 0
-    difficult = element.first("difficult") is not None and _number(path, element, "difficult") != 0
-    return {
-        "category_id": id_of_class[name],
-        "bbox": [left - 1, top - 1, width, height],
-        "iscrowd": int(difficult),
-    }
+    difficult = element.first("difficult")  # labelme writes an empty one
+    is_difficult = difficult is not None and difficult.text != "" and number_in(path, element, "difficult") != 0
+    box_xywh = [left - 1, top - 1, width, height]
+    return name, {"bbox": box_xywh, "iscrowd": int(is_difficult), "line": element.line}
 
 
-def _size(path: Path, root: _Element) -> tuple[int, int] | None:
+def _size(path: Path, root: Element) -> tuple[int, int] | None:
     """Return the (height, width) that the file gives; None if it is absent or 0, as some tools write it."""
     size = root.first("size")
     if size is None:
         return None
-    height, width = int(_number(path, size, "height")), int(_number(path, size, "width"))
-    return (height, width) if height > 0 and width > 0 else None
-
-
-def _number(path: Path, parent: _Element, tag: str) -> float:
-    text = _text(path, parent, tag)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f"{path}, line {parent.line}: {tag} is {text!r}, not a number.")
-    return value
-
-
-def _text(path: Path, parent: _Element, tag: str) -> str:
-    element = parent.first(tag)
-    if element is None or not element.text.strip():
-        raise DataError(f"{path}, line {parent.line}: this {parent.tag} has no {tag}. Add it.")
-    return element.text.strip()
-
-
-def _read(path: Path, expected: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(cannot_read(path, error, expected)) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text. Convert it.") from error
-
-
-def _parse(path: Path) -> _Element:
-    """Return the root element. Files that declare entities, which can expand without limit, are rejected."""
-    text = _read(path, "a VOC annotation")
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise DataError(f"{path} has a document type declaration, which VOC files do not use. Remove it.")
-    parser = expat.ParserCreate()
-    document = _Element("document", 1)
-    open_elements = [document]
-
-    def start(tag: str, _: dict[str, str]) -> None:
-        element = _Element(tag, parser.CurrentLineNumber)
-        open_elements[-1].children.append(element)
-        open_elements.append(element)
-
-    def add_text(text: str) -> None:
-        open_elements[-1].text += text
-
-    parser.StartElementHandler, parser.CharacterDataHandler = start, add_text
-    parser.EndElementHandler = lambda _: open_elements.pop()
-    try:
-        parser.Parse(text, True)
-    except expat.ExpatError as error:
-        raise DataError(f"{path}, line {error.lineno}: invalid XML ({expat.ErrorString(error.code)}).") from error
-    (root,) = document.children
-    if root.tag != "annotation":
-        raise DataError(f"{path} is not a VOC annotation: its root element is {root.tag}.")
-    return root
+    height, width = number_in(path, size, "height"), number_in(path, size, "width")
+    if height < 1 or width < 1:
+        return None
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f"{path}, line {size.line}: the size is {width:g} x {height:g}, more than {MAX_PIXELS // 10**6} million "
+            f"pixels. Correct it."
+        )
+    return int(height), int(width)

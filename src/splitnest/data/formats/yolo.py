@@ -1,21 +1,34 @@
 """Reader of YOLO annotations: a text file for each image, a line for each instance."""
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
-from splitnest.data.images.read import SUFFIXES
-from splitnest.data.images.size import image_size
-from splitnest.errors import DataError
+from splitnest.data.formats.annotation_columns import from_rows
+from splitnest.data.formats.annotation_file import AnnotationFile
+from splitnest.data.formats.coco_json import ImageRow
+from splitnest.data.formats.faults import Faults
+from splitnest.data.images.listing import NOT_AN_IMAGE, is_hidden, list_files, list_images
+from splitnest.data.images.size import size_or_default
+from splitnest.data.paths import existing_folder
+from splitnest.errors import DataError, UsageError, cannot_read
+from splitnest.files import open_text
+from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.structures import polygons
 from splitnest.structures.categories import Categories
 
 TOLERANCE = 0.01
 """Tolerance of coordinates below 0 and above 1, as boxes are rounded."""
+
+NAME_LISTS = ("classes.txt", "obj.names")
+"""Files with a class name in each line, as labelImg and darknet write them."""
+
+MAX_FIELDS = 1_000_000
+"""Maximum number of fields in a line."""
 
 
 def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Categories) -> AnnotationFile:
@@ -36,32 +49,83 @@ def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Catego
     labels_dir, images_dir = Path(labels_dir), Path(images_dir)
     if not labels_dir.is_dir():
         raise DataError(f"{labels_dir} is not a folder. Give the folder of the text files.")
-    images: list[tuple[int, str, int, int]] = []
+    listing, faults = list_images(existing_folder(images_dir, "images")), Faults(labels_dir)
+    images: list[ImageRow] = []
+    paths: list[Path] = []
     annotations: list[dict[str, Any]] = []
-    paths = sorted(path for path in images_dir.rglob("*") if path.suffix.lower() in SUFFIXES)
-    for image_id, path in enumerate(paths, start=1):
-        name = path.relative_to(images_dir)
-        size_hw = image_size(path)
-        images.append((image_id, name.as_posix(), *size_hw))
-        for annotation in _instances((labels_dir / name).with_suffix(".txt"), size_hw, categories):
+    for image_id, name in enumerate(listing.names, start=1):
+        size_hw = size_or_default(images_dir / name)
+        images.append((image_id, name, *size_hw))
+        paths.append((labels_dir / name).with_suffix(".txt"))
+        for annotation in _instances(paths[-1], size_hw, categories, faults):
             annotations.append({"image_id": image_id, **annotation})
-    return from_rows(labels_dir, images, [(category.id, category.name) for category in categories], annotations)
+    of_images = {os.path.splitext(name)[0] for name in listing.names}
+    orphans = [name for name in list_files(labels_dir, ".txt") if name[: -len(".txt")] not in of_images]
+    notes = {
+        NOT_AN_IMAGE: tuple(listing.others),
+        "label file without an image: not read": tuple(name for name in orphans if name not in NAME_LISTS),
+    }
+    pairs = [(category.id, category.name) for category in categories]
+    return from_rows(labels_dir, images, pairs, annotations, paths=paths, notes=notes, faults=faults)
 
 
-def _instances(path: Path, size_hw: tuple[int, int], categories: Categories) -> Iterator[dict[str, Any]]:
-    """Yield the instances of one file in COCO's form."""
+def yolo_class_names(root: Path, labels_dir: Path) -> list[str]:
+    """Return the class names that a dataset gives: ``names`` in ``data.yaml``, or a list (see ``NAME_LISTS``).
+
+    Args:
+        root: Folder of the dataset.
+        labels_dir: Folder of the text files, where labelImg writes its list.
+
+    Raises:
+        DataError: There is no such file, or it is not valid.
+    """
+    yaml_files = [path for path in root.glob("*.y*ml") if not is_hidden(path.name)]
+    for path in sorted(yaml_files, key=lambda path: (path.stem != "data", path)):
+        try:
+            content = read_yaml(_text(path), str(path))
+        except UsageError as error:
+            raise DataError(str(error)) from error
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+            names = [names[number] for number in range(len(names))]
+        if isinstance(names, list) and names:
+            return [str(name) for name in names]
+    for path in (folder / name for folder in dict.fromkeys((root, labels_dir)) for name in NAME_LISTS):
+        if path.is_file() and (names := list(filter(None, map(str.strip, _text(path).splitlines())))):
+            return names
+    raise DataError(
+        f"{root} has no data.yaml with names, and no {' or '.join(NAME_LISTS)}, so data.classes=file gives no classes. "
+        f"List the class names in data.classes."
+    )
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+        with open_text(path) as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(cannot_read(path, error, "a text file")) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} cannot be read as text, since it is not UTF-8 ({error}). Convert it.") from error
+
+
+def _instances(
+    path: Path, size_hw: tuple[int, int], categories: Categories, faults: Faults
+) -> Iterator[dict[str, Any]]:
+    """Yield the instances of one file in COCO's form, and add its faults."""
+    if not path.exists():
         return
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error}).") from error
+    try:
+        text = _text(path)
+    except DataError as error:
+        faults.add(str(error))
+        return
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                yield _instance(line.split(), size_hw, categories)
+                yield {**_instance(line.split(maxsplit=MAX_FIELDS), size_hw, categories), "line": number}
             except ValueError as error:
-                raise DataError(f"{path}, line {number}: {error}.") from error
+                faults.add(f"{path}, line {number}: {error}.")
 
 
 def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categories) -> dict[str, Any]:
@@ -71,7 +135,7 @@ def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categorie
         ValueError: The line is not valid.
     """
     label, *fractions = _numbers(fields)
-    if label not in range(len(categories)):
+    if not (label.is_integer() and 0 <= label < len(categories)):
         last = len(categories) - 1
         raise ValueError(f"class {fields[0]} is not in data.classes, whose numbers range from 0 to {last}")
     if len(fractions) != 4 and (len(fractions) < 6 or len(fractions) % 2):

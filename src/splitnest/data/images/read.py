@@ -1,34 +1,32 @@
 """Reading of images from files, URLs, Pillow images and arrays as uint8 RGB."""
 
-import glob
-import http.client
 import io
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+from urllib.error import HTTPError
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from splitnest import urls
+from splitnest.data.images.foreign import HEAD_LENGTH, describe_foreign
+from splitnest.data.images.limits import MAX_PIXELS, check_header, check_pixels, check_scans, num_bytes
 from splitnest.errors import DataError
+from splitnest.files import open_regular
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
 """Path, http or https URL, Pillow image, or uint8 RGB array ``[H, W, 3]``."""
 
 _Array = TypeVar("_Array", NDArray[np.uint8], NDArray[np.integer])
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
-"""File name endings of images in a folder."""
-
-MAX_PIXELS = 500_000_000
-"""Maximum number of pixels; two copies of a larger image, at 3 bytes per pixel, take over 3 GB."""
-
 MAX_DOWNLOAD_BYTES = 100_000_000
-DOWNLOAD_TIMEOUT_S = 30
+"""Maximum size of an image that is downloaded."""
+
+MAX_DOWNLOAD_S = 120.0
+"""Maximum time of its download in seconds."""
 
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 """Raster formats only: Pillow's EPS reader runs Ghostscript on the program in the file."""
@@ -43,27 +41,6 @@ _TRANSPOSES: dict[int | None, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation (Exif 2.32, tag 0x0112) -> operation that makes an image upright; rotations are counterclockwise."""
-
-
-def expand_sources(source: Source | Sequence[Source]) -> list[Source]:
-    """Expand folders and glob patterns to a flat list of images.
-
-    A folder is replaced by its images, without subfolders, and a pattern by the files that match it, in sorted order.
-    An existing path is never treated as a pattern. A path that does not exist is kept, and fails when it is read.
-
-    Args:
-        source: Image, folder or glob pattern, or a sequence of these.
-
-    Raises:
-        DataError: A folder has no images, a pattern matches no file, or an object is not an image.
-    """
-    if isinstance(source, str | Path):
-        return _expand_path(source)
-    if isinstance(source, Image.Image | np.ndarray):
-        return [source]
-    if not isinstance(source, Sequence):
-        raise _not_an_image(source)
-    return [image for item in source for image in expand_sources(item)]
 
 
 def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
@@ -88,8 +65,8 @@ def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
     if isinstance(source, Image.Image):
         return _pixels(source, source_name(source)), source_name(source)
     if not isinstance(source, str | Path):
-        raise _not_an_image(source)
-    if _is_url(source):
+        raise not_an_image(source)
+    if is_url(source):
         return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), source_name(source)
     return read_image(source), source_name(source)
 
@@ -136,21 +113,22 @@ def open_header(file: BinaryIO, name: str) -> Image.Image:
         name: Name of the image in messages.
 
     Raises:
-        DataError: The file is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: The file is not an image, is damaged, or exceeds a limit of ``splitnest.data.images.limits``.
     """
     # Pillow warns above its own limit and fails above twice that. MAX_PIXELS is checked before decoding.
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    check_header(file, name)
     try:
         image = Image.open(file, formats=_FORMATS)
     except Exception as error:  # Pillow's errors on damaged files have no common base class
-        raise _damaged(name, error) from error
-    if image.width * image.height > MAX_PIXELS:
+        raise _damaged(name, error, file) from error
+    try:
+        check_pixels(*image.size, num_bytes(file), name)
+        check_scans(image, file, name)
+    except DataError:
         image.close()
-        raise DataError(
-            f"{name} has {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million. "
-            f"Resize or crop it."
-        )
+        raise
     return image
 
 
@@ -162,57 +140,51 @@ def orientation(image: Image.Image) -> int | None:
         return None
 
 
-def _expand_path(source: str | Path) -> list[Source]:
-    if _is_url(source) or os.path.isfile(source):
-        return [source]
-    path = Path(source)
-    if path.is_dir():
-        images = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
-        if not images:
-            raise DataError(f"{path} has no images. Give a folder with {', '.join(sorted(SUFFIXES))} files.")
-        return list(images)
-    if glob.has_magic(str(source)):
-        matches = sorted(name for name in glob.glob(str(source), recursive=True) if os.path.isfile(name))
-        if not matches:
-            raise DataError(f"No file matches {source}. Check the pattern.")
-        return list(matches)
-    return [source]
-
-
-def _is_url(source: str | Path) -> bool:
+def is_url(source: object) -> bool:
+    """Return whether a source is an http or https URL."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
-def _not_an_image(source: object) -> DataError:
+def not_an_image(source: object) -> DataError:
+    """Return the error for an object that is not an image."""
     return DataError(
         f"{type(source).__name__} is not an image. Give a path, a URL, a folder, a glob pattern, a Pillow image, "
-        f"a uint8 RGB array, or a list of these."
+        f"a uint8 RGB array, or a list or a generator of these."
     )
 
 
 def _download(url: str) -> bytes:
-    """Return the content of a URL, at most ``MAX_DOWNLOAD_BYTES``."""
+    """Return the content of a URL, at most ``MAX_DOWNLOAD_BYTES`` within ``MAX_DOWNLOAD_S``."""
+    content, deadline = bytearray(), urls.Deadline(MAX_DOWNLOAD_S)
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "splitnest"})
-        with urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT_S) as response:
-            content: bytes = response.read(MAX_DOWNLOAD_BYTES + 1)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        with urls.opened(url, deadline) as response:
+            total = urls.content_length(response)
+            for block in urls.read_blocks(response, 1 << 16, deadline):
+                content += block
+                if max(len(content), total or 0) > MAX_DOWNLOAD_BYTES:
+                    break
+    except (urls.RequestError, urls.LostError, HTTPError) as error:
         raise DataError(f"{url} cannot be downloaded ({error}). Check the URL and the connection.") from error
-    if len(content) > MAX_DOWNLOAD_BYTES:
+    if max(len(content), total or 0) > MAX_DOWNLOAD_BYTES:
         raise DataError(f"{url} is larger than {MAX_DOWNLOAD_BYTES // 10**6} MB. Download it, and give its path.")
-    return content
+    if total is not None and len(content) < total:
+        raise DataError(f"{url} ends after {len(content)} of {total} bytes. Download it, and give its path.")
+    return bytes(content)
 
 
 def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array]) -> _Array:
     if os.path.isdir(path):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise DataError(f"{path} cannot be listed. Check its permissions.")
         raise DataError(f"{path} is a folder, not an image. Give the path of a file.")
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return _decode(file, str(path), decode)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: null byte in the path
-        raise DataError(f"{path} cannot be opened ({error}). Check the path and its permissions.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be opened ({reason}). Check the path and its permissions.") from error
 
 
 def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
@@ -265,6 +237,12 @@ def _from_16_bit(gray: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
     return np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def _damaged(name: str, error: Exception, file: BinaryIO | None = None) -> DataError:
+    """Return the error for a file that Pillow cannot read; with the file, the name of its format if it is another."""
+    if file is not None and isinstance(error, Image.UnidentifiedImageError):
+        file.seek(0)
+        if (foreign := describe_foreign(file.read(HEAD_LENGTH))) is not None:
+            what, advice = foreign
+            return DataError(f"{name} cannot be read as an image: it is {what}. {advice}.")
     reason = "unknown image format" if isinstance(error, Image.UnidentifiedImageError) else error
     return DataError(f"{name} cannot be read as an image ({reason}). Replace the file.")

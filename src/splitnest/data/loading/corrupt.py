@@ -1,6 +1,5 @@
 """Unreadable training images: each is reported once and replaced by another one."""
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +7,7 @@ from typing import Protocol
 from torch.utils.data import Dataset
 
 from splitnest.data.loading.sample import TrainingSample
-from splitnest.errors import DataError
+from splitnest.errors import DataError, tell
 
 
 class CorruptImages:
@@ -46,7 +45,7 @@ class CorruptImages:
                     f"{self.allowed} allowed (train.max_corrupt_fraction={self._max_fraction:g}). Run splitnest data "
                     f"check to list all of them."
                 )
-            print(f"{message} It is replaced by another image.", file=sys.stderr, flush=True)
+            tell(f"{message} It is replaced by another image.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
-from splitnest.data.loading.workers import ignore_signals, plain_worker_errors
+from splitnest.data.loading.workers import check_main_is_guarded, initialize_worker, plain_worker_errors
 from splitnest.distributed import rank, world_size
 from splitnest.errors import DataError
 
@@ -24,13 +24,14 @@ class EvaluationLoader(Generic[T]):
     """
 
     def __init__(self, prepare: Callable[[int], T], count: int, workers: int = 0) -> None:
+        check_main_is_guarded(workers)
         self._items = DataLoader(
             _Items(prepare, count),
             batch_size=None,
             sampler=range(rank(), count, world_size()),
             num_workers=workers,
             collate_fn=_unchanged,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=initialize_worker,
         )
 
     def __len__(self) -> int:

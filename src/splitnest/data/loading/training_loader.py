@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.loading.batch_sampler import BatchSampler, process_share
 from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
 from splitnest.data.loading.sample import TrainingSample
-from splitnest.data.loading.workers import ignore_signals, plain_worker_errors
+from splitnest.data.loading.workers import check_main_is_guarded, initialize_worker, plain_worker_errors
 from splitnest.distributed import rank, world_size
 from splitnest.recipe import Training
 
@@ -46,6 +47,10 @@ class TrainingSet(Dataset[TrainingSample]):
     def sizes_hw(self) -> NDArray[np.int64]:
         """Height and width of each sample in pixels, ``[len(self), 2]``."""
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the frequency of the classes in the ground truth that takes part."""
+        return self.dataset.class_counts()
+
     def summary(self) -> list[str]:
         """Return the number of samples, and what was excluded, in lines."""
         return [f"{len(self)} of {len(self.dataset)} images"]
@@ -65,6 +70,7 @@ class TrainingLoader:
     """
 
     def __init__(self, training_set: TrainingSet, train_cfg: Training) -> None:
+        check_main_is_guarded(train_cfg.workers)
         self.training_set, self.train_cfg = training_set, train_cfg
         group = getattr(train_cfg, "group_by_aspect_ratio", False)
         self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.batch_size, train_cfg.seed, group)
@@ -90,7 +96,7 @@ class TrainingLoader:
             batch_sampler=_Keys(self.sampler, start, self.train_cfg.accumulate),
             num_workers=self.train_cfg.workers,
             collate_fn=list,  # images differ in size; structures.batch pads them
-            worker_init_fn=ignore_signals,
+            worker_init_fn=initialize_worker,
             generator=Generator(),  # otherwise the loader would draw a seed from torch's generator
         )
         with plain_worker_errors():

@@ -9,7 +9,7 @@ import numpy as np
 
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all
 from splitnest.data.pose.dataset import PoseDataset
-from splitnest.errors import DataError
+from splitnest.errors import DataError, printable
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def print_report(report: PoseFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("annotations", escape(report.source))
+    facts.add_row("annotations", escape(printable(report.source)))
     facts.add_row("images", f"{report.num_images}, {report.num_empty_images} without persons")
     facts.add_row("persons", f"{report.num_people}, and {report.num_crowd_regions} crowd regions")
     facts.add_row("with keypoints", str(report.num_with_keypoints))
@@ -93,7 +93,7 @@ def print_report(report: PoseFindings, title: str) -> None:
     keypoints = Table("keypoint", "visible", "hidden", "not labeled")
     for row in report.keypoints:
         missing = report.num_with_keypoints - row.visible - row.hidden
-        keypoints.add_row(escape(row.name), str(row.visible), str(row.hidden), str(missing))
+        keypoints.add_row(escape(printable(row.name)), str(row.visible), str(row.hidden), str(missing))
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(keypoints)

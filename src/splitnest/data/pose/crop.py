@@ -27,8 +27,8 @@ def crop_people(
         dtype: Type of the crops.
     """
     persons = [
-        Person(region_of_box(box, input_cfg), box.astype(np.float32), score)
-        for box, score in zip(people.boxes, people.scores.tolist(), strict=True)
+        Person(region_of_box(box, input_cfg), box.astype(np.float32), score, label)
+        for box, score, label in zip(people.boxes, people.scores.tolist(), people.labels.tolist(), strict=True)
     ]
     original_size = image.shape[0], image.shape[1]
     if not persons:

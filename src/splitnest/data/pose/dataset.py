@@ -3,12 +3,15 @@
 Shapes: N annotations, K keypoints, P persons of one image.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.formats.coco_keypoints import KeypointFile
 from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, PersonBoxFile, is_croppable
@@ -25,8 +28,8 @@ class PoseDataset(DetectionDataset):
         images_dir: Folder of the images; None for a subclass that has the pixels itself.
         persons: Boxes and keypoints of the persons.
         annotation_path: Path of the annotation file, for messages.
-        categories: Class of the model.
-        skeleton: Keypoints of the model.
+        categories: Classes of the model.
+        skeleton: Keypoints of the model, the same for all classes.
 
     Attributes:
         detections: Person boxes for evaluation; None, the default, uses those of the ground truth.
@@ -46,7 +49,7 @@ class PoseDataset(DetectionDataset):
         categories: Categories,
         skeleton: Skeleton,
     ) -> None:
-        super().__init__(images_dir, persons.file, annotation_path, categories)
+        super().__init__(images_dir, persons.file, annotation_path, _with_ids(categories, persons.file.categories))
         self.categories = skeleton.with_class(self.categories)
         self.skeleton = skeleton
         self.detections: PersonBoxFile | None = None
@@ -74,7 +77,7 @@ class PoseDataset(DetectionDataset):
             boxes = self.detections.by_id.get(self.image_id(index))
             return boxes or self.detections.by_path_or_name(str(self.images_dir / self.name(index))) or NO_BOXES
         rows = self._rows_with_pose(index)
-        return PersonBoxes(self.boxes[rows], np.ones(len(rows)))
+        return PersonBoxes(self.boxes[rows], np.ones(len(rows)), self._labels[rows])
 
     def poses(self, index: int) -> Poses:
         """Return the persons of one image as poses; labeled keypoints have score 1, others 0."""
@@ -84,9 +87,21 @@ class PoseDataset(DetectionDataset):
             scores=(self.keypoints[rows, :, 2] > 0).astype(np.float32),
             boxes=self.boxes[rows].astype(np.float32),
             box_scores=np.ones(len(rows), np.float32),
+            labels=self._labels[rows],
             image_size=self.size_hw(index),
             categories=self.categories,
         )
+
+    def class_counts(self) -> list[ClassCounts]:
+        """Return how many persons with keypoints each class has, and how many of them each keypoint is labeled on."""
+        if not self.has_annotations:
+            return []
+        labeled = (self.keypoints[self.has_pose, :, 2] > 0).sum(axis=0).tolist()
+        of_keypoints = dict(zip(self.skeleton.names, labeled, strict=True))
+        return [
+            self.count_instances(self.has_pose, "persons with keypoints"),
+            ClassCounts(self.source, "labeled keypoints", of_keypoints, kind="keypoints"),
+        ]
 
     @property
     def problems(self) -> list[str]:
@@ -104,3 +119,14 @@ class PoseDataset(DetectionDataset):
     def _rows_with_pose(self, index: int) -> NDArray[np.int64]:
         rows = self.rows(index)
         return rows[self.has_pose[rows]]
+
+
+def _with_ids(categories: Categories, of_file: Sequence[tuple[int, str]]) -> Categories:
+    """Return the classes of a model with the ids of a file, in any order; classes that it lacks get unused ids."""
+    id_of = {name: id_ for id_, name in of_file}
+    first_unused = max(id_of.values(), default=0) + 1
+    items = [
+        replace(category, id=id_of.get(category.name, first_unused + index))
+        for index, category in enumerate(categories)
+    ]
+    return replace(categories, items=tuple(items))

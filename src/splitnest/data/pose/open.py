@@ -2,15 +2,24 @@
 
 from pathlib import Path
 
-from splitnest.data.formats.coco_keypoints import read_keypoint_definition, read_keypoints
+from pydantic import ValidationError
+
+from splitnest.data.formats.coco_keypoints import (
+    read_keypoint_classes,
+    read_keypoint_definition,
+    read_keypoints,
+)
 from splitnest.data.paths import required_path, required_root
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.person_boxes import read_person_boxes
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.pose import ScenePose
-from splitnest.recipe import PoseRecipe, Split
+from splitnest.errors import UsageError, first_few
+from splitnest.recipe import Keypoints, PoseRecipe, Split
 from splitnest.recipe.data import KeypointData, KeypointSceneData, PoseData
 from splitnest.structures.categories import Categories
+from splitnest.structures.class_tables import class_table
+from splitnest.structures.flip_pairs import unpaired_sides
 from splitnest.structures.skeleton import Skeleton, complete
 
 PUBLISHED_DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
@@ -23,18 +32,18 @@ def open_dataset(data: PoseData, split: Split, categories: Categories, skeleton:
     Args:
         data: Data section of a recipe.
         split: Split of the dataset.
-        categories: Class of the model.
+        categories: Classes of the model.
         skeleton: Keypoints of the model.
 
     Raises:
         UsageError: ``data.root`` or a path is not set.
-        DataError: The dataset cannot be read, or has another class or other keypoints than the model.
+        DataError: The dataset cannot be read, or has other classes or other keypoints than the model.
     """
     if isinstance(data, KeypointSceneData):
         return ScenePose(open_scenes(data, split), categories, skeleton)
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
-    persons = read_keypoints(annotations, categories[0], skeleton)
+    persons = read_keypoints(annotations, categories, skeleton)
     dataset = PoseDataset(images, persons, annotations, categories, skeleton)
     if split == "val" and data.val_detections is not None:
         _add_detections(dataset, required_root(data), data.val_detections)
@@ -45,7 +54,7 @@ def _add_detections(dataset: PoseDataset, root: Path, val_detections: str) -> No
     is_auto = val_detections == "auto"
     path = root / (PUBLISHED_DETECTIONS if is_auto else val_detections)
     if path.is_file() or not is_auto:
-        dataset.detections = read_person_boxes(path, dataset.categories[0])
+        dataset.detections = read_person_boxes(path, dataset.categories)
     else:
         dataset.notes.append(
             f"{path} does not exist, so ground-truth person boxes are used; the published metrics use its boxes"
@@ -55,26 +64,68 @@ def _add_detections(dataset: PoseDataset, root: Path, val_detections: str) -> No
 def with_complete_keypoints(recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
     """Return a recipe with complete keypoints, and a note for each assumption.
 
-    Fields of ``data.keypoints`` that are None are read from the annotation file of the training split, or of the
-    validation split, if it exists, and assumed otherwise. A recipe without keypoint names anywhere stays unchanged.
+    ``data.classes: file`` is replaced by the categories of the file that have keypoints. Fields of ``data.keypoints``
+    that are not given are read from the annotation file of the training split, or of the validation split, if it
+    exists, and assumed otherwise. A recipe without keypoint names anywhere stays unchanged. Where the names suggest
+    body sides and no flip pairs are known, images are not flipped.
 
     Raises:
         DataError: The annotation file cannot be read, or its definition of keypoints is not valid.
+        UsageError: There is no annotation file for ``data.classes: file``, or the given fields do not fit the keypoints
+            of the file.
     """
+    recipe = _with_file_classes(recipe)
     data = recipe.data
     keypoints = data.keypoints
     if keypoints == "coco" or (keypoints is not None and keypoints.is_complete):
         return recipe, []
+    given = keypoints or Keypoints()
     file = _annotation_file(data)
-    of_file = None
     if file is not None:
-        of_file = read_keypoint_definition(file, data.classes[0], required=keypoints is None)
-    if of_file is not None and (keypoints is None or keypoints.names == of_file.names):
-        keypoints = of_file if keypoints is None else keypoints.with_defaults(of_file)
-    if keypoints is None:
+        of_file = read_keypoint_definition(file, _class_names(data), required=not given.names)
+        if of_file is not None and given.names in ((), of_file.names):
+            try:
+                given = given.with_defaults(of_file)
+            except ValidationError as error:
+                reason = error.errors(include_url=False)[0]["ctx"]["error"]
+                raise UsageError(f"data.keypoints do not fit those of {file}: {reason}.") from error
+    if not given.names:
         return recipe, []
-    keypoints, notes = complete(keypoints)
-    return recipe.model_copy(update={"data": data.model_copy(update={"keypoints": keypoints})}), notes
+    completed, notes = complete(given)
+    recipe = recipe.model_copy(update={"data": data.model_copy(update={"keypoints": completed})})
+    unpaired = unpaired_sides(completed.names, completed.flip_pairs or ()) if given.flip_pairs is None else []
+    return (_without_flips(recipe), [*notes, _no_flip_note(unpaired)]) if unpaired else (recipe, notes)
+
+
+def _without_flips(recipe: PoseRecipe) -> PoseRecipe:
+    train_cfg = None if recipe.train is None else recipe.train.model_copy(update={"flip": 0.0})
+    input_cfg = recipe.input.model_copy(update={"flip_test": False})
+    return recipe.model_copy(update={"train": train_cfg, "input": input_cfg})
+
+
+def _no_flip_note(unpaired: list[str]) -> str:
+    return (
+        f"data.keypoints.flip_pairs: {first_few(unpaired)} suggest a body side, but no keypoint of the other side is "
+        f"known, so images are flipped neither in training (train.flip=0) nor in evaluation (input.flip_test=false). "
+        f"Set data.keypoints.flip_pairs, or to [] to flip without swapping keypoints."
+    )
+
+
+def _with_file_classes(recipe: PoseRecipe) -> PoseRecipe:
+    data = recipe.data
+    if data.classes != "file":
+        return recipe
+    file = _annotation_file(data)
+    if file is None:
+        raise UsageError(
+            "data.classes=file takes the classes of the annotation file. Set data.root and data.train_annotations, or "
+            "list the classes."
+        )
+    return recipe.model_copy(update={"data": data.model_copy(update={"classes": read_keypoint_classes(file)})})
+
+
+def _class_names(data: PoseData) -> tuple[str, ...]:
+    return class_table(data.classes).names if isinstance(data.classes, str) else data.classes
 
 
 def _annotation_file(data: PoseData) -> Path | None:

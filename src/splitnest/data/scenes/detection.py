@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.detection.dataset import DetectionDataset
-from splitnest.data.formats.annotation_file import AnnotationFile, from_rows
+from splitnest.data.formats.annotation_columns import from_rows
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.scenes.dataset import Scenes
 from splitnest.data.scenes.scene import Scene, SceneObject
 from splitnest.structures.categories import Categories

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from splitnest.data.findings import Findings, facts_table, print_findings, read_all, size_range
 from splitnest.data.semantic.dataset import SemanticDataset
-from splitnest.errors import DataError
-from splitnest.structures import SemanticSegmentation
+from splitnest.data.semantic.label_histogram import label_counts, label_histogram
+from splitnest.errors import DataError, printable
+from splitnest.recipe import Split
 
 MAX_BAR_LENGTH = 20
 """Length in characters of the longest bar of the histogram."""
@@ -48,8 +49,8 @@ class SemanticFindings(Findings):
     unlabeled: float
 
 
-def check_dataset(dataset: SemanticDataset) -> SemanticFindings:
-    """Read every image and its label map, and count labels."""
+def check_dataset(dataset: SemanticDataset, split: Split = "train") -> SemanticFindings:
+    """Read every image and its label map, and count labels. Fewer than two classes are a fault of a training split."""
     faults = [] if len(dataset) else [f"{dataset.source} has no images. Check the path."]
     num_pixels, num_images = np.zeros((2, len(dataset.categories) + 1), np.int64)
     sizes_hw: set[tuple[int, int]] = set()
@@ -60,13 +61,16 @@ def check_dataset(dataset: SemanticDataset) -> SemanticFindings:
             sizes_hw.add(size_hw)
         if fault is not None:
             faults.append(fault)
+    if dataset.has_annotations and split == "train" and not faults:
+        fault = label_counts(num_pixels, dataset.categories, dataset.source).fault()
+        faults += [] if fault is None else [fault]
     fractions = (num_pixels[:-1] / max(1, int(num_pixels[:-1].sum()))).tolist()
     classes = [LabelCount(*row) for row in zip(dataset.categories.names, num_images.tolist(), fractions, strict=False)]
     absent = tuple(row.name for row in classes if not row.num_images) if dataset.has_annotations else ()
     return SemanticFindings(
         source=dataset.source,
         num_images=len(dataset),
-        anomalies={"class without pixels": absent} if absent else {},
+        anomalies=({"class without pixels": absent} if absent else {}) | dict(dataset.file_notes),
         faults=tuple(faults),
         smallest=min(sizes_hw, key=np.prod, default=None),
         largest=max(sizes_hw, key=np.prod, default=None),
@@ -82,7 +86,7 @@ def print_report(report: SemanticFindings, title: str) -> None:
     from rich.table import Table
 
     facts = facts_table(title)
-    facts.add_row("images", f"{report.num_images} in {escape(report.source)}")
+    facts.add_row("images", f"{report.num_images} in {escape(printable(report.source))}")
     if report.smallest is not None and report.largest is not None:
         facts.add_row("sizes", size_range(report.smallest, report.largest))
     facts.add_row("unlabeled", f"{report.unlabeled:.2%} of the pixels")
@@ -90,7 +94,7 @@ def print_report(report: SemanticFindings, title: str) -> None:
     classes = Table("class", "images", "labeled pixels", "")
     for row in report.classes:
         bar = "#" * round(MAX_BAR_LENGTH * row.fraction / longest)
-        classes.add_row(escape(row.name), str(row.num_images), f"{row.fraction:.2%}", bar)
+        classes.add_row(escape(printable(row.name)), str(row.num_images), f"{row.fraction:.2%}", bar)
     console = Console(soft_wrap=True)
     console.print(facts)
     console.print(classes)
@@ -104,9 +108,7 @@ def _read(dataset: SemanticDataset, index: int) -> tuple[tuple[int, int] | None,
         pixels = dataset.read(index)
         size_hw = pixels.shape[0], pixels.shape[1]
         if dataset.has_annotations:
-            unlabeled = SemanticSegmentation.unlabeled(dataset.categories)
-            all_counts = np.bincount(dataset.labels(index).ravel(), minlength=unlabeled + 1)
-            counts = np.append(all_counts[: len(counts) - 1], all_counts[unlabeled])
+            counts = label_histogram(dataset.labels(index), dataset.categories)
     except DataError as error:
         return size_hw, counts, str(error)
     return size_hw, counts, None

@@ -1,15 +1,19 @@
 """Semantic segmentation dataset: images with a label map each."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.formats.label_map_folders import LabelMapFiles
 from splitnest.data.formats.label_maps import color_values
+from splitnest.data.images.listing import NOT_AN_IMAGE
 from splitnest.data.images.read import read_image, read_values
 from splitnest.data.images.size import image_size
+from splitnest.data.semantic.label_histogram import count_labels
 from splitnest.errors import DataError, first_few
 from splitnest.structures import SemanticSegmentation
 
@@ -43,10 +47,16 @@ class SemanticDataset(ImageDataset):
                 f"the images."
             )
 
+    def class_counts(self) -> list[ClassCounts]:
+        """Return the number of labeled pixels by class; a large dataset is sampled."""
+        if not self.has_annotations:
+            return []
+        return [count_labels(self.labels, len(self), self.categories, self.source)]
+
     @property
     def problems(self) -> list[str]:
-        """Images without a label map, one line each."""
-        return [f"{name}: it has no label map" for name in self.check_files()]
+        """Images without a label map, one line each; and files that are not read, in one line for each kind."""
+        return [f"{name}: it has no label map" for name in self.check_files()] + self.describe_file_notes()
 
 
 class LabelMapDataset(SemanticDataset):
@@ -92,6 +102,12 @@ class LabelMapDataset(SemanticDataset):
                 f"{size_hw[0]} upright. Replace the one that belongs to another image or to another size."
             )
         return encoding.decode(values, path)
+
+    @property
+    def file_notes(self) -> Mapping[str, tuple[str, ...]]:
+        """Kind of file that is not read -> names of these files."""
+        kinds = {NOT_AN_IMAGE: self.files.others, "label map without an image: not read": self.files.unpaired}
+        return {kind: tuple(names) for kind, names in kinds.items() if names}
 
     def check_files(self) -> list[str]:
         """Return the names of images whose label map does not exist."""

@@ -35,7 +35,7 @@ def open_dataset(data: SemanticData, split: Split, categories: Categories) -> Se
             return LabelMapDataset(read_folders(images, annotations, ade20k_encoding(categories), categories))
         case LabelMapFolderData():
             palette = data.palette if data.label_maps == "colors" else None
-            encoding = index_encoding(categories, palette, data.ignore_label)
+            encoding = index_encoding(categories, palette, data.ignore_label, data.ignore_colors)
             return LabelMapDataset(read_folders(images, annotations, encoding, categories))
 
 

@@ -99,6 +99,7 @@ class PoseEstimator(Model):
                 scores=peaks[n : n + 1],
                 boxes=person.box[None],
                 box_scores=np.array([person.score], np.float32),
+                labels=np.array([person.label], np.int64),
                 image_size=size,
                 categories=self.categories,
             )

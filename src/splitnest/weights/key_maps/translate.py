@@ -28,16 +28,16 @@ class KeyMap:
     endings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def _module_patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_pattern(source), target) for source, target in self.modules.items()]
+    def _module_patterns(self) -> "_Patterns":
+        return _by_form(self.modules)
 
     @cached_property
-    def _dropped_patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_pattern(source), reason) for source, reason in self.dropped.items()]
+    def _dropped_patterns(self) -> "_Patterns":
+        return _by_form(self.dropped)
 
     def module(self, name: str) -> str | None:
         """Return our name of a module; None for an unknown one."""
-        for pattern, target in self._module_patterns:
+        for pattern, target in self._module_patterns.get(_form(name), ()):
             if match := pattern.fullmatch(name):
                 return _substitute(target, match.groupdict())
         return None
@@ -51,7 +51,8 @@ class KeyMap:
 
     def drop_reason(self, key: str) -> str | None:
         """Return the reason why a key is not needed; None if it is."""
-        return next((reason for pattern, reason in self._dropped_patterns if pattern.fullmatch(key)), None)
+        patterns = self._dropped_patterns.get(_form(key), ())
+        return next((reason for pattern, reason in patterns if pattern.fullmatch(key)), None)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,23 @@ class Translation:
 
 
 _NUMBER = re.compile(r"\{(\w+)([+-]\d+)?\}")
+
+
+_Patterns = Mapping[str, list[tuple[re.Pattern[str], str]]]
+"""Names with 0 for each number -> regular expressions of source templates, and what each maps to."""
+
+
+def _by_form(rules: Mapping[str, str]) -> _Patterns:
+    """Return the rules by the form of their names, so that few expressions are tried for a name."""
+    patterns: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    for source, target in rules.items():
+        patterns.setdefault(_form(_NUMBER.sub("0", source)), []).append((_pattern(source), target))
+    return patterns
+
+
+def _form(name: str) -> str:
+    """Return a name with 0 for each number."""
+    return re.sub(r"\d+", "0", name)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
