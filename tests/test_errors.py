@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from splitnest.errors import MAX_MESSAGE_CHARACTERS, OutputError, cannot_read, cannot_write, printable
+from splitnest.errors import MAX_MESSAGE_CHARACTERS, OutputError, cannot_read, cannot_write, first_few, printable, tell
 
 
 @pytest.mark.parametrize("text", ["", "a b", "ü 蛇 яблоко 🍎", "می‌خواهم", "全角　間"])
@@ -28,6 +28,12 @@ def test_text_of_any_script_stays(text: str) -> None:
 def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(printable(text)) == shown
+
+
+def test_lines_after_the_first_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("error: two faults:\na\n\x1b[2Jerror: b")
+    assert capsys.readouterr().err == "error: two faults:\n  a\n  \\x1b[2Jerror: b\n"
+    assert first_few(["a\nb", "c", 3], 2) == r"a\nb, c and 1 more"
 
 
 def test_long_text_keeps_its_ends() -> None:

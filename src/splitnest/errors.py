@@ -97,8 +97,8 @@ def cannot_write(path: object, error: OSError, unchanged: bool = False) -> str:
 
 
 def first_few(names: Sequence[object], most: int = 5) -> str:
-    """Return the first of several names for a message, and the number of the others."""
-    shown = ", ".join(str(name) for name in names[:most])
+    """Return the first of several names for a message, each in one line, and the number of the others."""
+    shown = ", ".join(map(printable, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
@@ -111,13 +111,17 @@ def printable(text: object) -> str:
 
     Names from files may contain control characters and escape sequences, which move the cursor, or forge other lines.
     """
-    shown = str(text)
-    if len(shown) > MAX_MESSAGE_CHARACTERS:
-        half = MAX_MESSAGE_CHARACTERS // 2
-        shown = f"{shown[:half]} [{len(shown) - 2 * half} characters more] {shown[-half:]}"
+    shown = _shortened(str(text))
     if shown.isprintable():
         return shown
     return "".join(c if _is_plain(c) else _escaped(c) for c in shown)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MAX_MESSAGE_CHARACTERS:
+        return text
+    half = MAX_MESSAGE_CHARACTERS // 2
+    return f"{text[:half]} [{len(text) - 2 * half} characters more] {text[-half:]}"
 
 
 def _is_plain(character: str) -> bool:
@@ -132,5 +136,9 @@ def _escaped(character: str) -> str:
 
 
 def tell(message: object) -> None:
-    """Print a note or an error on standard error, as one line."""
-    print(printable(message), file=sys.stderr, flush=True)
+    """Print a note or an error on standard error.
+
+    Lines after the first, such as those of a list, are indented, so that a name from a file cannot forge a message.
+    """
+    lines = map(printable, _shortened(str(message)).split("\n"))
+    print("\n  ".join(lines), file=sys.stderr, flush=True)

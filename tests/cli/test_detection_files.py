@@ -196,7 +196,7 @@ def test_paths_that_are_no_regular_files(run: Run, tmp_path: Path, coco: CocoFol
     os.mkfifo(coco.root / "pipe")
     for path, kind in (("pipe", "named pipe"), ("/dev/zero", "device"), ("val2017", "folder")):
         told = run("data", "check", recipe, f"data.train_annotations={path}", code=3).stderr
-        assert f"cannot be read: {reason}" in told
+        assert f"cannot be read: it is a {kind}" in told
     image = coco.root / "val2017/a.png"
     image.unlink()
     os.mkfifo(image)

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
         ("data verify mine.yaml", "'splitnest data' has check."),
         ("predict photo.png mine.yaml", "photo.png is an image. Give the model before the images"),
         ("predict data.yaml photo.png", "is a dataset description of YOLO, not a recipe. Save these lines"),
-        ("train data.yaml", "  format: yolo"),
+        ("train data.yaml", "data:\n    format: yolo\n"),
         ("train d2.yaml", "is a configuration of detectron2, not a recipe"),
         ("predict own_config.py photo.png", "is a Python configuration, as of mmdetection"),
         ("eval coco/annotations/instances_val2017.json", "is an annotation file of COCO"),
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
         ("train mine.yaml train.lr 0.1", "for example train.lr=VALUE."),
         ("train mine.yaml device=cuda", "There is no key 'device'; use the option --device."),
         ("train mine.yaml lr=0.1", "There is no key 'lr'; use train.lr."),
-        ("predict run photo.png --device meta", "The device 'meta' holds no values"),
+        ("predict run photo.png --device meta", "There is no device 'meta'. Use auto"),
         ("predict run photo.png --device gpu", "There is no device 'gpu'. Use auto"),
         ("predict run photo.png --precision half", "'half' is not one of"),
         ("eval run --results coco", "--results coco is a folder. Give a file name with the suffix .json."),
@@ -74,12 +74,14 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
 )
 def test_wrong_usage(run: Run, folder: Path, arguments: str, message: str) -> None:
     code = 5 if arguments.startswith("demo") else 4 if "eval mine.yaml" in arguments else 2
-    assert " ".join(message.split()) in " ".join(run(*arguments.split(), code=code).stderr.split())
-    assert not list(folder.glob("predictions*")) + list(folder.glob("runs*"))
+    error = run(*arguments.split(), code=code).stderr
+    assert message in error or message in " ".join(error.split())  # typer breaks lines
+    assert not list(folder.glob("predictions/*")) + list(folder.glob("runs*"))
 
 
 @pytest.mark.parametrize("value", ["coco", "absent.txt", "mine.yaml/train.txt"])
 def test_file_that_cannot_be_read(run: Run, folder: Path, value: str) -> None:
+    (folder / "coco" / "Annotations").mkdir()
     keys = ("data.format=voc", "data.root=coco", "data.val_images=val2017", f"data.val_annotations=../{value}")
     error = run("eval", "run", *keys, code=3).stderr
     assert f"{value} cannot be read: " in error
