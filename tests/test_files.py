@@ -19,6 +19,7 @@ from splitnest.errors import OutputError, UsageError
 from splitnest.files import (
     check_output,
     is_standard_output,
+    open_regular,
     printable,
     remove_parts,
     replacing,
@@ -267,3 +268,9 @@ def test_an_unnamed_file_is_not_required(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(files.os, "open", refuse)
     write_bytes(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(OSError, match="no file can have this name"):
+        open_regular(name)

@@ -239,10 +239,12 @@ def open_regular(path: str | Path) -> BinaryIO:
     """Open a regular file for reading. A named pipe would block, and a device may never end.
 
     Raises:
-        OSError: The file cannot be opened, or is a folder, a named pipe or a device.
-        ValueError: The path has a null byte.
+        OSError: The file cannot be opened, or is a folder, a named pipe or a device; or no file can have the path.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a null byte, or a character that the file system cannot encode
+        raise OSError(errno.EINVAL, f"no file can have this name ({error})", str(path)) from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
@@ -257,7 +259,7 @@ def open_text(path: str | Path) -> TextIO:
     """Open a regular UTF-8 text file for reading, without the byte order mark that some editors write.
 
     Raises:
-        OSError, ValueError: Same conditions as ``open_regular``.
+        OSError: Same conditions as ``open_regular``.
     """
     return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig")
 

@@ -81,13 +81,11 @@ def test_wrong_usage(run: Run, folder: Path, arguments: str, message: str) -> No
 
 @pytest.mark.parametrize("value", ["coco", "absent.txt", "mine.yaml/train.txt"])
 def test_file_that_cannot_be_read(run: Run, folder: Path, value: str) -> None:
-    (folder / "coco" / "Annotations").mkdir()
-    keys = ("data.format=voc", "data.root=coco", "data.val_images=val2017", f"data.val_annotations=../{value}")
-    error = run("eval", "run", *keys, code=3).stderr
+    error = run("eval", "run", "data.root=coco", f"data.val_annotations=../{value}", code=3).stderr
     assert f"{value} cannot be read: " in error
     assert {
-        "coco": "it is a folder, and a list of image names is a file. Give the path of the file.",
-        "absent.txt": "it does not exist. Check the path of a list of image names.",
+        "coco": "it is a folder, and a COCO annotation file is a file. Give the path of the file.",
+        "absent.txt": "it does not exist. Check the path of a COCO annotation file.",
         "mine.yaml/train.txt": "a part of its path is a file, not a folder.",
     }[value] in error
 
