@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from unicodedata import category
 
 
@@ -114,6 +115,8 @@ def printable(text: object) -> str:
     shown = _shortened(str(text))
     if shown.isprintable():
         return shown
+    with suppress(UnicodeEncodeError):  # UTF-8 names of files under an ASCII locale (PEP 383)
+        shown = shown.encode(errors="surrogateescape").decode(errors="surrogateescape")
     return "".join(c if _is_plain(c) else _escaped(c) for c in shown)
 
 
