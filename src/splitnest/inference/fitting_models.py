@@ -94,7 +94,8 @@ def _may_fit(recipe: Recipe, shapes: Mapping[str, Size]) -> bool:
     keys = [key.removeprefix(backbone) for key in shapes if key.startswith(backbone)]
     blocks = {tuple(key.split(".")[:2]) for key in keys if re.match(r"c[2-5]\.\d+\.", key)}
     has_splits = any(".conv2.fc1." in key for key in keys)
-    return 3 * len(blocks) + 2 == recipe.model.backbone.depth and has_splits == (recipe.model.backbone.radix > 0)
+    depths = (3 * len(blocks) + 2, 2 * len(blocks) + 2)  # of bottleneck and of basic blocks
+    return recipe.model.backbone.depth in depths and has_splits == (recipe.model.backbone.radix > 0)
 
 
 def _differing(recipe: Recipe, shapes: Mapping[str, Size]) -> list[str] | None:

@@ -164,6 +164,7 @@ def test_file_without_annotations_is_a_test_set(write: Callable[[Any], Path]) ->
         (changed("images", 1, "id", to=2**70), r"'id' is 1180591620717411303424, not an integer from 0"),
         (changed("images", 1, "height", to=str(2**70)), "'height' is 1180591620717411303424, not an integer from 0"),
         (changed("categories", 0, "id", to=2**63), "not an integer from 0"),
+        (changed("images", 1, "width", to=0), "its size is 0 x 20: height and width are at least 1"),
         (changed("images", 1, "height", to="?"), "'height' is '\\?', not an integer from 0"),
         (changed("categories", 0, "id", to=1), "category id 1 occurs more than once"),
         (changed("categories", 0, "name", delete=True), r"categories\[0\] \(id 18\) has no key 'name'"),

@@ -154,6 +154,8 @@ def _parse(path: str | Path, elements: Mapping[str, Callable[[int, Any], Any]]) 
 
 def _image(item: dict[str, Any]) -> ImageRow:
     height, width = integer(item, "height"), integer(item, "width")
+    if not height * width:
+        raise ValueError(f"its size is {width} x {height}: height and width are at least 1")
     if height * width > MAX_PIXELS:
         raise ValueError(f"its size is {width} x {height}, more than {MAX_PIXELS // 10**6} million pixels")
     return integer(item, "id"), str(item["file_name"]), height, width
