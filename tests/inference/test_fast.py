@@ -15,6 +15,7 @@ from helpers.families import (
     DETECTORS,
     FAMILIES,
     PANOPTIC,
+    VARIANTS,
     detector_of,
     load_small,
     random_image,
@@ -46,7 +47,7 @@ def layer_outputs(module: Model, images: Tensor) -> list[Tensor]:
     return [*outputs, module.semantic_head(levels)] if isinstance(module, PanopticFPN) else outputs
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS])
 @pytest.mark.parametrize(
     ("dtype", "pack_weights"), [(torch.float32, True), (torch.float32, False), (torch.bfloat16, True)]
 )
@@ -63,7 +64,8 @@ def test_fast_network_computes_the_same(name: str, dtype: torch.dtype, pack_weig
             if dtype == torch.float32:
                 assert difference.abs().max() <= 1e-5 * output.abs().max() + 1e-6
             else:
-                assert difference.square().mean().sqrt() <= 0.05 * output.square().mean().sqrt()
+                bound = 0.1 if name in VARIANTS else 0.05  # groups of few cells
+                assert difference.square().mean().sqrt() <= bound * output.square().mean().sqrt()
 
 
 def test_group_normalization_is_not_folded() -> None:
@@ -111,7 +113,9 @@ def test_threads_share_a_fast_model_from_the_first_prediction() -> None:
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
-@pytest.mark.parametrize("name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC])
+@pytest.mark.parametrize(
+    "name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC, *list(VARIANTS)[:2]]
+)
 @torch.inference_mode()
 def test_raw_detections_are_those_of_predict(name: str) -> None:
     """On a padded batch, although the shapes of raw detections do not depend on values."""
