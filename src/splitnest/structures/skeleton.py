@@ -5,17 +5,23 @@ Recipes and files define keypoints by name (``splitnest.recipe.keypoints``).
 Shapes: K keypoints.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
 from splitnest.errors import UsageError
 from splitnest.recipe import PoseRecipe
-from splitnest.recipe.keypoints import Color, Keypoints, Pair
+from splitnest.recipe.keypoints import Color, Keypoints, KeypointTable, Pair
 from splitnest.structures.categories import Categories, distinct_color
 from splitnest.visualize.colors import side_color
+
+_FILE = Path(__file__).with_name("keypoint_tables.json")
+"""Keypoint tables of mmpose, written by ``tools/upstream_tables.py``."""
 
 ASSUMED_SIGMA = 0.05
 """Assumed sigma of a keypoint without a measured one: between those of COCO's eyes (0.025) and hips (0.107)."""
@@ -208,4 +214,23 @@ def skeleton_of(recipe: PoseRecipe) -> Skeleton:
             f"The recipe {recipe.name} does not name its keypoints, and there is no annotation file to read them from. "
             f"Set data.keypoints.names, or data.root and data.train_annotations."
         )
-    return COCO if keypoints == "coco" else Skeleton.from_keypoints(complete(keypoints)[0])
+    if isinstance(keypoints, str):
+        return COCO if keypoints == "coco" else Skeleton.from_keypoints(keypoint_table(keypoints))
+    return Skeleton.from_keypoints(complete(keypoints)[0])
+
+
+@cache
+def keypoint_table(table: KeypointTable) -> Keypoints:
+    """Return the keypoints of a published dataset; what its source leaves open is assumed.
+
+    Args:
+        table: Name of the table, such as ``mpii``.
+    """
+    if table == "coco":
+        return COCO_KEYPOINTS
+    entry = json.loads(_FILE.read_text(encoding="utf-8"))[table]
+    names = entry["names"]
+    by_name = {
+        key: [[names[k] for k in pair] for pair in entry[key]] for key in ("flip_pairs", "skeleton")
+    }
+    return complete(Keypoints(names=names, sigmas=entry["sigmas"], **by_name))[0]

@@ -63,7 +63,7 @@ def with_complete_keypoints(recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
     """
     data = recipe.data
     keypoints = data.keypoints
-    if keypoints == "coco" or (keypoints is not None and keypoints.is_complete):
+    if isinstance(keypoints, str) or (keypoints is not None and keypoints.is_complete):
         return recipe, []
     file = _annotation_file(data)
     of_file = None
