@@ -154,7 +154,7 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("input.mean=[1, 2]", "input.mean[2] is missing."),
         ("input.mean=[1, 2, .nan]", "input.mean[2] should be a finite number, not nan."),
         ("model.backbone=3", "model.backbone should be a mapping of keys to values, not 3."),
-        ("model.mask_convs=5", "model.mask_convs should be 0, 4 or 8, not 5."),
+        ("model.rpn_convs=0", "model.rpn_convs should be greater than or equal to 1, not 0."),
         (
             "model.conventions=mmcv",
             "model.conventions: there are no conventions 'mmcv'; use mmdet or detectron2.",

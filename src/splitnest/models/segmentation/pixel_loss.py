@@ -38,7 +38,7 @@ class PixelMiner:
         return labeled & (true_class < threshold)
 
 
-def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -> Tensor:
+def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None, align_corners: bool = False) -> Tensor:
     """Return the cross entropy at the resolution of the labels, summed and divided by the number of **all** pixels.
 
     Unlabeled pixels contribute no loss but count, as in mmsegmentation (``avg_non_ignore`` false).
@@ -47,9 +47,10 @@ def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -
         logits: ``[N, K, h, w]``.
         labels: ``[N, H, W]``, classes or 255.
         ohem: Mining of hard pixels; None uses all pixels.
+        align_corners: Whether resizing maps the corner cells to the corner pixels.
     """
     labels = labels.long()
-    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
     if ohem is not None:
         labels = labels.masked_fill(~ohem(logits, labels), UNLABELED)
     total = F.cross_entropy(logits, labels, ignore_index=UNLABELED, reduction="sum")
