@@ -90,10 +90,9 @@ def classes(name: str, table: dict[str, Any]) -> dict[str, Any]:
 
 def keypoints(table: dict[str, Any]) -> dict[str, Any]:
     """Return a keypoint table with indices; sigmas are float32 in the recordings."""
-    flips = enumerate(table["flip_indices"])
     return {
         "names": table["keypoints"],
-        "flip_pairs": [[one, other] for one, other in flips if one < other],
+        "flip_indices": table["flip_indices"],
         "sigmas": [round(sigma, 6) for sigma in table["sigmas"]] or None,
         "skeleton": table["skeleton"],
     }

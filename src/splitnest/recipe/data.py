@@ -16,7 +16,13 @@ CLASS_TABLES: dict[str, int] = {
     **{"voc": 20, "cityscapes_instances": 8, "deepfashion": 15},
     **{"lvis_v0.5": 1230, "lvis_v0.5_mmdet": 1230, "lvis_v1": 1203, "objects365_v1": 365, "objects365_v2": 365},
     **{"openimages": 601, "openimages_challenge": 500},
-    **{"voc_semantic": 21, "pascal_context": 60, "pascal_context_59": 59, "coco_stuff_10k": 171, "coco_stuff_164k": 171},
+    **{
+        "voc_semantic": 21,
+        "pascal_context": 60,
+        "pascal_context_59": 59,
+        "coco_stuff_10k": 171,
+        "coco_stuff_164k": 171,
+    },
     **{"loveda": 7, "potsdam": 6, "vaihingen": 6, "isaid": 16, "mapillary": 65},
 }
 """Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
@@ -227,7 +233,7 @@ class LabelMapFolderData(LabelMapData):
         label_maps: Pixel values of the label maps: class indices, or the colors of ``palette``.
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on). The palette may list its color
             behind those of the classes.
-        reduce_zero_label: Whether label maps of indices have 0 for unlabeled pixels and classes from 1 (mmsegmentation).
+        reduce_zero_label: Whether label maps of indices have 0 for unlabeled pixels and classes from 1.
     """
 
     format: Literal["folders"]
@@ -273,8 +279,8 @@ class KeypointData(FileData):
     """COCO JSON annotations of keypoints.
 
     Attributes:
-        keypoints: Name of a keypoint table (``coco``, the 17 keypoints of COCO persons, ``mpii``, ...), or a description;
-            None reads the annotation file.
+        keypoints: Name of a keypoint table (``coco`` for the 17 keypoints of COCO persons, ``mpii``, ...), or a
+            description; None reads the annotation file.
         val_detections: COCO detection results with the person boxes for evaluation. ``auto`` uses the file of the
             published protocol (``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``) where it
             exists, and ground-truth boxes otherwise; None uses ground-truth boxes.

@@ -215,7 +215,7 @@ def skeleton_of(recipe: PoseRecipe) -> Skeleton:
             f"Set data.keypoints.names, or data.root and data.train_annotations."
         )
     if isinstance(keypoints, str):
-        return COCO if keypoints == "coco" else Skeleton.from_keypoints(keypoint_table(keypoints))
+        return _skeleton_of_table(keypoints)
     return Skeleton.from_keypoints(complete(keypoints)[0])
 
 
@@ -228,9 +228,25 @@ def keypoint_table(table: KeypointTable) -> Keypoints:
     """
     if table == "coco":
         return COCO_KEYPOINTS
-    entry = json.loads(_FILE.read_text(encoding="utf-8"))[table]
-    names = entry["names"]
-    by_name = {
-        key: [[names[k] for k in pair] for pair in entry[key]] for key in ("flip_pairs", "skeleton")
-    }
-    return complete(Keypoints(names=names, sigmas=entry["sigmas"], **by_name))[0]
+    entry = _tables()[table]
+    names, flips = entry["names"], entry["flip_indices"]
+    pairs = tuple((names[one], names[other]) for one, other in enumerate(flips) if one < other and flips[other] == one)
+    skeleton = tuple((names[start], names[end]) for start, end in entry["skeleton"])
+    return complete(Keypoints(names=names, sigmas=entry["sigmas"], flip_pairs=pairs, skeleton=skeleton))[0]
+
+
+@cache
+def _skeleton_of_table(table: KeypointTable) -> Skeleton:
+    """Return a keypoint table by index.
+
+    Its flip indices are those of the source, where one keypoint of ``deepfashion2`` is not swapped back.
+    """
+    if table == "coco":
+        return COCO
+    skeleton = Skeleton.from_keypoints(keypoint_table(table))
+    return replace(skeleton, flip_indices=tuple(_tables()[table]["flip_indices"]))
+
+
+@cache
+def _tables() -> Any:
+    return json.loads(_FILE.read_text(encoding="utf-8"))

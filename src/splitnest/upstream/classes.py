@@ -33,7 +33,12 @@ _SEMANTIC = {
     "iSAIDDataset": "isaid",
     "MapillaryDataset_v1": "mapillary",
 }
-_DETECTRON2 = {"coco": "coco", "lvis_v0.5": "lvis_v0.5", "lvis_v1": "lvis_v1", "cityscapes_fine": "cityscapes_instances"}
+_DETECTRON2 = {
+    "coco": "coco",
+    "lvis_v0.5": "lvis_v0.5",
+    "lvis_v1": "lvis_v1",
+    "cityscapes_fine": "cityscapes_instances",
+}
 """Beginning of the name of a dataset of detectron2 -> class table."""
 
 Names = tuple[str, ...]
@@ -116,7 +121,9 @@ def resolved(names: Names | None, table: str | None, num_classes: int, where: st
     if table is not None and CLASS_TABLES[table] == num_classes:
         return Classes(table, note=f"classes: those of {table}, as the file has no names")
     generic = tuple(f"class {number}" for number in range(1, num_classes + 1))
-    return Classes(generic, note=f"classes: {num_classes} without names; set data.classes to their names in label order")
+    return Classes(
+        generic, note=f"classes: {num_classes} without names; set data.classes to their names in label order"
+    )
 
 
 _TABLES = ("coco", "cityscapes", "ade20k", "voc", "voc_semantic", "lvis_v1", "lvis_v0.5")

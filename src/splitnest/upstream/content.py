@@ -31,4 +31,4 @@ class Metadata(NamedTuple):
 
     classes: Any = None
     palette: Any = None
-    dataset: Mapping[str, Any] = {}  # noqa: RUF012 - of a tuple, and never changed
+    dataset: Mapping[str, Any] = {}

@@ -21,6 +21,9 @@ COCO_PERSONS = {
     "train_annotations": "annotations/person_keypoints_train2017.json",
 }
 
+PUBLISHED_BOXES = "COCO_val2017_detections_AP_H_56_person.json"
+"""File of the person boxes of the published protocol."""
+
 CITYSCAPES = {
     "format": "cityscapes",
     "val_images": "leftImg8bit/val",
@@ -81,7 +84,10 @@ def semantic_data(config: Section, table: Any, reduce_zero_label: bool) -> dict[
 
 def pose_data(config: Section, is_coco: bool) -> dict[str, Any]:
     """Return paths of a keypoint dataset: those that the configuration names, or those of COCO."""
-    paths = _paths(config, "ann_file")
+    paths: dict[str, Any] = _paths(config, "ann_file")
+    boxes = dataset(config, "test").raw("bbox_file")
+    if paths and isinstance(boxes, str) and boxes.endswith(PUBLISHED_BOXES):
+        paths["val_detections"] = "auto"
     return paths or (COCO_PERSONS if is_coco else {})
 
 

@@ -11,9 +11,10 @@ from splitnest.recipe.conventions import DETECTRON2
 from splitnest.upstream.classes import Classes, detectron2_classes, names_of
 from splitnest.upstream.content import Content, Fields, Metadata
 from splitnest.upstream.datasets import COCO
-from splitnest.upstream.detectron2_training import training, training_model
+from splitnest.upstream.detectron2_training import losses, training
 from splitnest.upstream.limits import MAX_DEPTH
 from splitnest.upstream.literals import Literals, assignments, parse
+from splitnest.upstream.pretrained import initial_weights
 from splitnest.upstream.section import Section
 
 _NORMS = {
@@ -71,17 +72,16 @@ def content(values: Mapping[str, Any], metadata: Metadata, origin: str) -> Conte
         "input": _input(model, config.section("INPUT", {})),
         "train": None,
     }
-    if "SOLVER" not in config:
-        return Content(fields, "detectron2", (*notes, "training: the configuration has none"))
     try:
-        fields |= {"train": training(config), "model": fields["model"] | training_model(model)}
+        fields["model"] |= losses(model)
+        fields["train"] = {**training(config), "init_from": initial_weights(model.raw("WEIGHTS"))}
     except UsageError as error:
         notes = (*notes, f"training is not derived: {str(error).rstrip('.')}")
     return Content(fields, "detectron2", notes)
 
 
 def decoded(value: Any, depth: int = 0) -> Any:
-    """Return values with literals in texts evaluated, as yacs does: ``"(640, 800)"`` is a tuple, ``"1e-3"`` a number."""
+    """Return values with literals in texts evaluated as by yacs: ``"(640, 800)"`` is a tuple, ``"1e-3"`` a number."""
     if isinstance(value, dict) and depth < MAX_DEPTH:
         return {key: decoded(item, depth + 1) for key, item in value.items()}
     if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.startswith(("(", "[", *"0123456789-.")):
@@ -126,7 +126,6 @@ def _detector(model: Section, config: Section) -> tuple[Fields, int]:
         "nms_threshold": heads.number("NMS_THRESH_TEST", 0.5),
         "max_detections": tests.integer("DETECTIONS_PER_IMAGE", 100),
     }
-    tests.section("AUG", {}).only("ENABLED", False, problem="give the configuration without test-time augmentation")
     return fields, heads.integer("NUM_CLASSES", 80)
 
 
@@ -161,7 +160,7 @@ def _backbone(model: Section) -> Fields:
 def _plain(net: Section) -> Fields:
     net.only("STEM_OUT_CHANNELS", 64)
     return {
-        **{"radix": 0, "stem": "7x7", "avg_down": False, "avd": False},
+        **{"radix": 0, "stem": "7x7", "avg_down": False, "avd": False, "avd_in_dilated": False},
         "base_width": net.integer("WIDTH_PER_GROUP", 64),
     }
 
@@ -172,7 +171,7 @@ def _split_attention(net: Section) -> Fields:
     return {
         "radix": net.integer("RADIX", 1),
         "stem": "3x3" if deep else "7x7",
-        "stem_width": net.integer("STEM_OUT_CHANNELS", 64) // 2,
+        "stem_width": 32 if net.integer("DEPTH", 50) <= 50 else 64,  # the wrapper reads it from the depth
         "avg_down": net.flag("AVG_DOWN", False),
         "avd": net.flag("AVD", False),
         "avd_in_dilated": False,
@@ -215,8 +214,8 @@ def _box_head(model: Section, cascade: bool) -> Fields:
     layers = (head.integer("NUM_CONV", 0), head.integer("NUM_FC", 0))
     if layers not in ((0, 2), (4, 1)):
         raise UsageError(
-            f"{head.where}: the box head has {layers[0]} convolutions and {layers[1]} linear layers; splitnest has 0 and 2, "
-            f"or 4 and 1."
+            f"{head.where}: the box head has {layers[0]} convolutions and {layers[1]} linear layers; splitnest has "
+            f"0 and 2, or 4 and 1."
         )
     head.only("USE_SIGMOID_CE", False, problem="its class scores are not a softmax, which splitnest has")
     agnostic = head.flag("CLS_AGNOSTIC_BBOX_REG", False)
@@ -232,7 +231,7 @@ def _box_head(model: Section, cascade: bool) -> Fields:
         "box_norm": norm(head) if layers == (4, 1) else None,
         "box_fc_channels": head.integer("FC_DIM", 1024),
         "box_conv_channels": head.integer("CONV_DIM", 256),
-        "class_agnostic_boxes": agnostic,
+        "class_agnostic_boxes": None if agnostic == cascade else agnostic,
         "conventions": _conventions(weights, stages if cascade else head),
     }
 
@@ -244,7 +243,9 @@ def _conventions(weights: Any, section: Section) -> Any:
     except (TypeError, ValueError, ZeroDivisionError):
         raise section.error("BBOX_REG_WEIGHTS", "give four numbers over 0 for each stage") from None
     stds = (*stds, *DETECTRON2.cascade_box_stds[len(stds) :])
-    return "detectron2" if stds == DETECTRON2.cascade_box_stds else {**DETECTRON2.model_dump(), "cascade_box_stds": stds}
+    return (
+        "detectron2" if stds == DETECTRON2.cascade_box_stds else {**DETECTRON2.model_dump(), "cascade_box_stds": stds}
+    )
 
 
 def _pooler(head: Section, size: int) -> None:

@@ -14,10 +14,16 @@ def training(config: Section) -> Fields:
     Raises:
         UsageError: Splitnest has not got a part of it.
     """
-    return {**_solver(config), **_augmentation(config.section("INPUT", {})), **_loader(config.section("DATALOADER", {}))}
+    return {
+        **_solver(config),
+        **_augmentation(config.section("INPUT", {})),
+        **_loader(config.section("DATALOADER", {})),
+    }
 
 
 def _solver(config: Section) -> Fields:
+    if "SOLVER" not in config:
+        raise UsageError("the configuration has none")
     solver = config.section("SOLVER")
     clip = solver.section("CLIP_GRADIENTS", {})
     clip.only("ENABLED", False)
@@ -86,8 +92,8 @@ def _loader(loader: Section) -> Fields:
     }
 
 
-def training_model(model: Section) -> Fields:
-    """Return the fields of the section ``model`` that training alone depends on.
+def losses(model: Section) -> Fields:
+    """Return the fields of the section ``model`` that training alone depends on: proposals, samples and losses.
 
     Raises:
         UsageError: Splitnest has not got a part of it.

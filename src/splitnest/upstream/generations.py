@@ -33,7 +33,10 @@ def modernized(config: Mapping[str, Any], origin: str) -> Values:
     is_old = bool(data) or any(step.get("type") in _OLD_STEPS for step in pipeline)
     if not is_old:
         return values
-    model = {**{key: values.pop(key) for key in ("train_cfg", "test_cfg") if isinstance(values.get(key), dict)}, **model}
+    model = {
+        **{key: values.pop(key) for key in ("train_cfg", "test_cfg") if isinstance(values.get(key), dict)},
+        **model,
+    }
     steps, statistics = _statistics(_flattened(pipeline, origin))
     model.setdefault("data_preprocessor", statistics)
     values |= {"model": model, "test_pipeline": steps}
@@ -106,7 +109,8 @@ def _scaled(step: Values, scale: Any) -> Values:
 
 def _statistics(steps: list[Values]) -> tuple[list[Values], Values]:
     """Return a pipeline without normalization and padding, and both as a data preprocessor."""
-    kept, found = [], {}
+    kept: list[Values] = []
+    found: Values = {}
     for step in steps:
         kind = step.get("type")
         if kind == "Normalize":

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from splitnest.errors import UsageError
+from splitnest.recipe.keypoints import Keypoints
 from splitnest.structures.skeleton import keypoint_table
 
-_POSE = {
+_POSE: dict[str, Any] = {
     "CocoDataset": "coco",
     "TopDownCocoDataset": "coco",
     "OCHumanDataset": "coco",
@@ -33,6 +34,10 @@ _POSE = {
     "AnimalPoseDataset": "animalpose",
     "AP10KDataset": "ap10k",
     "LocustDataset": "locust",
+    "DeepFashionFullDataset": "deepfashion_full",
+    "DeepFashionLowerDataset": "deepfashion_lower",
+    "DeepFashionUpperDataset": "deepfashion_upper",
+    "CombinedDataset": "coco_aic",
     "ZebraDataset": "zebra",
     "DeepFashion2Dataset": "deepfashion2",
 }
@@ -74,15 +79,12 @@ def keypoints(
     if own is not None and len(own["names"]) != num:
         raise UsageError(f"{where}: the network has {num} keypoints, and {len(own['names'])} are named.")
     table = _table(meta, dataset, subset, num)
-    known = keypoint_table(table) if table is not None else None
-    if known is not None and len(known.names) == num:
-        if own is None:
-            return KeypointDefinition(table, note=f"keypoints: those of {table}, as the file defines none")
-        flips = {frozenset(pair) for pair in own.get("flip_pairs", known.flip_pairs)}
-        if own["names"] == known.names and flips == {frozenset(pair) for pair in known.flip_pairs or ()}:
-            return KeypointDefinition(table)
     if own is not None:
-        return KeypointDefinition({"flip_pairs": (), **own}, "flip_pairs" in own)
+        tables = (table, *_POSE.values()) if table is not None else _POSE.values()
+        same = next((one for one in tables if _is_table(own, keypoint_table(one))), None)
+        return KeypointDefinition(same or {"flip_pairs": (), **own}, same is not None or "flip_pairs" in own)
+    if table is not None and len(keypoint_table(table).names) == num:
+        return KeypointDefinition(table, note=f"keypoints: those of {table}, as the file defines none")
     generic = tuple(f"keypoint {number}" for number in range(1, num + 1))
     note = f"keypoints: {num} without names; set data.keypoints"
     return KeypointDefinition({"names": generic, "flip_pairs": ()}, False, note)
@@ -101,12 +103,17 @@ def _table(meta: Mapping[str, Any], dataset: str | None, subset: str | None, num
     return name if name in _POSE.values() else None
 
 
+def _is_table(own: Mapping[str, Any], known: Keypoints) -> bool:
+    """Return whether a definition has the names and the flips of a table; without flips the names decide."""
+    if own["names"] != known.names:
+        return False
+    pairs = {frozenset(pair) for pair in known.flip_pairs or ()}
+    return {frozenset(pair) for pair in own.get("flip_pairs", pairs)} == pairs
+
+
 def _definition(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the definition in metadata of mmpose: parsed (``keypoint_id2name``) or as written (``keypoint_info``)."""
-    if isinstance(meta.get("keypoint_info"), Mapping):
-        fields = _written(meta)
-    else:
-        fields = _parsed(meta)
+    fields = _written(meta) if isinstance(meta.get("keypoint_info"), Mapping) else _parsed(meta)
     if not fields.get("names"):
         return None
     sigmas = meta.get("dataset_keypoint_sigmas", meta.get("sigmas"))

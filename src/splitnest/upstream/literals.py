@@ -197,13 +197,13 @@ class Literals:
     def _computed(
         self, node: ast.AST, operation: Callable[[Any, Any], Any], left: ast.expr, right: ast.expr, depth: int
     ) -> Any:
-        one = self._value(left, depth + 1)
+        one: Any = self._value(left, depth + 1)
         if operation is operator.add and isinstance(one, str | list):
-            other = self._value(right, depth + 1)
+            other: Any = self._value(right, depth + 1)
             if not isinstance(other, type(one)):
                 raise self._error(node, "a text and a list cannot be added")
             self._enter(node, depth, len(one) // 8)
-            return self._checked(node, one + other)
+            return self._checked(node, operation(one, other))
         if not isinstance(one, int | float) or isinstance(one, bool):
             raise self._error(node, "this is not a number")
         try:

@@ -130,6 +130,8 @@ def _roi_head(head: Section, channels: int) -> tuple[dict[str, Any], int]:
     if mask_classes not in (None, num_classes):
         raise UsageError(f"{head.where}: the mask head has {mask_classes} classes, the box head {num_classes}.")
     fields["convs"] = [kind for kind in (fields.pop("box_conv"), fields.pop("mask_conv")) if kind is not None]
+    if fields["class_agnostic_boxes"] == cascade:
+        fields["class_agnostic_boxes"] = None
     fields["conventions"] = _conventions(stds, head.numbers("stage_loss_weights", None, 3) if cascade else None)
     head.skip("init_cfg", "type", "train_cfg", "test_cfg")
     head.close()

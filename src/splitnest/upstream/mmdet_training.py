@@ -7,8 +7,8 @@ from splitnest.upstream.section import Section, shown
 from splitnest.upstream.training import common
 
 
-def detection(config: Section) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the sections ``train`` and ``model`` of a recipe, of the latter what training alone depends on.
+def detection(config: Section) -> dict[str, Any]:
+    """Return the section ``train`` of a recipe.
 
     Raises:
         UsageError: Splitnest has not got a part of the training.
@@ -18,7 +18,9 @@ def detection(config: Section) -> tuple[dict[str, Any], dict[str, Any]]:
         fields |= _detection_step(step)
     if "short_sides" not in fields:
         raise UsageError("the training pipeline has no Resize")
-    return fields | _detection_dataset(config), _model(config.section("model"))
+    if config.section("model").section("data_preprocessor", {}).raw("batch_augments"):
+        raise UsageError("the training pads batches to a fixed size; splitnest does not")
+    return fields | _detection_dataset(config)
 
 
 def _detection_step(step: Section) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def _short_sides(step: Section, kind: str) -> dict[str, Any]:
     raw = step.raw("scales", step.raw("scale", step.raw("img_scale")))
     pairs = raw if isinstance(raw, list | tuple) and raw and isinstance(raw[0], list | tuple) else [raw]
     if not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, int) for side in pair) for pair in pairs
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, int) for side in pair)
+        for pair in pairs
     ):
         raise UsageError(f"{step.where}: the scales are {shown(raw)}: give pairs of sides.")
     sides = tuple(min(pair) for pair in pairs)
@@ -72,17 +75,20 @@ def _detection_dataset(config: Section) -> dict[str, Any]:
         dataset = inner
     filters = dataset.section("filter_cfg", {})
     keeps_empty = not (filters.flag("filter_empty_gt", False) or dataset.flag("filter_empty_gt", False))
-    return {**fields, "min_image_side": filters.integer("min_size", 0), "min_box_side": 1, "keep_empty_images": keeps_empty}
+    return {
+        **fields,
+        "min_image_side": filters.integer("min_size", 0),
+        "min_box_side": 1,
+        "keep_empty_images": keeps_empty,
+    }
 
 
-def _model(model: Section) -> dict[str, Any]:
-    """Return proposals, samples and losses.
+def losses(model: Section) -> dict[str, Any]:
+    """Return the fields of the section ``model`` that training alone depends on: proposals, samples and losses.
 
     Raises:
         UsageError: Assignment, sampling or a loss is one that splitnest has not.
     """
-    if model.section("data_preprocessor", {}).raw("batch_augments"):
-        raise UsageError("the training pads batches to a fixed size; splitnest does not")
     roi_head, cfg = model.section("roi_head"), model.section("train_cfg")
     if roi_head.text("type") not in ("StandardRoIHead", "CascadeRoIHead"):
         raise UsageError(f"the training is that of {roi_head.raw('type')}; splitnest has no such training")

@@ -9,6 +9,7 @@ from splitnest.upstream.section import Section, shown
 
 ESTIMATORS = ("TopdownPoseEstimator", "TopDown")
 
+
 def estimator(model: Section, codec: Section | None) -> tuple[dict[str, Any], int]:
     """Return the section ``model`` of a recipe, and the number of keypoints.
 
@@ -19,19 +20,21 @@ def estimator(model: Section, codec: Section | None) -> tuple[dict[str, Any], in
     Raises:
         UsageError: The estimator has a part that splitnest has not.
     """
+    network = backbone(model.section("backbone"), "mmpose")
     if model.only("type", *ESTIMATORS) == "TopDown":
         fields, num_keypoints = _old_head(model.section("keypoint_head"))
     else:
         fields, num_keypoints = _head(model.section("head"), codec)
     if "neck" in model:
         raise model.error("neck", "splitnest has no neck in pose estimators")
-    network = backbone(model.section("backbone"), "mmpose")
     model.skip("data_preprocessor", "test_cfg", "train_cfg", "metainfo", "init_cfg", "pretrained", "loss_pose")
     model.close()
     return {"backbone": network, **fields}, num_keypoints
 
 
-def pose_input(model: Section, preprocessor: Section, pipeline: list[Section], fields: dict[str, Any]) -> dict[str, Any]:
+def pose_input(
+    model: Section, preprocessor: Section, pipeline: list[Section], fields: dict[str, Any]
+) -> dict[str, Any]:
     """Return the section ``input`` of a recipe, and set ``sigma`` of the older form, which the training has."""
     values = statistics(preprocessor)
     preprocessor.skip("type", "pad_size_divisor", "non_blocking")

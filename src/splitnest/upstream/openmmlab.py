@@ -13,7 +13,9 @@ from splitnest.upstream.keypoints import keypoints
 from splitnest.upstream.mmdet import DETECTORS, detection_input, detector
 from splitnest.upstream.mmpose import ESTIMATORS, estimator, pose_input
 from splitnest.upstream.mmseg import SEGMENTORS, segmentor, semantic_input
+from splitnest.upstream.pretrained import initial_weights
 from splitnest.upstream.section import REQUIRED, Section
+
 
 def content(values: Mapping[str, Any], metadata: Metadata, origin: str) -> Content:
     """Return the content of a recipe.
@@ -39,7 +41,7 @@ def content(values: Mapping[str, Any], metadata: Metadata, origin: str) -> Conte
 
 def _preprocessor(config: Section, model: Section) -> Section:
     own = model.section("data_preprocessor", None)
-    return own if own is not None else config.section("data_preprocessor", {})  # type: ignore[no-any-return]
+    return own if own is not None else config.section("data_preprocessor", {})
 
 
 def _pipeline(config: Section) -> list[Section]:
@@ -64,30 +66,40 @@ def _detection(config: Section, model: Section, metadata: Metadata) -> Content:
     inputs = detection_input(_preprocessor(config, model), _pipeline(config), config.where)
     names, _ = _names(config, metadata)
     classes = detection_classes(names, _dataset_type(config), num_classes, config.where)
-    training, train, notes = _training(mmdet_training.detection, config)
+    training, notes = _training(mmdet_training.detection, config)
+    losses, remarks = _training(mmdet_training.losses, model)
     fields = {
         "task": "instance" if network["mask_convs"] else "detection",
         "data": {"classes": classes.classes, **detection_data(config, classes.classes == "coco")},
-        "model": {**network, **train},
+        "model": {**network, **(losses or {})},
         "input": inputs,
-        "train": training,
+        "train": _with_weights(training, model) if losses is not None else None,
     }
-    return Content(fields, "mmdet", (*_notes(classes), *notes))
+    return Content(fields, "mmdet", (*_notes(classes), *(remarks or notes)))
 
 
-def _training(derive: Callable[..., Any], *arguments: Section) -> tuple[Fields | None, Fields, tuple[str, ...]]:
-    """Return the training section, fields of ``model`` for training, and a note if the training is not derived."""
-    if arguments[0].raw("optim_wrapper") is None:
-        return None, {}, ("training: the configuration has none",)
+def _with_weights(training: Fields | None, model: Section) -> Fields | None:
+    """Return a training section with the initial weights of the backbone, if it names any."""
+    if training is None:
+        return None
+    network, name = model.section("backbone"), model.raw("pretrained")
+    if not network.is_list("init_cfg"):
+        name = network.section("init_cfg", {}).raw("checkpoint", name)
+    return {**training, "init_from": initial_weights(name)}
+
+
+def _training(derive: Callable[..., Fields], *arguments: Section) -> tuple[Fields | None, tuple[str, ...]]:
+    """Return what ``derive`` does, and a note if it cannot: the training is left out then."""
     try:
-        found = derive(*arguments)
+        return derive(*arguments), ()
     except UsageError as error:
-        return None, {}, (f"training is not derived: {str(error).rstrip('.')}",)
-    return (*found, ()) if isinstance(found, tuple) else (found, {}, ())
+        return None, (f"training is not derived: {str(error).rstrip('.')}",)
 
 
 def _dataset_type(config: Section) -> str | None:
-    name: str | None = dataset(config, "test").text("type", config.text("test_dataset", config.text("dataset_type", None)))
+    name: str | None = dataset(config, "test").text(
+        "type", config.text("test_dataset", config.text("dataset_type", None))
+    )
     return name
 
 
@@ -105,8 +117,9 @@ def _semantic(config: Section, model: Section, metadata: Metadata) -> Content:
     data = {"classes": classes.classes, **semantic_data(config, classes.classes, reduces)}
     if classes.palette is not None:
         data["palette"] = classes.palette
-    training, _, notes = _training(mmseg_training.semantic, config, model)
-    fields = {"task": "semantic", "data": data, "model": network, "input": inputs, "train": training}
+    training, notes = _training(mmseg_training.semantic, config, model)
+    fields: Fields = {"task": "semantic", "data": data, "model": network, "input": inputs}
+    fields["train"] = _with_weights(training, model)
     return Content(fields, "mmseg", (*_notes(classes), *notes))
 
 
@@ -132,21 +145,23 @@ def _pose(config: Section, model: Section, metadata: Metadata) -> Content:
     inputs = pose_input(model, _preprocessor(config, model), pipeline, network)
     test = dataset(config, "test")
     info = metadata.dataset or test.raw("metainfo", {}) or {}
-    if "keypoint_info" not in info and isinstance(given := test.raw("dataset_info", config.raw("dataset_info")), Mapping):
+    if "keypoint_info" not in info and isinstance(
+        given := test.raw("dataset_info", config.raw("dataset_info")), Mapping
+    ):
         info = info or given
     found = keypoints(info, _dataset_type(config), test.text("subset", None), num_keypoints, config.where)
     notes = [] if found.note is None else [found.note]
     if inputs["flip_test"] and not found.has_flips:
         inputs["flip_test"] = False
         notes.append("flip test: off, as the pairs of keypoints that a flip swaps are unknown")
-    training, _, remarks = _training(mmpose_training.pose, config)
+    training, remarks = _training(mmpose_training.pose, config)
     is_coco = found.keypoints == "coco" and (_dataset_type(config) or "").endswith("CocoDataset")
     fields = {
         "task": "pose",
         "data": {"classes": (_category(found.keypoints),), "keypoints": found.keypoints, **pose_data(config, is_coco)},
         "model": network,
         "input": inputs,
-        "train": training,
+        "train": _with_weights(training, model),
     }
     return Content(fields, "mmpose", (*notes, *remarks))
 

@@ -23,6 +23,8 @@ def common(config: Section, framework: str) -> dict[str, Any]:
     Raises:
         UsageError: A part is missing, or splitnest has not got it.
     """
+    if config.raw("optim_wrapper") is None:
+        raise UsageError("the configuration has none")
     loop = config.section("train_cfg")
     fields, repeats = _length(loop, config)
     fields |= _optimizer(config.section("optim_wrapper"), fields, framework)
