@@ -53,7 +53,9 @@ def golden(module: torch.nn.Module) -> dict[str, Any]:
 
 def build(name: str) -> torch.nn.Module:
     recipe = zoo.get(name)
-    return build_network(name, recipe.task, recipe.model, recipe.num_classes, recipe.data.num_stuff)
+    network = recipe.model.model_dump(mode="json", exclude=set(getattr(recipe.model, "not_architecture", ())))
+    outputs = (recipe.num_classes, recipe.data.num_stuff, getattr(recipe.data, "keypoints", None))
+    return build_network(name, recipe.task, json.dumps(network), *outputs)
 
 
 NETWORKS: dict[tuple[Any, ...], torch.nn.Module] = {}

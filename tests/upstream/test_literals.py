@@ -142,7 +142,9 @@ steps = {{_base_.steps}}
 same = _base_.steps
 first = {{ _base_.steps[0] }}
 """,
-        model="model = dict(type='A', backbone=dict(type='R', depth=50), head=dict(type='Old', old=1), neck=dict(type='F'))",
+        model="""
+model = dict(type='A', backbone=dict(type='R', depth=50), head=dict(type='Old', old=1), neck=dict(type='F'))
+""",
         data="steps = [dict(type='Load')]",
     )
     assert read_file(main) == {

@@ -22,12 +22,12 @@ def class_table(table: str) -> Categories:
     - ``imagenet``: ILSVRC 2012, ids from 0.
     - ``cityscapes``: the 19 training classes with their official colors; ids are the label ids, 7 to 33.
     - ``ade20k``: the 150 classes of the scene parsing benchmark with their official colors, ids from 1.
-    - ``voc``, ``cityscapes_instances``, ``deepfashion``, ``lvis_v0.5`` (in mmdetection's spelling: ``lvis_v0.5_mmdet``),
-      ``lvis_v1``, ``objects365_v1``, ``objects365_v2``, ``openimages``, ``openimages_challenge``: detection classes, ids
-      from 1.
-    - ``voc_semantic``, ``pascal_context``, ``pascal_context_59``, ``coco_stuff_10k``, ``coco_stuff_164k``, ``loveda``,
-      ``potsdam``, ``vaihingen``, ``isaid``, ``mapillary``: classes of label maps with mmsegmentation's colors; ids are
-      pixel values, from 1 where 0 is unlabeled.
+    - Detection classes with ids from 1: ``voc``, ``cityscapes_instances``, ``deepfashion``, ``lvis_v0.5`` (and
+      ``lvis_v0.5_mmdet``, as mmdetection spells it), ``lvis_v1``, ``objects365_v1``, ``objects365_v2``, ``openimages``,
+      ``openimages_challenge``.
+    - Classes of label maps with mmsegmentation's colors, whose ids are pixel values, from 1 where 0 is unlabeled:
+      ``voc_semantic``, ``pascal_context``, ``pascal_context_59``, ``coco_stuff_10k``, ``coco_stuff_164k``, ``loveda``,
+      ``potsdam``, ``vaihingen``, ``isaid``, ``mapillary``.
 
     Args:
         table: Name of the table.
