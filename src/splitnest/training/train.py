@@ -60,6 +60,7 @@ def train(
     *,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
+    config: str | Path | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -68,12 +69,14 @@ def train(
     and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
 
     Args:
-        recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint of splitnest, whose recipe and
-            weights are used; to resume, also a run folder or its ``last.pt``.
+        recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint, whose recipe and weights are used
+            (of another code base: the recipe that its configuration becomes); to resume, also a run folder or its
+            ``last.pt``.
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        config: Configuration of a checkpoint of another code base that does not hold it.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, or memory ran out.
@@ -83,7 +86,7 @@ def train(
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config)
 
 
 def _train(
@@ -92,8 +95,9 @@ def _train(
     resume: bool,
     out: Path | None,
     device: str | torch.device,
+    config: str | Path | None,
 ) -> Run:
-    recipe, out = _resolve(recipe_or_name, overrides, resume, out)
+    recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg)
     data, validation = open_training(recipe), open_validation(recipe)
@@ -128,16 +132,18 @@ def _resume(recipe: Recipe, model: Model, schedule: Schedule, out: Path | None) 
     return state, RunFolder(path, recipe, state.step)
 
 
-def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None) -> str:
+def plan(
+    recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None, config: str | Path | None = None
+) -> str:
     """Return the plan of a training: complete recipe, data, schedule, memory. Weights are neither fetched nor read.
 
     Args:
-        recipe_or_name, overrides: Same as in ``train``.
+        recipe_or_name, overrides, config: Same as in ``train``.
 
     Raises:
         UsageError, DataError: Same conditions as ``train``; or files of the dataset do not exist.
     """
-    recipe, _ = _resolve(recipe_or_name, overrides, False, None)
+    recipe, _ = _resolve(recipe_or_name, overrides, False, None, config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg)
     data, validation = open_training(recipe), open_validation(recipe)
@@ -145,14 +151,18 @@ def plan(recipe_or_name: str | Path, overrides: Mapping[str, Any] | None = None)
 
 
 def _resolve(
-    recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None,
+    resume: bool,
+    out: Path | None,
+    config: str | Path | None,
 ) -> tuple[Recipe, Path | None]:
     """Return the complete recipe, and the run folder if it is known."""
     path = Path(recipe_or_name)
     folder = path.parent if path.name == "last.pt" else path
     if resume and (folder / RECIPE_FILE).is_file():
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
-    recipe, own_weights = read_recipe(recipe_or_name)
+    recipe, own_weights = read_recipe(recipe_or_name, config)
     values = dict(overrides or {})
     if own_weights is not None and recipe.train is not None:
         values = {"train.init_from": str(own_weights), **values}

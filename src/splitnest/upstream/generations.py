@@ -117,7 +117,9 @@ def _statistics(steps: list[Values]) -> tuple[list[Values], Values]:
             found |= {"mean": step.get("mean"), "std": step.get("std"), "bgr_to_rgb": step.get("to_rgb", True)}
         elif kind == "NormalizeTensor":
             for key in ("mean", "std"):
-                found[key] = [round(255 * x, 6) for x in step.get(key, ()) if isinstance(x, int | float)]
+                values = step.get(key)
+                values = values if isinstance(values, list | tuple) else ()
+                found[key] = [round(255 * value, 6) for value in values if isinstance(value, int | float)]
             found["bgr_to_rgb"] = True  # LoadImageFromFile of mmpose 0 reads RGB
         elif kind == "Pad" and "size_divisor" in step:
             found["pad_size_divisor"] = step["size_divisor"]
@@ -139,12 +141,15 @@ def _loaders(data: Values, origin: str) -> Values:
 
 
 def _filtered(dataset: Values, depth: int = 0) -> Values:
-    """Return a dataset with the filters that mmdet 2 has by default, in the innermost one of those that repeat it."""
+    """Return a dataset without its pipeline, and with the filters that mmdet 2 has by default.
+
+    The filters are those of the innermost one of datasets that repeat another.
+    """
     inner = dataset.get("dataset")
     if isinstance(inner, dict) and depth < MAX_DEPTH:
         return {**dataset, "dataset": _filtered(inner, depth + 1)}
     filters = {"filter_empty_gt": dataset.get("filter_empty_gt", True), "min_size": 32}
-    return {"filter_cfg": filters, **dataset}
+    return {"filter_cfg": filters, **{key: value for key, value in dataset.items() if key != "pipeline"}}
 
 
 def _schedule(values: Values, origin: str) -> Values:

@@ -102,7 +102,9 @@ def losses(model: Section) -> dict[str, Any]:
         "rpn_box_beta": _beta(model.section("rpn_head")),
     }
     _assigner(rpn.section("assigner"), 0.7, 0.3, 0.3)
-    thresholds = (0.5, 0.6, 0.7) if len(stages) == 3 else (0.5,)
+    thresholds = (0.5, 0.6, 0.7)[: len(roi_head.sections("bbox_head"))]
+    if len(stages) != len(thresholds):
+        raise cfg.error("rcnn", f"give one for each of {len(thresholds)} stages")
     low_quality, samples = set(), set()
     for stage, threshold in zip(stages, thresholds, strict=True):
         low_quality.add(_assigner(stage.section("assigner"), threshold, threshold, threshold))

@@ -14,7 +14,7 @@ def semantic(config: Section, model: Section) -> dict[str, Any]:
         UsageError: Splitnest has not got a part of it.
     """
     fields = common(config, "mmseg")
-    sizes = {step.raw("type"): step for step in config.sections("train_pipeline")}
+    sizes = {step.text("type"): step for step in config.sections("train_pipeline")}
     expected = {"LoadImageFromFile", "LoadAnnotations", "RandomResize", "Resize", "RandomCrop", "RandomFlip", "Pad"}
     expected |= {"PhotoMetricDistortion", "PackSegInputs", "DefaultFormatBundle", "Collect"}
     if other := sizes.keys() - expected:

@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +30,17 @@ _PICKLE = (b"\x80", b"(", b"}", b"]", b"c")
 _MAX_SAFETENSORS_HEADER = 100_000_000
 """Maximum header size of safetensors in bytes. A file starts with the header size, 8 bytes, and the header in JSON."""
 
+_CONFIG_KEYS = ("cfg", "config")
+"""Keys of the configuration in OpenMMLab's ``meta``: mmengine, and mmcv before."""
+
 _IGNORED = ("mmengine.logging.history_buffer.HistoryBuffer", "argparse.Namespace")
 """Classes in training checkpoints of mmengine, timm and the official repository whose objects are not needed."""
+
+_MAPPED_SUFFIXES = (".pth", ".pt", ".pkl")
+"""File name endings with which torch maps a file into memory."""
+
+_MAX_VALUES = 100_000
+"""Maximum number of values in the metadata of a dataset."""
 
 _WRAPPERS = ("state_dict", "model", "blobs")
 """Keys of the state dict: OpenMMLab, timm and official training; detectron2; Caffe2. Otherwise it is the top level."""
@@ -51,6 +60,8 @@ class Checkpoint:
         not_tensors: Keys of the state dict whose values are not dense tensors.
         recipe_json: Recipe as JSON (our checkpoints only).
         classes: Class names, from the recipe or from the metadata of OpenMMLab.
+        config: Upstream configuration in Python, from the metadata of OpenMMLab.
+        dataset_meta: Further metadata of OpenMMLab about the dataset, as plain values: palette, keypoints.
     """
 
     path: Path
@@ -59,13 +70,16 @@ class Checkpoint:
     not_tensors: tuple[str, ...] = ()
     recipe_json: str | None = None
     classes: tuple[str, ...] | None = None
+    config: str | None = None
+    dataset_meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(path: str | Path) -> Checkpoint:
+def read(path: str | Path, *, mapped: bool = False) -> Checkpoint:
     """Read a checkpoint: a torch file (zip or legacy), safetensors, or a pickle of numpy arrays.
 
     Args:
         path: Path of the file.
+        mapped: Whether tensors of a torch file may be memory-mapped, so that metadata and shapes are read without them.
 
     Raises:
         WeightsError: The file does not exist, is damaged, is not a checkpoint, has no tensors, or contains code.
@@ -75,7 +89,7 @@ def read(path: str | Path) -> Checkpoint:
     try:
         match kind:
             case "torch":
-                checkpoint = _unwrap(path, kind, _load_torch(path))
+                checkpoint = _unwrap(path, kind, _load_torch(path, mapped))
             case "pickle":
                 with path.open("rb") as file:
                     checkpoint = _unwrap(path, kind, pickled.load(file))
@@ -117,12 +131,14 @@ def _detect_kind(path: Path) -> Kind:
     raise WeightsError(f"{path} {problem}")
 
 
-def _load_torch(path: Path) -> Any:
+def _load_torch(path: Path, mapped: bool) -> Any:
     stand_ins: list[Any] = [(stand_in, name) for name, stand_in in pickled.STAND_INS.items()]
     stand_ins += [(pickled.Ignored, name) for name in _IGNORED]
     try:
-        # With a path instead of a file, torch.load depends on its suffix.
         with torch.serialization.safe_globals(stand_ins), path.open("rb") as file:
+            if mapped and file.read(len(_ZIP)) == _ZIP and path.suffix in _MAPPED_SUFFIXES:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            file.seek(0)  # with a path instead of a file, torch.load depends on its suffix
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if forbidden := re.search(r"GLOBAL (\S+)", str(error)):  # torch has no exception type for it
@@ -155,8 +171,11 @@ def _unwrap(path: Path, kind: Kind, content: Any) -> Checkpoint:
             state[str(key).removeprefix(prefix)] = tensor
     recipe = content.get("recipe") if content.get("format") == FORMAT else None
     recipe_json = recipe if isinstance(recipe, str) else None
-    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta"))
-    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, classes)
+    meta = content.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    classes = _recipe_classes(recipe_json) or _meta_classes(meta)
+    config = next((meta[key] for key in _CONFIG_KEYS if isinstance(meta.get(key), str)), None)
+    return Checkpoint(path, kind, state, tuple(not_tensors), recipe_json, classes, config, _dataset_meta(meta))
 
 
 def _to_tensor(value: object) -> Tensor | None:
@@ -176,10 +195,35 @@ def _recipe_classes(recipe_json: str | None) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) else None
 
 
-def _meta_classes(meta: object) -> tuple[str, ...] | None:
-    """Return the class names in OpenMMLab's ``meta``: ``dataset_meta.classes``, or ``CLASSES`` before 2023."""
-    if not isinstance(meta, Mapping):
+def _dataset_meta(meta: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the metadata of the dataset as plain values: ``dataset_meta``, or ``PALETTE`` before 2023."""
+    own = meta.get("dataset_meta")
+    found = (
+        own if isinstance(own, Mapping) else {"palette": meta.get("PALETTE"), "dataset_info": meta.get("dataset_info")}
+    )
+    budget = [_MAX_VALUES]
+    return {str(key): value for key, item in found.items() if (value := _plain(item, budget)) is not None}
+
+
+def _plain(value: object, budget: list[int], depth: int = 0) -> Any:
+    """Return containers of plain values, with lists for arrays; None for anything else, and beyond the budget."""
+    budget[0] -= 1
+    if budget[0] < 0 or depth > 10:
         return None
+    if isinstance(value, pickled.Array):
+        value = value.tensor()
+    if isinstance(value, Tensor):
+        budget[0] -= value.numel()
+        return value.tolist() if budget[0] >= 0 else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, budget, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item, budget, depth + 1) for item in value]
+    return value if isinstance(value, str | bool | int | float) else None
+
+
+def _meta_classes(meta: Mapping[Any, Any]) -> tuple[str, ...] | None:
+    """Return the class names in OpenMMLab's ``meta``: ``dataset_meta.classes``, or ``CLASSES`` before 2023."""
     for mapping, name in ((meta.get("dataset_meta"), "classes"), (meta, "CLASSES")):
         names = mapping.get(name) if isinstance(mapping, Mapping) else None
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):

@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: splitnest convert s50.pth --model mask_rcnn_resnest50_fpn_1x_coco.mmdet --out s50.safetensors"
+from splitnest.cli.options import As, Config
+
+EXAMPLE = "Example: splitnest convert epoch_12.pth --out mask_rcnn.safetensors"
 
 
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Checkpoint of any code base.")],
-    model: Annotated[str, typer.Option(help="Model that the checkpoint belongs to.")],
     out: Annotated[Path, typer.Option(help="Safetensors file to write.")],
+    model: As = None,
+    config: Config = None,
 ) -> None:
     """Convert a checkpoint to a safetensors file that contains its recipe."""
     from splitnest.exporting.convert import convert as convert_checkpoint
 
-    print(convert_checkpoint(source, model, out))
+    print(convert_checkpoint(source, model, out, config))
     print(f"written to {out}")

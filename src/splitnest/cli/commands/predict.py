@@ -6,14 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from splitnest.cli.options import (
+    As,
     BatchSize,
     Compile,
+    Config,
     Device,
     Fast,
     Model,
     Precision,
     Tta,
     Weights,
+    named,
     weights_or_none,
 )
 from splitnest.errors import DataError, first_few
@@ -28,6 +31,8 @@ def predict(
     model: Model,
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Image files, folders, globs or URLs.")],
     weights: Weights = "auto",
+    config: Config = None,
+    name: As = None,
     out: Annotated[Path, typer.Option(help="Folder of the annotated images.")] = Path("predictions"),
     json: Annotated[
         Path | None, typer.Option(help="File of all results; results.json in the folder by default.")
@@ -56,7 +61,7 @@ def predict(
     from splitnest.inference.predictor import load
 
     options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
-    predictor = load(model, weights_or_none(weights), **options)
+    predictor = load(*named(model, name, weights), config=config, **options)
     failed = write_predictions(
         predictor,
         sources,

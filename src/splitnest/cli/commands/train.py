@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from splitnest.cli.options import Device, Overrides
+from splitnest.cli.options import As, Config, Device, Overrides
 
 EXAMPLE = "Example: splitnest train mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco train.epochs=6"
 
@@ -17,7 +17,7 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="Recipe file (.yaml), name of a published model, checkpoint of splitnest, or run folder to resume.",
+            help="Recipe file (.yaml), name of a published model, checkpoint, or run folder to resume.",
         ),
     ],
     overrides: Overrides = None,
@@ -28,6 +28,8 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default one in runs/, named after recipe and time.")
     ] = None,
+    config: Config = None,
+    name: As = None,
     device: Device = "auto",
     devices: Annotated[
         int, typer.Option(min=1, help="Number of processes on this machine, one for each GPU, or on the CPU.")
@@ -38,13 +40,16 @@ def train(
     from splitnest.recipe.overrides import parse
     from splitnest.training import train as training
 
+    values = parse(overrides or [])
+    if name is not None:
+        recipe, values = name, {"train.init_from": recipe, **values}
     if dry_run:
-        print(training.plan(recipe, parse(overrides or [])))
+        print(training.plan(recipe, values, config))
         return
     if devices > 1:
         launch(devices, _without_devices(sys.argv[1:]))
         return
-    run = training.train(recipe, parse(overrides or []), resume, out=out, device=device)
+    run = training.train(recipe, values, resume, out=out, device=device, config=config)
     if is_launched() and local_rank():
         return
     print(f"last checkpoint: {run.last}")
