@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from splitnest.errors import UsageError
 from splitnest.structures.categories import Categories, Category, from_ids, with_colors
@@ -49,7 +50,7 @@ def class_table(table: str) -> Categories:
     if table == "ade20k":
         rows = enumerate(_rows(_ADE20K), start=1)
         return Categories(tuple(Category(id_, name, _from_hex(color)) for id_, (name, color) in rows))
-    tables = json.loads(_FILE.read_text(encoding="utf-8"))
+    tables = _tables()
     if table not in tables:
         raise UsageError(
             f"There is no class table {table!r}. The tables are coco, coco_stuff, imagenet, cityscapes, ade20k, "
@@ -58,6 +59,11 @@ def class_table(table: str) -> Categories:
     entry = tables[table]
     categories = from_ids(enumerate(entry["names"], start=entry["first_id"]))
     return with_colors(categories, map(_from_hex, entry["colors"])) if "colors" in entry else categories
+
+
+@cache
+def _tables() -> Any:
+    return json.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def _rows(text: str) -> Iterator[list[str]]:

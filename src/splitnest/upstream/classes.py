@@ -85,8 +85,8 @@ def semantic_classes(
     COCO-Stuff 10k and 164k have the same names, and differ in ``reduce_zero_label``.
     """
     table = _SEMANTIC.get(dataset or "")
-    if table == "coco_stuff_164k" and reduce_zero_label:
-        table = "coco_stuff_10k"
+    if num_classes == CLASS_TABLES["coco_stuff_10k"]:
+        table = "coco_stuff_10k" if reduce_zero_label else "coco_stuff_164k"
     if table == "mapillary" and names is not None and len(names) == num_classes + 1:
         names = names[:num_classes]  # the last one, "Unlabeled", has no output
     found = resolved(names, table, num_classes, where)
@@ -126,13 +126,13 @@ def resolved(names: Names | None, table: str | None, num_classes: int, where: st
     )
 
 
-_TABLES = ("coco", "cityscapes", "ade20k", "voc", "voc_semantic", "lvis_v1", "lvis_v0.5")
-"""Class tables that names alone are compared with."""
+_TABLES = tuple(table for table in CLASS_TABLES if table not in ("imagenet", "coco_stuff"))
+"""Class tables that names are compared with."""
 
 
 def _is_table(names: Names, table: str) -> bool:
-    known = class_table(table).names
-    return len(known) == len(names) and all(
+    known = class_table(table).names if CLASS_TABLES[table] == len(names) else ()
+    return bool(known) and all(
         normalized_class_name(one) == normalized_class_name(other) for one, other in zip(known, names, strict=True)
     )
 
