@@ -95,7 +95,7 @@ LATER = re.compile("hrnet|_hr18|udp|dark")
 def test_recorded_models_of_other_families_are_refused(path: Path) -> None:
     recording = json.loads(path.read_text())
     config = {key: recording[key] for key in ("test_pipeline", "codec") if key in recording}
-    with pytest.raises(UsageError, match="a HRNet; splitnest has no such backbone|UDP|DARK"):
+    with pytest.raises(UsageError, match=r"a HRNet; splitnest has no such backbone|UDP|DARK"):
         derive(config | {"model": recording["upstream_model"]}, "row", "config", recorded_metadata(recording))
 
 

@@ -76,13 +76,10 @@ def print_info(recipe: "Recipe") -> None:
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(soft_wrap=True, markup=False).print(table)
+    """Print a line for each row, however long, so that addresses stay whole."""
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        print(f"{key:<{width}}  {value}")
 
 
 def _classes(recipe: "Recipe") -> str:
