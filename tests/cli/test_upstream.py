@@ -33,8 +33,8 @@ def test_segmentor_predicts_and_tells_what_it_is(run: Run, segmentor: Path, imag
         assert words in out
     done = run("predict", segmentor, image_file, "--out", "predictions")
     assert "note: configuration: in the file" in done.stderr
-    (result,) = json.loads((tmp_path / "predictions" / "results.json").read_text())["results"]
-    assert {row["name"] for row in result["classes"]} <= set(CLASSES)
+    (image,) = json.loads((tmp_path / "predictions" / "results.json").read_text())["images"]
+    assert {row["name"] for row in image["result"]["classes"]} <= set(CLASSES)
     run("convert", segmentor, "--out", "own.safetensors")
     assert "iter_40000" in run("info", "own.safetensors").stdout
 
