@@ -246,8 +246,18 @@ def test_keypoints() -> None:
     assert derived(config).recipe.data.keypoints == "coco"
     del config["test_dataloader"]
     found = derived(config)
+    assert (found.recipe.data.keypoints, found.notes[0][:24]) == ("coco", "keypoints: those of coco")
+    assert derived(upstream_configs.mmpose1(21)).recipe.data.keypoints == "coco_wholebody_hand"  # none has flips
+    found = derived(upstream_configs.mmpose1(5))
+    assert found.recipe.data.keypoints.names[0] == "keypoint 1"
     assert not found.recipe.input.flip_test  # without flip pairs, the flip test would average the wrong keypoints
     assert "flip test: off" in found.notes[1]
+    flips = [1, 0, 2, 3, 4]
+    recipe = derive(upstream_configs.mmpose1(5), "x", "x", Metadata(dataset={"flip_indices": flips})).recipe
+    assert recipe.data.keypoints.flip_pairs == (("keypoint 1", "keypoint 2"),)
+    meta = {"dataset_name": "ap10k", "flip_indices": [1, 0, 2, 3, 4, 8, 9, 10, 5, 6, 7, 14, 15, 16, 11, 12, 13]}
+    del config["model"]["head"]["loss"]
+    assert derive(config, "x", "x", Metadata(dataset=meta)).recipe.data.keypoints == "ap10k"
     meta = {
         "keypoint_id2name": {0: "tip", 1: "left fin", 2: "right fin"},
         "flip_indices": [0, 2, 1],

@@ -215,7 +215,7 @@ def skeleton_of(recipe: PoseRecipe) -> Skeleton:
             f"Set data.keypoints.names, or data.root and data.train_annotations."
         )
     if isinstance(keypoints, str):
-        return _skeleton_of_table(keypoints)
+        return skeleton_of_table(keypoints)
     return Skeleton.from_keypoints(complete(keypoints)[0])
 
 
@@ -236,7 +236,7 @@ def keypoint_table(table: KeypointTable) -> Keypoints:
 
 
 @cache
-def _skeleton_of_table(table: KeypointTable) -> Skeleton:
+def skeleton_of_table(table: KeypointTable) -> Skeleton:
     """Return a keypoint table by index.
 
     Its flip indices are those of the source, where one keypoint of ``deepfashion2`` is not swapped back.

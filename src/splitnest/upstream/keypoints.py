@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from splitnest.errors import UsageError
 from splitnest.recipe.keypoints import Keypoints
-from splitnest.structures.skeleton import keypoint_table
+from splitnest.structures.skeleton import COCO, keypoint_table, skeleton_of_table
 
 _POSE: dict[str, Any] = {
     "CocoDataset": "coco",
@@ -75,19 +75,35 @@ def keypoints(
     Raises:
         UsageError: The file names another number of keypoints.
     """
-    own = _definition(meta)
+    own = _definition(meta, num)
     if own is not None and len(own["names"]) != num:
         raise UsageError(f"{where}: the network has {num} keypoints, and {len(own['names'])} are named.")
     table = _table(meta, dataset, subset, num)
     if own is not None:
         tables = (table, *_POSE.values()) if table is not None else _POSE.values()
         same = next((one for one in tables if _is_table(own, keypoint_table(one))), None)
+        if table is not None and own["names"] == _generic(num) and _has_flips(own, keypoint_table(table)):
+            same = table
         return KeypointDefinition(same or {"flip_pairs": (), **own}, same is not None or "flip_pairs" in own)
-    if table is not None and len(keypoint_table(table).names) == num:
+    if table is None or len(keypoint_table(table).names) != num:
+        table = _only_table(num)
+    if table is not None:
         return KeypointDefinition(table, note=f"keypoints: those of {table}, as the file defines none")
-    generic = tuple(f"keypoint {number}" for number in range(1, num + 1))
     note = f"keypoints: {num} without names; set data.keypoints"
-    return KeypointDefinition({"names": generic, "flip_pairs": ()}, False, note)
+    return KeypointDefinition({"names": _generic(num), "flip_pairs": ()}, False, note)
+
+
+def _generic(num: int) -> Names:
+    return tuple(f"keypoint {number}" for number in range(1, num + 1))
+
+
+def _only_table(num: int) -> Any:
+    """Return COCO's keypoints for 17, or the first table of this size if all of them have the same flips."""
+    if num == len(COCO.names):
+        return "coco"
+    tables = [table for table in dict.fromkeys(_POSE.values()) if len(keypoint_table(table).names) == num]
+    flips = {skeleton_of_table(table).flip_indices for table in tables}
+    return tables[0] if len(flips) == 1 else None
 
 
 def _table(meta: Mapping[str, Any], dataset: str | None, subset: str | None, num: int) -> Any:
@@ -105,15 +121,22 @@ def _table(meta: Mapping[str, Any], dataset: str | None, subset: str | None, num
 
 def _is_table(own: Mapping[str, Any], known: Keypoints) -> bool:
     """Return whether a definition has the names and the flips of a table; without flips the names decide."""
-    if own["names"] != known.names:
-        return False
-    pairs = {frozenset(pair) for pair in known.flip_pairs or ()}
-    return {frozenset(pair) for pair in own.get("flip_pairs", pairs)} == pairs
+    return own["names"] == known.names and _has_flips(own, known)
 
 
-def _definition(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def _has_flips(own: Mapping[str, Any], known: Keypoints) -> bool:
+    """Return whether a definition has the flips of a table, or none of its own."""
+    return "flip_pairs" not in own or _swaps(own["names"], own["flip_pairs"]) == _swaps(known.names, known.flip_pairs)
+
+
+def _swaps(names: Names, pairs: Any) -> set[frozenset[int]]:
+    """Return pairs of names as pairs of indices."""
+    return {frozenset(map(names.index, pair)) for pair in pairs or ()}
+
+
+def _definition(meta: Mapping[str, Any], num: int) -> dict[str, Any] | None:
     """Return the definition in metadata of mmpose: parsed (``keypoint_id2name``) or as written (``keypoint_info``)."""
-    fields = _written(meta) if isinstance(meta.get("keypoint_info"), Mapping) else _parsed(meta)
+    fields = _written(meta) if isinstance(meta.get("keypoint_info"), Mapping) else _parsed(meta, num)
     if not fields.get("names"):
         return None
     sigmas = meta.get("dataset_keypoint_sigmas", meta.get("sigmas"))
@@ -134,13 +157,16 @@ def _written(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parsed(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(meta: Mapping[str, Any], num: int) -> dict[str, Any]:
     ids = meta.get("keypoint_id2name")
     listed = meta.get("keypoints")
     if isinstance(ids, Mapping):
         names = tuple(str(name) for _, name in sorted(ids.items(), key=lambda item: str(item[0]).zfill(6)))
     else:
         names = tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
+    flips = meta.get("flip_indices")
+    if not names and isinstance(flips, list | tuple) and len(flips) == num:
+        names = _generic(num)
 
     def named(values: Any) -> Names:
         """Return the names of indices; those out of range are left out."""
@@ -148,7 +174,7 @@ def _parsed(meta: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(names[int(k)] for k in values if str(k).isdecimal() and int(k) < len(names))
 
     fields: dict[str, Any] = {"names": names}
-    flipped = named(meta.get("flip_indices"))
+    flipped = named(flips)
     if names and sorted(flipped) == sorted(names):
         fields["flip_pairs"] = _pairs(zip(names, flipped, strict=True))
     links = meta.get("skeleton_links")
