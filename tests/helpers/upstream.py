@@ -9,6 +9,7 @@ import pytest
 from helpers.paths import ROOT
 from splitnest import zoo
 from splitnest.recipe import DETECTRON2, MMDET, BackboneConfig, DetectionRecipe, Recipe
+from splitnest.zoo.published import PUBLISHED
 
 UPSTREAM = ROOT.parent / "shared" / "oracles" / "upstream_configs"
 RESNEST = BackboneConfig(depth=50, avd_in_dilated=False).model_dump()
@@ -35,8 +36,8 @@ def configuration(name: str) -> dict[str, Any]:
 
 
 def of_source(source: str) -> list[str]:
-    """Return the names of the rows of one code base."""
-    return zoo.list_models(pattern=f"*.{source}")
+    """Return the names of the rows of ResNeSt's sources that one code base published."""
+    return [name for name in zoo.list_models(source=source) if name in PUBLISHED]
 
 
 def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:

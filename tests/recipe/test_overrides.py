@@ -1,15 +1,19 @@
 """Overrides of a recipe: keys and values that are accepted, and error messages of those that are not."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
+from splitnest.recipe.data import ClassTable
 from splitnest.recipe.overrides import ALIASES, OPTION, apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
+
+TABLES = get_args(ClassTable)
+NAMED_TABLES = f"{', '.join(map(repr, TABLES[:-1]))} or {TABLES[-1]!r}"
 
 MASK = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
 
@@ -179,8 +183,8 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("task=pose", "task should be 'detection', 'instance' or 'panoptic', not 'pose'."),
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         (
-            "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list or be 'file', not 'voc'.",
+            "data.classes=pascal",
+            f"data.classes should be {NAMED_TABLES} or be a list or be 'file', not 'pascal'.",
         ),
     ],
 )

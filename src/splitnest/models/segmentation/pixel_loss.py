@@ -18,11 +18,11 @@ class PixelMiner:
     """Online hard example mining of pixels (mmsegmentation ``OHEMPixelSampler``).
 
     Attributes:
-        threshold: Pixels whose true class has a higher probability are ignored.
-        min_kept: Minimum number of pixels of each image that are kept.
+        threshold: Pixels whose true class has a higher probability are ignored; None keeps those of the highest loss.
+        min_kept: Minimum number of pixels of each image that are kept; without a threshold, their mean number.
     """
 
-    threshold: float
+    threshold: float | None
     min_kept: int
 
     @torch.no_grad()
@@ -33,6 +33,9 @@ class PixelMiner:
         probabilities = true_class[labeled]
         if not len(probabilities):
             return labeled
+        if self.threshold is None:
+            hardest = probabilities.argsort()[: self.min_kept * len(labels)]
+            return labeled.masked_scatter(labeled, torch.zeros_like(labeled[labeled]).index_fill(0, hardest, True))
         place = min(self.min_kept * len(labels), len(probabilities) - 1)
         threshold = max(float(probabilities.kthvalue(place + 1).values), self.threshold)
         return labeled & (true_class < threshold)
