@@ -213,7 +213,8 @@ def _mmseg(record: Mapping[str, Any]) -> Recipe:
 def _mmpose(record: Mapping[str, Any]) -> Recipe:
     head, names = record["upstream_model"]["head"], record["keypoints"]
     width, height = record["codec"]["input_size"]
-    pairs = [(names[i], names[j]) for i, j in enumerate(record["flip_indices"]) if i < j]
+    flips = record["flip_indices"]
+    pairs = [(names[i], names[j]) for i, j in enumerate(flips) if i < j and flips[j] == i]
     return PoseRecipe.model_validate(
         {
             "name": record["model"],

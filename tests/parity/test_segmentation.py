@@ -44,6 +44,7 @@ def check_labels(result: SemanticSegmentation, recorded: dict[str, np.ndarray], 
     assert (result.labels == recorded[f"{prefix}labels"])[compared].all()
 
 
+@pytest.mark.timeout(900)  # windows of 769 pixels
 @pytest.mark.parametrize("name", MODELS)
 def test_model(name: str, tmp_path: Path) -> None:
     predictor, record = oracle.model(name, tmp_path), oracle.recording(name)
@@ -72,7 +73,10 @@ def test_model(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fcn_resnest101_d8_ade20k.mmseg", "fcn_r50-d8_4xb2-40k_cityscapes-512x1024.mmseg"])
 def test_end_to_end(name: str, tmp_path: Path) -> None:
     """An image file is resized by the published rule, without and with test-time augmentation."""
-    predictor, recorded = oracle.model(name, tmp_path), oracle.results(f"{name}.e2e")
+    recorded, changes = oracle.results(f"{name}.e2e"), {}
+    if "1024x512" in oracle.recording(f"{name}.e2e").get("resized", ""):  # a smaller image than the published one
+        changes = {"input.long_side": 1024, "input.short_side": 512}
+    predictor = oracle.model(name, tmp_path, changes)
     (result,) = predictor.predict(INPUTS / "scene_b.png")
     check_labels(result, recorded, "resized_")
     if "tta_labels" not in recorded:

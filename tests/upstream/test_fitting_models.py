@@ -47,7 +47,7 @@ def test_other_classes() -> None:
     [
         (
             "resnest14d_imagenet.timm",
-            "(classifier, ResNeSt-14, 1000 classes, in the layout of splitnest) fit resnest14d",
+            "ResNeSt-14, 1000 classes, in the layout of splitnest) fit resnest14d_imagenet.timm",
         ),
         (None, "fits no published model: tensors such as a.weight are in none"),
     ],

@@ -48,8 +48,8 @@ class BackboneConfig(Section):
         stride_in_1x1: Whether the stride is in the first 1x1 convolution (MSRA's ResNet, ``style='caffe'``).
         output_stride: Stride of c5: 32, 16 with dilation 2 in c5, or 8 with dilations 2 and 4 in c4 and c5; less with a
             smaller ``stem_stride``.
-        dilations: Dilation of each of c2 to c5, of whose first block it is half; None follows ``output_stride``.
-        multi_grid: Dilation of each block of c5, instead of that of the stage; None for none (DeepLabV3).
+        dilations: Dilations of c2 to c5, whose first blocks have half as much; None follows ``output_stride``.
+        multi_grid: Dilations of the blocks of c5, instead of one for all (DeepLabV3); None for no multi-grid.
         dcn_stages: Stages with deformable 3x3 convolutions.
         dcn_modulated: Whether they are modulated (DCNv2); otherwise they have offsets alone (DCNv1).
         dcn_groups: Number of deformable groups.

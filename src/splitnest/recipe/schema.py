@@ -159,7 +159,7 @@ class SegmentorConfig(Section):
             whose regions are the prediction of the auxiliary head.
         head_channels: Channels of the decode head.
         auxiliary_channels: Channels of the auxiliary head; None for a segmentor without one.
-        fcn_dilation: Dilation of the convolutions of an FCN decode head and of the auxiliary head.
+        fcn_dilation: Dilation of the convolutions in FCN heads, the auxiliary head included.
         aspp_dilations: Dilations of the 3x3 convolutions of ASPP.
         c2_channels: Channels that DeepLabV3+ reduces c2 to.
         ocr_channels: Channels of the keys and values of object-contextual attention.

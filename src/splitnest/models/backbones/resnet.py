@@ -164,7 +164,7 @@ def resnet(
         output_stride: Stride of c5 (at ``stem_stride`` 4); less than 32 for dilation instead of strides, see
             ``DILATIONS``.
         dilations: Dilations of c2 to c5, whose first blocks have half of them; None follows ``output_stride``.
-        multi_grid: Dilation of each block of c5, instead of that of the stage.
+        multi_grid: Dilations of the blocks of c5, instead of one for all.
         dcn_stages: Stages (2 to 5) with deformable convolutions.
         dcn_modulated: Whether they are modulated (DCNv2).
         dcn_groups: Number of deformable groups.

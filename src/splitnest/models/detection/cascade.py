@@ -38,8 +38,8 @@ class CascadeRules:
 class CascadeHeads(RoIHeads):
     """Box heads in a cascade: boxes of the last head, scores averaged over all heads.
 
-    Class-specific boxes of a stage are passed on for the true class of a region in training, and for the best class of
-    regions without one, as in mmdetection.
+    A stage with class-specific boxes passes on those of the best class, in training those of the true class where a
+    region has one, as in mmdetection.
 
     Mask head ``i`` trains on the positive regions of stage ``i``; there is one for each stage, one, or none.
 

@@ -1,4 +1,4 @@
-"""Module names of classifiers of torchvision, and of backbones that OpenMMLab publishes alone."""
+"""Module names in torchvision's classifiers, and in the backbones that OpenMMLab publishes alone."""
 
 from splitnest.weights.key_maps import openmmlab
 
