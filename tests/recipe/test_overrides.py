@@ -165,8 +165,8 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("task=pose", "task should be 'detection', 'instance' or 'panoptic', not 'pose'."),
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         (
-            "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list, not 'voc'.",
+            "data.classes=pascal",
+            f"data.classes should be {', '.join(map(repr, TABLES[:-1]))} or {TABLES[-1]!r} or be a list, not 'pascal'.",
         ),
     ],
 )
