@@ -12,6 +12,7 @@ from helpers.families import (
     DETECTORS,
     FAMILIES,
     PANOPTIC,
+    VARIANTS,
     detector_of,
     load_small,
     random_image,
@@ -43,7 +44,7 @@ def layer_outputs(module: Model, images: Tensor) -> list[Tensor]:
     return [*outputs, module.semantic_head(levels)] if isinstance(module, PanopticFPN) else outputs
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS])
 @pytest.mark.parametrize(
     ("dtype", "pack_weights"), [(torch.float32, True), (torch.float32, False), (torch.bfloat16, True)]
 )
@@ -60,7 +61,8 @@ def test_fast_network_computes_the_same(name: str, dtype: torch.dtype, pack_weig
             if dtype == torch.float32:
                 assert difference.abs().max() <= 1e-5 * output.abs().max() + 1e-6
             else:
-                assert difference.square().mean().sqrt() <= 0.05 * output.square().mean().sqrt()
+                bound = 0.1 if name in VARIANTS else 0.05  # groups of few cells
+                assert difference.square().mean().sqrt() <= bound * output.square().mean().sqrt()
 
 
 def test_group_normalization_is_not_folded() -> None:
@@ -90,7 +92,9 @@ def test_fast_model_from_a_file_predicts_the_same(tmp_path: Path) -> None:
         splitnest.load(tmp_path / "small.safetensors", device="cpu", precision="fp8")
 
 
-@pytest.mark.parametrize("name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC])
+@pytest.mark.parametrize(
+    "name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC, *list(VARIANTS)[:2]]
+)
 @torch.inference_mode()
 def test_raw_detections_are_those_of_predict(name: str) -> None:
     """On a padded batch, although the shapes of raw detections do not depend on values."""
