@@ -17,7 +17,7 @@ def test_list(run: Run) -> None:
     assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
     assert run("list", "nothing*").stdout == ""
     assert run("list", "--downloaded").stdout == ""
-    lines = run("list", "--source", "mmpose", "--dataset", "mpii", "--backbone", "resnet-50").stdout.splitlines()
+    lines = run("list", "td-hm_res50*", "--source", "mmpose", "--dataset", "mpii").stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["td-hm_res50_8xb64-210e_mpii-256x256.mmpose"]
 
 

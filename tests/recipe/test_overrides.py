@@ -1,15 +1,17 @@
 """Overrides of a recipe: keys and values that are accepted, and error messages of those that are not."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
+from splitnest.recipe.data import ClassTable
 from splitnest.recipe.overrides import ALIASES, apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
 
+TABLES = get_args(ClassTable)
 MASK = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
 
 
