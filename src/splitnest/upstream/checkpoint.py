@@ -34,8 +34,8 @@ def derive_from_checkpoint(checkpoint: Checkpoint, config: Path | None = None) -
 
     Args:
         checkpoint: Checkpoint.
-        config: Configuration; None uses that of the published file of this name, the one in the metadata of OpenMMLab,
-            or detectron2's ``config.yaml`` beside the file.
+        config: Configuration; None uses the row of the published file with this name, the configuration in OpenMMLab's
+            metadata, or detectron2's ``config.yaml`` beside the file.
 
     Raises:
         UsageError: The configuration is not valid, or its model none of the family.
@@ -124,7 +124,7 @@ def _shapes(checkpoint: Checkpoint) -> tuple[str, dict[str, Size]]:
 
 
 def fitting_models(checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield the names of published models that the tensors of a checkpoint fit, apart from the number of classes."""
+    """Yield published models that fit the tensors of a checkpoint, whatever the number of classes."""
     layout, shapes = _shapes(checkpoint)
     backbone = next((part for part in describe(shapes).split(", ") if part.startswith("ResNe")), "")
     known: dict[str, bool] = {}
