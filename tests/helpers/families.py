@@ -100,7 +100,7 @@ VARIANTS = {
             "model.fcn_dilation": 2,
         },
     ),
-    "multi-grid, weight standardization, DeepLabV3+, align_corners": (
+    "multi-grid, DeepLabV3+, align_corners": (
         "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
         {
             **SEGMENTOR,
@@ -109,7 +109,7 @@ VARIANTS = {
             "model.aspp_dilations": [2, 3],
             "model.c2_channels": 12,
             "model.backbone": {
-                **{"depth": 50, "multi_grid": [1, 2, 4], "stem_width": 8, "weight_standardization": True},
+                **{"depth": 50, "multi_grid": [1, 2, 4], "stem_width": 8},
             },
         },
     ),

@@ -24,6 +24,7 @@ from splitnest.models.base import Model
 from splitnest.models.detection.panoptic_fpn import PanopticFPN
 from splitnest.models.detection.rcnn import RCNN
 from splitnest.models.detection.regions import Regions
+from splitnest.models.layers.conv import ConvNormAct, StandardizedConv2d
 from splitnest.weights import save
 
 
@@ -75,6 +76,19 @@ def test_group_normalization_is_not_folded() -> None:
         make_fast(predictor.module)
         assert any(isinstance(part, torch.nn.GroupNorm) for part in predictor.module.modules())
         assert (predictor.module(images) - expected).abs().max() <= 1e-5 * expected.std()
+
+
+@torch.inference_mode()
+def test_standardized_convolution_is_folded_with_its_normalization() -> None:
+    layers = torch.nn.Sequential(ConvNormAct(3, 6, 3, standardize=True), ConvNormAct(6, 4, 1, norm=None)).eval()
+    norm = layers[0].norm
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        tensor.uniform_(0.5, 1.5)
+    images = torch.randn(2, 3, 9, 7)
+    expected = layers(images)
+    make_fast(layers)
+    assert not any(isinstance(part, StandardizedConv2d | torch.nn.BatchNorm2d) for part in layers.modules())
+    assert torch.allclose(layers(images), expected, atol=1e-5)
 
 
 def test_fast_model_from_a_file_predicts_the_same(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ INCONSISTENT = [
     "faster_rcnn_R_50_FPN_3x.detectron2",
     "mask_rcnn_R_50_FPN_3x.detectron2",
 ]
-"""Recordings whose ``.e2e`` is of other weights: its detections in scene_a are not those of the recording."""
+"""Recordings whose ``.e2e`` is of other weights: its detections in scene_a are not those of the recording itself."""
 
 END_TO_END = [n for n in names_of("mmdet", "detectron2") if oracle.exists(f"{n}.e2e") and n not in INCONSISTENT]
 
