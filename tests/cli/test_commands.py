@@ -26,7 +26,7 @@ def test_list(run: Run) -> None:
     assert nothing.stdout == ""
     assert "of the task classification matches 'rsnest50'. The nearest are resnest50_imagenet" in nothing.stderr
     assert run("list", "--downloaded").stdout == ""
-    lines = run("list", "--source", "mmpose", "--dataset", "mpii", "--backbone", "resnet-50").stdout.splitlines()
+    lines = run("list", "td-hm_res50*", "--source", "mmpose", "--dataset", "mpii").stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["td-hm_res50_8xb64-210e_mpii-256x256.mmpose"]
 
 

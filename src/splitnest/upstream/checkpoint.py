@@ -25,8 +25,8 @@ def derive_from_checkpoint(checkpoint: Checkpoint, config: Path | None = None) -
 
     Args:
         checkpoint: Checkpoint.
-        config: Configuration; None uses that of the published file of this name, the one in the metadata of OpenMMLab,
-            or detectron2's ``config.yaml`` beside the file.
+        config: Configuration; None uses the row of the published file with this name, the configuration in OpenMMLab's
+            metadata, or detectron2's ``config.yaml`` beside the file.
 
     Raises:
         UsageError: The configuration is not valid, or its model none of the family.

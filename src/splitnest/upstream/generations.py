@@ -64,7 +64,7 @@ def _steps(value: Any, origin: str) -> list[Values]:
 
 
 def _pipeline_of(values: Values, data: Values, split: str, origin: str) -> list[Values]:
-    """Return the pipeline of a split: of its dataset, of the datasets that this one repeats, or of the top level."""
+    """Return the pipeline of a split: in its dataset, in a dataset that it repeats, or at the top level."""
     dataset = data.get(split)
     for _ in range(5):
         if isinstance(dataset, list | tuple):

@@ -66,7 +66,7 @@ def keypoints(
     """Return the keypoints of an estimator.
 
     Args:
-        meta: ``dataset_meta`` of a checkpoint of mmpose, or ``dataset_info`` of a configuration; empty for none.
+        meta: ``dataset_meta`` in a checkpoint of mmpose, or ``dataset_info`` in its configuration; empty for none.
         dataset: Dataset class of the configuration.
         subset: Sub-dataset of DeepFashion: ``full``, ``upper`` or ``lower``.
         num: Number of keypoints of the network.

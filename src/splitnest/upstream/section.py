@@ -25,7 +25,7 @@ def shown(value: Any) -> str:
 
 
 class Section:
-    """Mapping of a configuration. Reading a key marks it, and ``close`` refuses the keys that nobody read.
+    """Mapping of a configuration. Reading a key marks it, and ``close`` refuses unread keys.
 
     A key whose value is None counts as absent, as it does upstream.
 
