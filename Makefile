@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak parity lint format docs clean
+.PHONY: rows demo test soak parity lint format docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/model_zoo.py
+
+rows: $(STAMP)
+	$(BIN)/python tools/upstream_tables.py ../shared/oracles/rescue
+	$(BIN)/python tools/upstream_rows.py ../shared/oracles/rescue
 
 clean:
 	rm -rf $(VENV) build dist demo

@@ -7,12 +7,14 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from splitnest import zoo
 from splitnest.files import replacing
 from splitnest.tasks import task_of
+from splitnest.zoo import upstream
 from splitnest.zoo.published import PUBLISHED
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -39,12 +41,19 @@ splitnest predict NAME images/ --out predictions    # downloads the weights, or 
   training, in pixels: height x width, or a square.
 - **weights**: the published file. The digits begin its SHA-256, and downloads are checked against them; *no hash* where
   none was published. When a server is gone, the message says where to put a copy of the file.
+- **dataset**, **backbone**: of the rows with ordinary backbones; `splitnest list --dataset ... --backbone ...` filters
+  by them. These rows are called as their upstream configuration, and were derived from it as the file of a user is.
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
   training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
   layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table.
 
 `make docs` writes this page, from the recipes and from the recordings that the tests compare.
+
+Licenses of the weights: those of mmdetection, mmsegmentation and mmpose are under Apache 2.0, as their repositories;
+detectron2's own (`dl.fbaipublicfiles.com`) are under
+[CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/), as its model zoo says. Nothing of them is in this
+repository.
 """
 
 _GITHUB = "https://github.com"
@@ -144,11 +153,41 @@ def table(names: Sequence[str]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in [list(columns), rules, *zip(*columns.values(), strict=True)])
 
 
+UPSTREAM = {
+    "mmdet": f"{_GITHUB}/open-mmlab/mmdetection/blob/main/",
+    "detectron2": f"{_GITHUB}/facebookresearch/detectron2/blob/main/",
+    "mmseg": f"{_GITHUB}/open-mmlab/mmsegmentation/blob/main/",
+    "mmpose": f"{_GITHUB}/open-mmlab/mmpose/blob/main/",
+}
+"""Source -> address of its configurations, for the rows with ordinary backbones."""
+
+
+def upstream_table(source: str) -> str:
+    """Return the Markdown table of the rows of one source with ordinary backbones."""
+    heading = ("model", "dataset", "backbone", "published", "config", "weights", "verified")
+    lines = [heading, ("---",) * len(heading)]
+    for name in zoo.list_models(source=source):
+        if (row := upstream.ROWS.get(name)) is None:
+            continue
+        recipe = zoo.get(name)
+        in_percent = task_of(recipe).published_percent(recipe)
+        metrics = ", ".join(f"{key} {value:g}" for key, value in in_percent.items()) or "-"
+        config = f"[config]({UPSTREAM[source]}{row.config})"
+        weights = f"[{row.sha256 or 'no hash'}]({row.url})"
+        lines.append((f"`{name}`", row.dataset, row.backbone, metrics, config, weights, verified(name)))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def page() -> str:
     """Return the whole page."""
-    models = {source: [name for name in zoo.TASK_OF if name.endswith(f".{source}")] for source in SOURCES}
+    models = {source: [name for name in PUBLISHED if name.endswith(f".{source}")] for source in SOURCES}
     contents = ", ".join(f"[{source}](#{source}) ({len(names)})" for source, names in models.items())
     sections = [f"\n## {source}\n\n{SOURCES[source]}\n\n{table(names)}" for source, names in models.items()]
+    counts = Counter(map(zoo.source_of, upstream.ROWS))
+    contents += "; " + ", ".join(
+        f"[{source}, other backbones](#{source}-other-backbones) ({counts[source]})" for source in UPSTREAM
+    )
+    sections += [f"\n## {source}, other backbones\n\n{upstream_table(source)}" for source in UPSTREAM]
     return HEAD.format(contents=contents) + "".join(sections)
 
 

@@ -17,7 +17,7 @@ from splitnest.zoo import TASKS
 def test_list(run: Run) -> None:
     """In a new interpreter, with a wide margin: benchmarks/startup.py measures the bound of 0.3 s."""
     start = time.perf_counter()
-    assert len(run("list", fresh=True).stdout.splitlines()) == 64
+    assert len(run("list", fresh=True).stdout.splitlines()) == 512
     assert time.perf_counter() - start < 3
     (line,) = run("list", "faster*resnest50_fpn*mmdet").stdout.splitlines()
     assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
@@ -25,6 +25,9 @@ def test_list(run: Run) -> None:
     nothing = run("list", "rsnest50", "--task", "classification")
     assert nothing.stdout == ""
     assert "of the task classification matches 'rsnest50'. The nearest are resnest50_imagenet" in nothing.stderr
+    assert run("list", "--downloaded").stdout == ""
+    lines = run("list", "td-hm_res50*", "--source", "mmpose", "--dataset", "mpii").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["td-hm_res50_8xb64-210e_mpii-256x256.mmpose"]
 
 
 def test_wrong_task_names_the_tasks(run: Run) -> None:

@@ -24,7 +24,7 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
     (tmp_path / "run").mkdir()
     shutil.copy(small_checkpoint, tmp_path / "run" / "best.pt")
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [circle, square]\n")
-    (tmp_path / "d2.yaml").write_text("MODEL: {MASK_ON: true}\n")
+    (tmp_path / "d2.yaml").write_text("SOLVER: {BASE_LR: 0.02}\n")
     return tmp_path
 
 
@@ -39,20 +39,22 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
         ("predict photo.png mine.yaml", "photo.png is an image. Give the model before the images"),
         ("predict data.yaml photo.png", "is a dataset description of YOLO, not a recipe. Save these lines"),
         ("train data.yaml", "data:\n    format: yolo\n"),
-        ("train d2.yaml", "is a configuration of detectron2, not a recipe"),
-        ("predict own_config.py photo.png", "is a Python configuration, as of mmdetection"),
+        ("train d2.yaml", "is a part of a configuration of detectron2, without MODEL"),
+        ("predict own_config.py photo.png", "own_config.py does not exist. No published model is called"),
         ("eval coco/annotations/instances_val2017.json", "is an annotation file of COCO"),
         ("train coco", "coco is a folder without best.pt or last.pt"),
         ("train run", "run is a run folder. Add --resume"),
         ("predict mine.yaml photo.png --weights none --conf 0.3", "has no option --conf. Use --score."),
         ("predict mine.yaml photo.png --batch 3", "has no option --batch. Use --batch-size."),
         ("predict mine.yaml photo.png --imgsz 640", "key of the recipe (input.size or input.short_side"),
-        ("predict --model mine.yaml photo.png", "MODEL is an argument: write it without --model."),
+        ("predict --model mine.yaml photo.png", "SOURCE is missing. MODEL is an argument: write it without --model"),
+        ("bench --model mine.yaml", "MODEL is an argument: write it without --model."),
         ("predict mine.yaml --source photo.png", "SOURCE is an argument"),
         ("predict mine.yaml photo.png --output x", "has no option --output. Use --out."),
         ("predict run photo.png --detector-weights x", "--detector-weights has no effect without --detector."),
         ("eval mine.yaml data.root=coco", "Give a checkpoint (weights, --weights), or none for random weights."),
-        ("predict mine.yaml photo.png --nms 3", "Its options are --weights, "),
+        ("predict mine.yaml photo.png --nms 0.6", "It is a key of the recipe (model.nms)"),
+        ("predict mine.yaml photo.png --zoom 3", "Its options are --weights, "),
         ("train mine.yaml --epochs 3", "write train.epochs=3."),
         ("train mine.yaml --lr=0.1", "write train.lr=0.1."),
         ("train mine.yaml --data.root coco", "write data.root=coco."),
@@ -109,13 +111,13 @@ def test_run_folder_stands_for_its_best_checkpoint(run: Run, folder: Path, comma
 def test_checkpoint_without_a_recipe_names_the_models_that_fit(run: Run, tmp_path: Path) -> None:
     """Of a published model, of one with other classes, and of none."""
     for name, changes, message in (
-        ("fits.pth", {}, "fit resnest14d_imagenet.timm. Name the one"),
+        ("fits.pth", {}, "fit resnest14d_imagenet.timm. Shapes do not tell"),
         ("classes.pth", {"data.classes": ["a", "b"]}, "fit resnest14d_imagenet.timm, with other classes"),
         ("other.pth", {"data.classes": ["a", "b"], "model.backbone.stem_width": 4}, "fit no published model"),
     ):
         recipe = overrides.apply(zoo.get("resnest14d"), changes)
         torch.save(foreign_state(build_model(recipe).state_dict(), OFFICIAL), tmp_path / name)
         error = run("predict", name, "x.png", code=4).stderr
-        assert f"{name} has no recipe" in error
+        assert f"{name} has neither a recipe nor a configuration" in error
         assert message in error
-        assert f"--weights {name}" in error
+        assert "--config" in error

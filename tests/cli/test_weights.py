@@ -42,7 +42,7 @@ def test_file_of_another_model(run: Run, small_checkpoint: Path, image_file: Pat
 def test_file_without_recipe(run: Run, image_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "foreign.pth"
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
-    assert "has no recipe" in run("predict", path, image_file, code=4).stderr
+    assert "has neither a recipe nor a configuration" in run("predict", path, image_file, code=4).stderr
 
 
 @pytest.mark.parametrize("kind", ["pkl", "pth"])

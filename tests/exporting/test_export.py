@@ -20,6 +20,7 @@ import splitnest
 from helpers.families import (
     FAMILIES,
     PANOPTIC,
+    VARIANTS,
     load_small,
     random_image,
     randomize_detections,
@@ -45,7 +46,7 @@ POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
 TESTED = [CLASSIFIER, ONE_STAGE, "pspnet_resnest101_d8_cityscapes.mmseg"]
 """One family of each kind; the panoptic one is a Mask R-CNN and more. ``make parity`` tests the others too."""
 
-OTHERS = [pytest.param(name, marks=pytest.mark.parity) for name in FAMILIES if name not in TESTED]
+OTHERS = [pytest.param(name, marks=pytest.mark.parity) for name in [*FAMILIES, *VARIANTS] if name not in TESTED]
 SIZES = [(2, (96, 128)), (1, (96, 128)), (3, (64, 160)), (1, (64, 160))]
 """Number of images, and their height and width."""
 
@@ -54,14 +55,15 @@ def small(name: str) -> splitnest.Predictor:
     """Return the small model of a family, a detector with many detections."""
     torch.manual_seed(0)
     row = PANOPTIC if name == ONE_STAGE else name
-    overrides = dict(FAMILIES[row])
+    row, values = VARIANTS.get(row) or (row, FAMILIES[row])
+    overrides = dict(values)
     if "rcnn" in row or row == PANOPTIC:
         overrides["input.short_side"] = 96  # more detections
     if name == ONE_STAGE:  # tracing a cascade takes a third longer
         overrides |= {"model.cascade": False, "model.box_head": "2fc"}
     model = randomize_norms(splitnest.load(row, weights=None, device="cpu", overrides=overrides))
     if isinstance(model.module, RCNN | PanopticFPN):
-        randomize_detections(model.module, logits_std=0.5)
+        randomize_detections(model.module, logits_std=5 if name in VARIANTS else 0.5)
     return model
 
 

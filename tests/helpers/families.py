@@ -56,12 +56,73 @@ FAMILIES = {
 }
 """Name of a published model -> overrides that make it small."""
 
+_PLAIN = {"model.backbone.radix": 0, "model.backbone.avd": False, "model.backbone.avg_down": False}
+VARIANTS = {
+    "GN, weight standardization, DCNv1, context blocks": (
+        "mask_rcnn_resnest50_fpn_1x_coco.mmdet",
+        {
+            **DETECTOR,
+            **_PLAIN,
+            "model.mask_channels": 16,
+            "model.weight_standardization": True,
+            "model.rpn_convs": 2,
+            **{f"model.{part}_norm": "gn32" for part in ("fpn", "box", "mask")},
+            "model.backbone": {
+                **{"stem": "7x7", "norm": "gn32", "weight_standardization": True, "stride_in_1x1": True},
+                **{"dcn_stages": [3, 4, 5], "dcn_modulated": False, "dcn_groups": 1},
+                **{"context_stages": [4, 5], "context_ratio": 0.25},
+            },
+        },
+    ),
+    "ResNeXt, DCNv2, class-specific cascade": (
+        "cascade_rcnn_resnest50_fpn_1x_coco.mmdet",
+        {
+            **DETECTOR,
+            **_PLAIN,
+            "model.box_head": "2fc",
+            "model.class_agnostic_boxes": False,
+            "model.backbone": {
+                **{"stem": "7x7", "cardinality": 4, "base_width": 16},
+                **{"dcn_stages": [4, 5], "dcn_groups": 4, "context_stages": [3]},
+            },
+        },
+    ),
+    "ResNet-18, OCRNet, align_corners, stride 16": (
+        "fcn_resnest101_d8_ade20k.mmseg",
+        {
+            **SEGMENTOR,
+            **_PLAIN,
+            "model.head": "ocr",
+            "model.ocr_channels": 8,
+            "model.align_corners": True,
+            "model.backbone.depth": 18,
+            "model.backbone.output_stride": 16,
+            "model.fcn_dilation": 2,
+        },
+    ),
+    "multi-grid, DeepLabV3+, align_corners": (
+        "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
+        {
+            **SEGMENTOR,
+            **_PLAIN,
+            "model.align_corners": True,
+            "model.aspp_dilations": [2, 3],
+            "model.c2_channels": 12,
+            "model.backbone": {
+                **{"depth": 50, "multi_grid": [1, 2, 4], "stem_width": 8},
+            },
+        },
+    ),
+}
+"""Parts that no published ResNeSt has -> published model, and overrides that make it small and give it these parts."""
+
 DETECTORS = [name for name in FAMILIES if "rcnn" in name]
 
 
 def load_small(name: str, **options: Any) -> splitnest.Predictor:
-    """Return the small model of a family with random weights, on the CPU."""
-    return splitnest.load(name, weights=None, device="cpu", overrides=FAMILIES[name], **options)
+    """Return the small model of a family or variant with random weights, on the CPU."""
+    row, overrides = VARIANTS.get(name) or (name, FAMILIES[name])
+    return splitnest.load(row, weights=None, device="cpu", overrides=overrides, **options)
 
 
 def random_image(height: int, width: int) -> np.ndarray:

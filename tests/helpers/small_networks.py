@@ -14,8 +14,9 @@ from splitnest.weights.key_maps.translate import KEY_MAPS, KeyMap
 
 BACKBONE = {"model.backbone.depth": 14, "model.backbone.planes": 8, "model.backbone.stem_width": 4}
 HEADS = {"model.fpn_channels": 8, "model.box_conv_channels": 8, "model.box_fc_channels": 8, "model.mask_channels": 8}
-OFFICIAL, MMDET, DETECTRON2 = (
-    next(key_map for key_map in KEY_MAPS if key_map.name == name) for name in ("official", "mmdet", "detectron2")
+OFFICIAL, MMDET, DETECTRON2, TORCHVISION = (
+    next(key_map for key_map in KEY_MAPS if key_map.name == name)
+    for name in ("official", "mmdet", "detectron2", "torchvision")
 )
 PANOPTIC = [key_map for key_map in KEY_MAPS if key_map.name == "detectron2"][-1]
 ROWS = {

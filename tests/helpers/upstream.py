@@ -8,27 +8,12 @@ import pytest
 
 from helpers.paths import ROOT
 from splitnest import zoo
-from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
+from splitnest.recipe import DETECTRON2, MMDET, BackboneConfig, DetectionRecipe, Recipe
+from splitnest.zoo.published import PUBLISHED
 
 UPSTREAM = ROOT.parent / "shared" / "oracles" / "upstream_configs"
-RESNEST = {
-    "radix": 2,
-    "cardinality": 1,
-    "base_width": 64,
-    "planes": 64,
-    "stem": "3x3",
-    "stem_width": 32,
-    "stem_stride": 4,
-    "avg_down": True,
-    "avd": True,
-    "avd_first": False,
-    "avd_in_dilated": False,
-    "stride_in_1x1": False,
-    "output_stride": 32,
-    "dcn_stages": (),
-    "norm": "bn",
-    "frozen_stages": 0,
-}
+RESNEST = BackboneConfig(depth=50, avd_in_dilated=False).model_dump()
+"""Section ``model.backbone`` of a ResNeSt; OpenMMLab and detectron2 have no pooling in dilated stages."""
 
 
 def content_of(recipe: Recipe) -> dict[str, Any]:
@@ -51,8 +36,8 @@ def configuration(name: str) -> dict[str, Any]:
 
 
 def of_source(source: str) -> list[str]:
-    """Return the names of the rows of one code base."""
-    return zoo.list_models(pattern=f"*.{source}")
+    """Return the names of the rows of ResNeSt's sources that one code base published."""
+    return [name for name in zoo.list_models(source=source) if name in PUBLISHED]
 
 
 def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from helpers.families import (
     DETECTORS,
     FAMILIES,
     PANOPTIC,
+    VARIANTS,
     detector_of,
     load_small,
     random_image,
@@ -26,6 +27,7 @@ from splitnest.models.base import Model
 from splitnest.models.detection.panoptic_fpn import PanopticFPN
 from splitnest.models.detection.rcnn import RCNN
 from splitnest.models.detection.regions import Regions
+from splitnest.models.layers.conv import ConvNormAct, StandardizedConv2d
 from splitnest.weights import save
 
 
@@ -46,7 +48,7 @@ def layer_outputs(module: Model, images: Tensor) -> list[Tensor]:
     return [*outputs, module.semantic_head(levels)] if isinstance(module, PanopticFPN) else outputs
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS])
 @pytest.mark.parametrize(
     ("dtype", "pack_weights"), [(torch.float32, True), (torch.float32, False), (torch.bfloat16, True)]
 )
@@ -63,7 +65,8 @@ def test_fast_network_computes_the_same(name: str, dtype: torch.dtype, pack_weig
             if dtype == torch.float32:
                 assert difference.abs().max() <= 1e-5 * output.abs().max() + 1e-6
             else:
-                assert difference.square().mean().sqrt() <= 0.05 * output.square().mean().sqrt()
+                bound = 0.1 if name in VARIANTS else 0.05  # groups of few cells
+                assert difference.square().mean().sqrt() <= bound * output.square().mean().sqrt()
 
 
 def test_group_normalization_is_not_folded() -> None:
@@ -76,6 +79,19 @@ def test_group_normalization_is_not_folded() -> None:
         make_fast(predictor.module)
         assert any(isinstance(part, torch.nn.GroupNorm) for part in predictor.module.modules())
         assert (predictor.module(images) - expected).abs().max() <= 1e-5 * expected.std()
+
+
+@torch.inference_mode()
+def test_standardized_convolution_is_folded_with_its_normalization() -> None:
+    layers = torch.nn.Sequential(ConvNormAct(3, 6, 3, standardize=True), ConvNormAct(6, 4, 1, norm=None)).eval()
+    norm = layers[0].norm
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        tensor.uniform_(0.5, 1.5)
+    images = torch.randn(2, 3, 9, 7)
+    expected = layers(images)
+    make_fast(layers)
+    assert not any(isinstance(part, StandardizedConv2d | torch.nn.BatchNorm2d) for part in layers.modules())
+    assert torch.allclose(layers(images), expected, atol=1e-5)
 
 
 def test_fast_model_from_a_file_predicts_the_same(tmp_path: Path) -> None:
@@ -111,7 +127,9 @@ def test_threads_share_a_fast_model_from_the_first_prediction() -> None:
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
-@pytest.mark.parametrize("name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC])
+@pytest.mark.parametrize(
+    "name", [*(name for name in DETECTORS if "resnet50" not in name), PANOPTIC, *list(VARIANTS)[:2]]
+)
 @torch.inference_mode()
 def test_raw_detections_are_those_of_predict(name: str) -> None:
     """On a padded batch, although the shapes of raw detections do not depend on values."""

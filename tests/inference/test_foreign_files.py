@@ -16,9 +16,8 @@ FILES = {
     "empty.json": ("", "a JSON file, not a model"),
     "data.yaml": ("path: ../fruit\ntrain: images/train\nnames: {0: apple, 1: pear}\n", "description of YOLO"),
     "yolov8n.yaml": ("nc: 80\nbackbone: []\nhead: []\n", "a network of Ultralytics"),
-    "config.yaml": ("_BASE_: Base.yaml\nMODEL: {MASK_ON: true}\n", "a configuration of detectron2"),
+    "solver.yaml": ("SOLVER: {BASE_LR: 0.02}\n", "a part of a configuration of detectron2, without MODEL"),
     "metafile.yml": ("Collections: []\nModels: []\n", "an index of published models"),
-    "mine.py": ("raise SystemExit\n", "a Python configuration, as of mmdetection"),
     "a.json": (json.dumps({"shapes": [], "imagePath": "a.jpg"}), "a labelme annotation"),
     "train.json": (json.dumps({"images": [], "annotations": [], "categories": []}), "an annotation file of COCO"),
     "boxes.json": (json.dumps([{"image_id": 1, "category_id": 1}]), "detection results of COCO"),
@@ -61,7 +60,7 @@ def test_message_about_a_yolo_dataset_is_short(tmp_path: Path, names: object) ->
 def test_checkpoint_of_any_name_is_read(tmp_path: Path) -> None:
     for name in ("a.pth.tar", "b.zip", "c.json"):
         torch.save({"weight": torch.zeros(1)}, tmp_path / name)
-        with pytest.raises(WeightsError, match=f"{name} has no recipe"):
+        with pytest.raises(WeightsError, match=f"{name} has neither a recipe nor a configuration"):
             read_recipe(tmp_path / name)
 
 

@@ -10,6 +10,7 @@ import torch
 import splitnest
 from helpers import oracle
 from helpers.families import detector_of
+from helpers.ordinary import marked, names_of
 from helpers.paths import INPUTS
 from splitnest.data.images.normalize import normalize, resize_image
 from splitnest.inference.detection_tta import DetectionTTA
@@ -27,7 +28,32 @@ MODELS = [
     pytest.param("cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet",
 ]
+QUICK = [
+    "faster-rcnn_r50_fpn_soft-nms_1x_coco.mmdet",
+    "faster-rcnn_r50_fpn_gn-ws-all_1x_coco.mmdet",
+    "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco.mmdet",
+    "mask-rcnn_r50-syncbn-gcb-r16-c3-c5_fpn_1x_coco.mmdet",
+    "mask-rcnn_x101-32x4d_fpn_1x_coco.mmdet",
+]
+"""Recordings of ordinary backbones of which ``make test`` runs one of each family; the others are marked."""
+
+OTHER_FEATURES = "mask_rcnn_R_50_FPN_3x_dconv_c3-c5.detectron2"
+"""Recording whose features are other ones from p2 on; deformable convolutions agree with those of mmdetection."""
+
+ORDINARY = [
+    *marked(
+        [n for n in names_of("mmdet", "detectron2") if not n.startswith("panoptic") and n != OTHER_FEATURES], QUICK
+    ),
+    pytest.param(OTHER_FEATURES, marks=[pytest.mark.parity, pytest.mark.xfail(strict=True, reason="unexplained")]),
+]
 MASK_MODELS = ["mask_rcnn_resnest50_fpn_1x_coco.mmdet", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"]
+INCONSISTENT = [
+    "faster_rcnn_R_50_FPN_3x.detectron2",
+    "mask_rcnn_R_50_FPN_3x.detectron2",
+]
+"""Recordings whose ``.e2e`` is of other weights: its detections in scene_a are not those of the recording itself."""
+
+END_TO_END = [n for n in names_of("mmdet", "detectron2") if oracle.exists(f"{n}.e2e") and n not in INCONSISTENT]
 
 
 def check_detections(detections: Detections, recorded: dict[str, np.ndarray], prefix: str = "") -> None:
@@ -43,7 +69,7 @@ def check_detections(detections: Detections, recorded: dict[str, np.ndarray], pr
             assert index < 0 or wrong <= max(0.03 * union, 1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *ORDINARY])
 def test_model(name: str, tmp_path: Path) -> None:
     predictor, image = oracle.model(name, tmp_path), oracle.image("scene_a")
     outputs = record_outputs(predictor)
@@ -72,10 +98,18 @@ def check_stages(predictor: splitnest.Predictor, outputs: dict[str, Any], name: 
         assert oracle.distance(stages[stage], values) < 1e-4, stage
     (proposals,) = detector.rpn.propose(outputs["rpn"], [oracle.image("scene_a").shape[:2]])
     best = next(recorded[key] for key in ("proposal_scores", "proposal_logits") if key in recorded)
-    assert np.abs(np.sort(best) - np.sort(proposals.scores[: len(best)].numpy())).max() < 1e-4
+    spread = torch.cat([level.logits.flatten() for level in outputs["rpn"]]).std().item()
+    bound = 1e-4 if detector.rpn.rank_by == "scores" else 1e-4 * max(spread, 1)
+    assert np.abs(np.sort(best) - np.sort(proposals.scores[: len(best)].numpy())).max() < bound
 
 
-@pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("panoptic_fpn_resnest200_3x_coco.detectron2", marks=pytest.mark.parity),
+        "panoptic_fpn_R_50_1x.detectron2",
+    ],
+)
 def test_panoptic_model(name: str, tmp_path: Path) -> None:
     """Stages, instances, stuff, and the merged segments agree, and the segments are in the same order."""
     predictor, recorded = oracle.model(name, tmp_path), oracle.results(name)
@@ -100,17 +134,20 @@ def test_panoptic_model(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", MASK_MODELS)
+@pytest.mark.parametrize("name", [*MASK_MODELS, *END_TO_END])
 def test_end_to_end(name: str, tmp_path: Path) -> None:
     """An image file is resized by the published rule, and a batch has images of two sizes."""
     recorded = oracle.results(f"{name}.e2e")
     predictor = oracle.model(name, tmp_path)
-    (detections,) = predictor.predict(INPUTS / "scene_b.png")
-    assert detections.image_size == (250, 333)
-    check_detections(detections, recorded, "resized_")
-    a, b = batch_of_two(predictor)
-    check_detections(a, recorded, "batch_a_")
-    check_detections(b, recorded, "batch_b_")
+    (result,) = predictor.predict(INPUTS / "scene_b.png")
+    assert result.image_size == (250, 333)
+    results = dict(zip(("resized_", "batch_a_", "batch_b_"), (result, *batch_of_two(predictor)), strict=True))
+    for prefix, result in results.items():
+        detections = result
+        if isinstance(result, PanopticSegmentation):
+            assert (result.segments == recorded[f"{prefix}panoptic"]).mean() > 0.999
+            detections = result.detections
+        check_detections(detections, recorded, prefix)
 
 
 def test_end_to_end_tta(tmp_path: Path) -> None:
@@ -123,7 +160,7 @@ def test_end_to_end_tta(tmp_path: Path) -> None:
     check_detections(detections, oracle.results(f"{name}.e2e"), "tta_")
 
 
-def batch_of_two(predictor: splitnest.Predictor) -> list[Detections]:
+def batch_of_two(predictor: splitnest.Predictor) -> list[Any]:
     """Predict for scene_a as it is and for scene_b at 400x300, in one batch."""
     input_cfg = predictor.recipe.input
     scene_a, scene_b = oracle.image("scene_a"), oracle.image("scene_b")

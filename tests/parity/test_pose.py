@@ -10,6 +10,7 @@ import torch
 
 import splitnest
 from helpers import oracle
+from helpers.ordinary import marked, names_of
 from helpers.paths import INPUTS
 from splitnest.data.pose.crop import crop as crop_region
 from splitnest.data.pose.crop import crop_matrix, crop_people
@@ -20,7 +21,9 @@ from splitnest.structures.batch import Batch, collate
 MODELS = [
     "simplebaseline_resnest50_256x192_coco.mmpose",
     pytest.param("simplebaseline_resnest101_384x288_coco.mmpose", marks=pytest.mark.parity),
+    *marked(names_of("mmpose"), ["td-hm_resnetv1d50_8xb64-210e_coco-256x192.mmpose"]),
 ]
+TRAINED = ["simplebaseline_resnest50_256x192_coco.mmpose", "td-hm_res50_8xb64-210e_coco-256x192.mmpose"]
 
 
 def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
@@ -68,15 +71,21 @@ def test_model(name: str, tmp_path: Path) -> None:
     for stage, values in record["features"].items():
         assert oracle.distance(stages[stage], values) < 1e-4, stage
     keypoints = np.concatenate([poses.keypoints for poses in results])
-    assert np.abs(keypoints - recorded["keypoints"]).max() < 1e-3
-    assert np.abs(np.concatenate([poses.scores for poses in results]) - recorded["scores"]).max() < 1e-5
+    stable = recorded.get("stable", np.ones(keypoints.shape[:2], bool))  # of others no decoder is a function
+    flips = np.array(record.get("flip_indices", range(keypoints.shape[1])))
+    swapped = flips[flips] == np.arange(len(flips))  # one keypoint of DeepFashion2 is not
+    stable = stable & swapped
+    assert stable.mean() > 0.5
+    assert np.abs(keypoints - recorded["keypoints"])[stable].max() < 1e-3
+    scores = np.concatenate([poses.scores for poses in results])
+    assert np.abs(scores - recorded["scores"])[:, swapped].max() < 1e-5
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["simplebaseline_resnest50_256x192_coco.mmpose"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     record, recorded = oracle.recording(name), oracle.recording(f"{name}.train")
-    predictor = splitnest.load(name, weights=oracle.checkpoint(name, tmp_path), device="cpu")
+    predictor = oracle.model(name, tmp_path)
     module = predictor.module.double().train()
     batch = batch_of(record, predictor)
     points = keypoints_of(record, batch)

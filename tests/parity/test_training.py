@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-import splitnest
 from helpers import oracle
+from helpers.ordinary import names_of
 from helpers.paths import INPUTS
 from splitnest.structures.instances import Instances
 
@@ -20,6 +20,11 @@ MODELS = [
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2",
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet",
     "cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2",
+    *(
+        name
+        for name in names_of("mmdet", "detectron2")
+        if oracle.exists(f"{name}.train") and not name.startswith("panoptic")
+    ),
 ]
 EVERYTHING = {"model.rpn_samples": 1_000_000, "model.roi_samples": 1_000_000}
 """So many samples that all candidates are taken and nothing is random."""
@@ -49,7 +54,7 @@ def objects(scene: str) -> Instances:
 
 def losses_of(name: str, folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     """Return a model in float64 and its losses for the recorded batch."""
-    predictor = splitnest.load(name, weights=oracle.checkpoint(name, folder), device="cpu", overrides=EVERYTHING)
+    predictor = oracle.model(name, folder, EVERYTHING)
     module, scenes = predictor.module.double().train(), ("scene_a", "scene_c")
     semantic = [np.asarray(Image.open(INPUTS / f"{scene}_semantic.png")) for scene in scenes]
     batch = predictor.batch([oracle.image(s) for s in scenes], [objects(s) for s in scenes], semantic)
@@ -65,7 +70,7 @@ def check_losses(losses: Mapping[str, torch.Tensor], recorded: dict[str, Any], b
 
 @pytest.mark.parity
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2"])
+@pytest.mark.parametrize("name", ["panoptic_fpn_resnest200_3x_coco.detectron2", "panoptic_fpn_R_50_1x.detectron2"])
 def test_losses_panoptic(name: str, tmp_path: Path) -> None:
     """Only the losses are compared, at 1e-4: the gradients of 200 layers are huge."""
     with torch.no_grad():

@@ -1,15 +1,19 @@
 """Overrides of a recipe: keys and values that are accepted, and error messages of those that are not."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
+from splitnest.recipe.data import ClassTable
 from splitnest.recipe.overrides import ALIASES, OPTION, apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
+
+TABLES = get_args(ClassTable)
+NAMED_TABLES = f"{', '.join(map(repr, TABLES[:-1]))} or {TABLES[-1]!r}"
 
 MASK = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
 
@@ -168,7 +172,7 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("input.mean=[1, 2]", "input.mean[2] is missing."),
         ("input.mean=[1, 2, .nan]", "input.mean[2] should be a finite number, not nan."),
         ("model.backbone=3", "model.backbone should be a mapping of keys to values, not 3."),
-        ("model.mask_convs=5", "model.mask_convs should be 0, 4 or 8, not 5."),
+        ("model.rpn_convs=0", "model.rpn_convs should be greater than or equal to 1, not 0."),
         (
             "model.conventions=mmcv",
             "model.conventions: there are no conventions 'mmcv'; use mmdet or detectron2.",
@@ -180,8 +184,8 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("data.classes=[1]", "data.classes[0] should be a valid string, not 1."),
         ('data.classes=["a\\udce9"]', "data.classes: 'a\\udce9' cannot be written as UTF-8."),
         (
-            "data.classes=voc",
-            "data.classes should be 'imagenet', 'coco', 'cityscapes' or 'ade20k' or be a list or be 'file', not 'voc'.",
+            "data.classes=pascal",
+            f"data.classes should be {NAMED_TABLES} or be a list or be 'file', not 'pascal'.",
         ),
     ],
 )

@@ -22,7 +22,14 @@ LABEL_MAPS = {"format": "folders", "classes": ["a", "b"], "palette": [[0, 0, 0],
 @pytest.mark.parametrize(
     ("base", "overrides", "message"),
     [
-        (CLASSIFIER, {"model.backbone": {"radix": 0, "dcn_stages": [5]}}, "dcn_stages needs a radix of 1, 2 or 4"),
+        (CLASSIFIER, {"model.backbone": {"dcn_stages": [5], "dcn_groups": 3}}, "does not divide into dcn_groups 3"),
+        (CLASSIFIER, {"model.backbone.depth": 18}, "depth 18 has basic blocks: radix should be 0"),
+        (CLASSIFIER, {"model.backbone": {"base_width": 1, "planes": 32}}, "base_width 1 leaves no channels"),
+        (
+            SEGMENTOR,
+            {"model": {"head": "ocr", "auxiliary_channels": None}},
+            "head ocr takes its regions from",
+        ),
         (CLASSIFIER, {"model.backbone.base_width": 33, "model.backbone.radix": 4}, "the width 33 does not divide"),
         (CLASSIFIER, {"train.optimizer": {"momentum": 0}}, "nesterov needs a momentum over 0"),
         (CLASSIFIER, {"train.crop_area": [0.5, 0.2]}, "crop_area .*: give the minimum first"),

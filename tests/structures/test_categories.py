@@ -36,7 +36,9 @@ def test_categories_from_names() -> None:
 @pytest.mark.parametrize(("table", "size"), CLASS_TABLES.items())
 def test_tables_have_the_size_that_recipes_expect(table: str, size: int) -> None:
     categories = class_table(table)
-    assert len(categories) == len(set(categories.ids)) == len(set(categories.names)) == size
+    assert len(categories) == len(set(categories.ids)) == size
+    repeated = {"openimages_challenge": 2}.get(table, 0)  # it has two Mouse and two Bench, as upstream
+    assert len(set(categories.names)) == size - repeated
     assert all(0 <= value <= 255 for category in categories for value in category.color)
 
 
@@ -94,7 +96,7 @@ def test_colors_of_neighboring_indices_differ() -> None:
 
 
 def test_unknown_tables_and_repeated_ids_are_rejected() -> None:
-    with pytest.raises(UsageError, match="no class table 'voc'"):
-        class_table("voc")
+    with pytest.raises(UsageError, match="no class table 'pascal'"):
+        class_table("pascal")
     with pytest.raises(ValueError, match="same id"):
         Categories((Category(1, "a", (0, 0, 0)), Category(1, "b", (0, 0, 0))))

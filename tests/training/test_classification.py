@@ -15,7 +15,7 @@ from helpers.tiny_training import assert_equal_tensors, interrupted, state_dict_
 from splitnest import zoo
 from splitnest.data.classification.augment import mixup
 from splitnest.errors import DataError, UsageError
-from splitnest.models.backbones.resnet import Bottleneck
+from splitnest.models.backbones.residual_blocks import Bottleneck
 from splitnest.models.build import build_backbone, build_model
 from splitnest.models.layers.drop_block import DropBlock, set_progress
 from splitnest.recipe import ClassificationRecipe, overrides

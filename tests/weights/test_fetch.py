@@ -385,9 +385,9 @@ def test_names_are_one_part(address: str) -> None:
 
 
 def test_published_files_do_not_share_a_name() -> None:
-    from splitnest.zoo.published import PUBLISHED
+    from splitnest import zoo
 
-    names = [file_name(entry.url) for entry in PUBLISHED.values()]
+    names = [file_name(zoo.published(name).url) for name in zoo.TASK_OF]
     assert len(set(names)) == len(names)
 
 

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.small_networks import DETECTRON2, ROWS, build_network, copied_state, foreign_state, has_state, small_recipe
+from helpers.small_networks import (
+    DETECTRON2,
+    ROWS,
+    TORCHVISION,
+    build_network,
+    copied_state,
+    foreign_state,
+    has_state,
+    small_recipe,
+)
 from splitnest.errors import WeightsError
 from splitnest.models.build import build_model
 from splitnest.weights.describe import describe
@@ -133,16 +142,19 @@ def test_checkpoint_of_another_model(path: Path) -> None:
 
 
 def test_plain_resnet_of_torchvision(path: Path) -> None:
-    keys = [
-        "conv1.weight",
-        "bn1.weight",
-        "layer1.0.conv2.weight",
-        "layer1.0.bn2.weight",
-        "layer1.0.downsample.0.weight",
-    ]
-    torch.save({key: torch.ones(1) for key in keys}, path)
-    with pytest.raises(WeightsError, match=r"4 of its 5 tensors are unknown: conv1 \(1\), layer1\.0 \(3\)"):
-        load(build_model(small_recipe("official")), path)
+    plain = {"radix": 0, "stem": "7x7", "avd": False, "avg_down": False}
+    for depth, changes, found in ((14, {}, "ResNet-14"), (14, {"cardinality": 2}, "ResNeXt-14"), (18, {}, "ResNet-18")):
+        recipe = small_recipe("official", **{"model.backbone": {**plain, **changes, "depth": depth}})
+        state = foreign_state(build_network(recipe).state_dict(), TORCHVISION)
+        assert {"conv1.weight", "bn1.bias", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight"} <= set(
+            state
+        )
+        torch.save(state, path)
+        module = build_network(recipe, seed=1)
+        assert load(module, path).layout == "torchvision"
+        assert has_state(module, build_network(recipe).state_dict())
+        with pytest.raises(WeightsError, match=rf"another model \(classifier, {found}, 2 classes\) than .+ ResNeSt-14"):
+            load(build_model(small_recipe("official")), path)
 
 
 def test_description_of_incomplete_models() -> None:

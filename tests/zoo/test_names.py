@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from collections import Counter
 from itertools import product
 
 import pytest
 
 from splitnest import zoo
 from splitnest.errors import UsageError
+from splitnest.zoo import upstream
 from splitnest.zoo.published import PUBLISHED
 
 FAST = ("1s1x64d", "2s1x64d", "4s1x64d", "1s2x40d", "2s2x40d", "4s2x40d", "1s4x24d")
@@ -46,19 +48,47 @@ TASKS = tuple(NAMES)
 
 def test_zoo_has_the_64_published_models() -> None:
     assert len(ALL) == 64
-    assert zoo.list_models() == [name for task in TASKS for name in sorted(NAMES[task])]
-    assert set(PUBLISHED) == set(zoo.TASK_OF) == set(ALL)
+    listed = [name for name in zoo.list_models() if name not in upstream.ROWS]
+    assert listed == [name for task in TASKS for name in sorted(NAMES[task])]
+    assert set(PUBLISHED) == set(zoo.TASK_OF) - set(upstream.ROWS) == set(ALL)
     assert zoo.TASKS == TASKS
+
+
+def test_zoo_has_the_448_published_models_with_ordinary_backbones() -> None:
+    assert Counter(map(zoo.source_of, upstream.ROWS)) == {"mmdet": 168, "mmseg": 179, "mmpose": 75, "detectron2": 26}
+    assert not upstream.ROWS.keys() & PUBLISHED.keys()
+    assert zoo.list_models() == sorted(zoo.TASK_OF, key=lambda name: (TASKS.index(zoo.TASK_OF[name]), name))
 
 
 def test_list_is_filtered_by_task_and_pattern() -> None:
     assert zoo.list_models(pattern="nothing*") == []
-    assert zoo.list_models("panoptic") == NAMES["panoptic"]
-    assert zoo.list_models("detection", "*.mmdet") == sorted(n for n in NAMES["detection"] if n.endswith(".mmdet"))
-    assert zoo.list_models(pattern="*dcn*") == [
+    assert zoo.list_models("panoptic", "*resnest*") == NAMES["panoptic"]
+    assert zoo.list_models("detection", "*resnest*.mmdet") == sorted(
+        name for name in NAMES["detection"] if name.endswith(".mmdet")
+    )
+    assert zoo.list_models(pattern="*resnest*dcn*") == [
         "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2",
         "cascade_mask_rcnn_resnest200_dcn_fpn_3x_coco.detectron2",
     ]
+
+
+def test_list_is_filtered_by_source_dataset_and_backbone() -> None:
+    assert set(map(zoo.source_of, zoo.list_models(source="timm"))) == {"timm"}
+    assert len(zoo.list_models(source="mmpose", dataset="mpii")) == 7
+    assert zoo.list_models(backbone="resnext-152*", dataset="COCO", source="detectron2") == [
+        "cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv.detectron2"
+    ]
+    assert set(map(zoo.backbone_of, zoo.list_models(backbone="resnest-*"))) == {
+        f"ResNeSt-{depth}" for depth in (14, 26, 50, 101, 200, 269)
+    }
+    assert zoo.dataset_of("resnest50_imagenet.official") == "ImageNet"
+    assert zoo.dataset_of("simplebaseline_resnest50_256x192_coco.mmpose") == "COCO"
+    with pytest.raises(UsageError, match=r"no dataset 'coko'. The datasets are .*COCO"):
+        zoo.list_models(dataset="coko")
+    with pytest.raises(UsageError, match=r"no source 'mmcls'. The sources are detectron2, mmdet, mmpose"):
+        zoo.list_models(source="mmcls")
+    with pytest.raises(UsageError, match=r"no backbone 'swin\*'"):
+        zoo.list_models(backbone="swin*")
 
 
 def test_unknown_task_lists_the_tasks() -> None:
@@ -69,8 +99,10 @@ def test_unknown_task_lists_the_tasks() -> None:
 
 
 def test_every_alias_leads_to_its_model() -> None:
-    for name in ALL:
-        assert {zoo.full_name(alias) for alias in (name, *PUBLISHED[name].aliases)} == {name}
+    for name in zoo.TASK_OF:
+        assert {zoo.full_name(alias) for alias in (name, *zoo.published(name).aliases)} == {name}
+    for name, row in upstream.ROWS.items():
+        assert zoo.full_name(row.config) == name
 
 
 @pytest.mark.parametrize(
@@ -96,6 +128,13 @@ def test_every_alias_leads_to_its_model() -> None:
         (
             "./configs/COCO-Detection/faster_cascade_rcnn_ResNeSt_50_FPN_syncbn_range-scale-1x.yaml",
             "cascade_rcnn_resnest50_fpn_1x_coco.detectron2",
+        ),
+        ("configs/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", "mask-rcnn_r50_fpn_1x_coco.mmdet"),
+        ("mask_rcnn_r50_fpn_1x_coco", "mask-rcnn_r50_fpn_1x_coco.mmdet"),
+        ("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml", "mask_rcnn_R_50_FPN_1x.detectron2"),
+        (
+            "LVISv0.5-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml",
+            "LVISv0.5-InstanceSegmentation_mask_rcnn_R_50_FPN_1x.detectron2",
         ),
         ("panoptic_ResNeSt_200_FPN_syncBN_tricks_3x", "panoptic_fpn_resnest200_3x_coco.detectron2"),
     ],
@@ -125,7 +164,7 @@ def test_unknown_name_lists_the_three_nearest(wrong: str, nearest: str) -> None:
         zoo.get(wrong)
     listed = str(caught.value).partition("nearest are ")[2].rstrip(".").split(", ")
     assert len(set(listed)) == 3
-    assert set(listed) <= set(ALL)
+    assert set(listed) <= set(zoo.TASK_OF)
     assert listed[0].endswith(nearest)
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.upstream import backbone_of_mm, configuration, content_of, of_source
 from splitnest import zoo
 from splitnest.data.pose.open import PUBLISHED_DETECTIONS
-from splitnest.models.segmentation.decode_heads import C2_CHANNELS, DILATIONS, POOL_SIZES
+from splitnest.models.segmentation.decode_heads import POOL_SIZES
 from splitnest.recipe import PoseTraining, SemanticTraining
 from splitnest.zoo.published import PUBLISHED
 
@@ -60,7 +60,13 @@ def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
         "auxiliary_channels": auxiliary["channels"],
         "norm": {"SyncBN": "sync_bn"}[decode["norm_cfg"]["type"]],
         "dropout": decode["dropout_ratio"],
+        "fcn_dilation": 1,
+        "aspp_dilations": tuple(decode.get("dilations", (1, 12, 24, 36))[1:]),
+        "c2_channels": decode.get("c1_channels", 48),
+        "ocr_channels": 256,
+        "align_corners": decode["align_corners"],
     }
+    assert auxiliary["align_corners"] == decode["align_corners"]
     assert auxiliary["dropout_ratio"] == decode["dropout_ratio"]
     assert (auxiliary["num_convs"], auxiliary["concat_input"]) == (1, False)
     assert model["test_cfg"] == {"mode": "whole"}
@@ -71,8 +77,7 @@ def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
         case "PSPHead":
             assert tuple(decode["pool_scales"]) == POOL_SIZES
         case _:
-            assert tuple(decode["dilations"]) == (1, *DILATIONS)
-            assert decode.get("c1_channels", C2_CHANNELS) == C2_CHANNELS
+            assert decode["dilations"][0] == 1
     assert recipe["train"] == mmseg_training(config)
     long_side, short_side = config["test_pipeline"][1]["scale"]
     assert recipe["input"] == {

@@ -28,6 +28,45 @@ def mmdet_samples(config: dict[str, Any], cascade: bool) -> dict[str, Any]:
     }
 
 
+def soft_nms_of_hard_nms() -> dict[str, Any]:
+    """Return the parameters of the suppression of all these rows, which is plain NMS."""
+    return {"nms": "hard", "soft_nms_sigma": 0.5, "soft_nms_min_score": 1e-3}
+
+
+def mmdet_prediction(model: dict[str, Any]) -> dict[str, Any]:
+    rpn, rcnn = model["test_cfg"]["rpn"], model["test_cfg"]["rcnn"]
+    anchors = model["rpn_head"]["anchor_generator"]
+    assert (rpn["nms"]["type"], rcnn["nms"]["type"], rpn["min_bbox_size"]) == ("nms", "nms", 0)
+    return {
+        "anchor_sizes": tuple(anchors["scales"][0] * stride for stride in anchors["strides"]),
+        "anchor_ratios": tuple(anchors["ratios"]),
+        "rpn_convs": model["rpn_head"].get("num_convs", 1),
+        "rpn_pre_nms_topk_test": rpn["nms_pre"],
+        "rpn_post_nms_topk_test": rpn["max_per_img"],
+        "rpn_nms_threshold": rpn["nms"]["iou_threshold"],
+        "score_threshold": rcnn["score_thr"],
+        "nms_threshold": rcnn["nms"]["iou_threshold"],
+        "max_detections": rcnn["max_per_img"],
+        **soft_nms_of_hard_nms(),
+    }
+
+
+def detectron2_prediction(config: dict[str, Any]) -> dict[str, Any]:
+    model, rpn = config["MODEL"], config["MODEL"]["RPN"]
+    return {
+        "anchor_sizes": tuple(size for (size,) in model["ANCHOR_GENERATOR"]["SIZES"]),
+        "anchor_ratios": tuple(model["ANCHOR_GENERATOR"]["ASPECT_RATIOS"][0]),
+        "rpn_convs": len(rpn["CONV_DIMS"]),
+        "rpn_pre_nms_topk_test": rpn["PRE_NMS_TOPK_TEST"],
+        "rpn_post_nms_topk_test": rpn["POST_NMS_TOPK_TEST"],
+        "rpn_nms_threshold": rpn["NMS_THRESH"],
+        "score_threshold": model["ROI_HEADS"]["SCORE_THRESH_TEST"],
+        "nms_threshold": model["ROI_HEADS"]["NMS_THRESH_TEST"],
+        "max_detections": config["TEST"]["DETECTIONS_PER_IMAGE"],
+        **soft_nms_of_hard_nms(),
+    }
+
+
 def mmdet_training(config: dict[str, Any], depth: int) -> dict[str, Any]:
     optimizer, (warmup, steps) = config["optim_wrapper"]["optimizer"], config["param_scheduler"]
     (resize,) = (step for step in config["train_pipeline"] if "Resize" in step["type"])
@@ -112,7 +151,10 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
         "rpn_ignore_crossing": model["train_cfg"]["rpn"]["allowed_border"] == 0,
         "rpn_box_beta": pytest.approx(model["rpn_head"]["loss_bbox"].get("beta", 0)),
         "box_beta": box_heads[0]["loss_bbox"].get("beta", 0),
+        "class_agnostic_boxes": None,
+        "weight_standardization": "conv_cfg" in box_heads[0],
         **mmdet_samples(model["train_cfg"], cascade),
+        **mmdet_prediction(model),
     }
     assert recipe["train"] == mmdet_training(config, model["backbone"]["depth"])
     long_side, short_side = config["test_pipeline"][1]["scale"]
@@ -178,6 +220,7 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
             "depth": net["DEPTH"],
             "stride_in_1x1": net["STRIDE_IN_1X1"],
             "dcn_stages": deformable,
+            "dcn_groups": net["DEFORM_NUM_GROUPS"] if deformable else 2,
             "norm": norms[net["NORM"]],
             "frozen_stages": model["BACKBONE"]["FREEZE_AT"],
         },
@@ -201,6 +244,9 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
         "rpn_ignore_crossing": False,
         "rpn_box_beta": model["RPN"]["SMOOTH_L1_BETA"],
         "box_beta": box["SMOOTH_L1_BETA"],
+        "class_agnostic_boxes": None,
+        "weight_standardization": False,
+        **detectron2_prediction(config),
     }
     assert zoo.get(name).data.num_stuff == (model["SEM_SEG_HEAD"]["NUM_CLASSES"] - 1 if panoptic else 0)
     assert tuple(model["ROI_BOX_CASCADE_HEAD"]["IOUS"]) == CASCADE_IOUS

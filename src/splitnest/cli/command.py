@@ -29,12 +29,18 @@ class Command(TyperCommand):
         """Parse the arguments of the command line.
 
         Raises:
-            UsageError: An option does not exist.
+            UsageError: An option does not exist, or an argument was written as one.
         """
         given = list(args)
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
+            if "--model" in given and type(error).__name__ == "MissingParameter":
+                missing = error.param  # type: ignore[attr-defined]
+                raise UsageError(
+                    f"{missing.metavar or missing.name.upper()} is missing. MODEL is an argument: write it without "
+                    f"--model, which names the model of a checkpoint that is the argument. See --help."
+                ) from error
             option = getattr(error, "option_name", None)
             if type(error).__name__ != "NoSuchOption" or option is None:  # typer does not export the class
                 raise

@@ -1,13 +1,26 @@
 """Arguments and options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from splitnest.errors import UsageError
+
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL", help="Name of a published model, recipe (.yaml), checkpoint of splitnest, or run folder."
+    typer.Argument(metavar="MODEL", help="Name of a published model, recipe (.yaml), checkpoint, or run folder."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="Configuration (.py, .yaml) of a checkpoint of another code base that does not hold it."),
+]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Model that a checkpoint belongs to, instead of its configuration: name of a published model, or recipe "
+        "(.yaml).",
     ),
 ]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Values of the recipe by dotted key.")]
@@ -33,6 +46,19 @@ Precision = Annotated[
 Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the network with torch.compile in the first prediction, in minutes.")
 ]
+
+
+def named(model: str, name: str | None, weights: str) -> tuple[str, str | None]:
+    """Return the model and the weights for ``load``: a checkpoint is the weights of the model that ``--model`` names.
+
+    Raises:
+        UsageError: Both ``--model`` and ``--weights`` are given.
+    """
+    if name is None:
+        return model, weights_or_none(weights)
+    if weights != "auto":
+        raise UsageError("--model names the model of a checkpoint, whose weights are used. Omit --weights.")
+    return name, model
 
 
 def weights_or_none(option: str) -> str | None:

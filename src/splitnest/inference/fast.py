@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from splitnest.models.backbones.resnet import Bottleneck, Shortcut
-from splitnest.models.layers.conv import ConvNormAct, DeformableConv2d
+from splitnest.models.backbones.residual_blocks import BasicBlock, Bottleneck, Shortcut
+from splitnest.models.layers.conv import ConvNormAct, StandardizedConv2d
+from splitnest.models.layers.deformable_conv import DeformableConv2d
 from splitnest.models.layers.split_attention import SplitAttention
 from splitnest.models.pose.heatmap_head import Deconv
 
@@ -98,6 +99,21 @@ class FusedBottleneck(nn.Module):
         return self.conv3(residual, x if self.shortcut is None else self.shortcut(x))
 
 
+class FusedBasicBlock(nn.Module):
+    """Basic block whose last convolution adds the shortcut; its other layers are fused already."""
+
+    def __init__(self, block: BasicBlock, last: FusedConv2d) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.shortcut = block.conv1, last, block.shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, in_channels, H, W]`` as the basic block does; without a projection ``x`` is overwritten.
+
+        No other layer needs it: c2, whose first block may have no projection either, takes the output of the pooling.
+        """
+        return self.conv2(self.conv1(x), x if self.shortcut is None else self.shortcut(x))
+
+
 def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, pack_weights: bool = True) -> None:
     """Fold and fuse the layers of a network in place. It can then be neither trained nor saved.
 
@@ -107,6 +123,10 @@ def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, pack_weig
         pack_weights: Whether to arrange weights for oneDNN on a CPU; not for a network that is to be compiled.
     """
     model.requires_grad_(False)
+    for part in model.modules():
+        for name, child in part.named_children():
+            if isinstance(child, StandardizedConv2d):
+                setattr(part, name, without_standardization(child))
     parts = list(model.modules())
     for part in parts:
         match part:
@@ -131,9 +151,33 @@ def make_fast(model: nn.Module, dtype: torch.dtype = torch.float32, *, pack_weig
                 part.act = nn.Identity()
     for part in parts:
         for name, child in part.named_children():
-            if isinstance(child, Bottleneck) and isinstance(last := child.conv3.conv, FusedConv2d):
-                last.relu = True
-                setattr(part, name, FusedBottleneck(child, last))
+            match child:
+                case Bottleneck(context=None) if isinstance(last := child.conv3.conv, FusedConv2d):
+                    setattr(part, name, FusedBottleneck(child, last))
+                case BasicBlock() if isinstance(last := child.conv2.conv, FusedConv2d):
+                    setattr(part, name, FusedBasicBlock(child, last))
+                case _:
+                    continue
+            last.relu = True
+
+
+@torch.no_grad()
+def without_standardization(conv: StandardizedConv2d) -> nn.Conv2d:
+    """Return an ordinary convolution with the standardized weight."""
+    plain = nn.utils.skip_init(
+        nn.Conv2d,
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        conv.groups,
+        bias=conv.bias is not None,
+    )
+    plain.weight = nn.Parameter(conv.standardized_weight(), requires_grad=False)
+    plain.bias = conv.bias
+    return plain
 
 
 @torch.no_grad()

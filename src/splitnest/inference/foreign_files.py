@@ -32,7 +32,7 @@ BY_SUFFIX: dict[str, str] = {
 }
 """Suffix of a file -> the kind of its content, and what to do."""
 
-DETECTRON2_KEYS = {"_BASE_", "MODEL", "SOLVER", "DATASETS", "DATALOADER", "INPUT", "TEST"}
+DETECTRON2_KEYS = {"SOLVER", "DATASETS", "DATALOADER", "INPUT", "TEST"}
 
 _HEAD = 1 << 16
 """Number of bytes at either end of a JSON file in which its keys are looked for."""
@@ -58,20 +58,6 @@ def foreign_file(path: Path) -> UsageError | None:
     return None if kind is None else UsageError(f"{path} is {kind}")
 
 
-def openmmlab_config(path: str, unknown: UsageError) -> UsageError:
-    """Return the error of a Python configuration whose name is not that of a published model.
-
-    Args:
-        path: Path of the file, which need not exist.
-        unknown: Error of the look-up, which lists the nearest names.
-    """
-    return UsageError(
-        f"{path} is a Python configuration, as of mmdetection, mmsegmentation or mmpose. It is not executed: only the "
-        f"file names of published models are known. {unknown} For a model of your own, write a recipe with one of "
-        f"them as its base."
-    )
-
-
 def _yaml_kind(path: Path) -> str | None:
     try:
         content = read_yaml(path.read_text(encoding="utf-8"), str(path))
@@ -81,9 +67,8 @@ def _yaml_kind(path: Path) -> str | None:
         return None
     if content.keys() & DETECTRON2_KEYS:
         return (
-            "a configuration of detectron2, not a recipe. List the published models with 'splitnest list "
-            '"*.detectron2"\', name the one that it describes, and give its checkpoint with --weights. For a model of '
-            "your own, write a recipe with that one as its base."
+            "a part of a configuration of detectron2, without MODEL. Give the whole one, such as the config.yaml "
+            "that detectron2 writes beside its checkpoints."
         )
     if "names" in content and content.keys() & {"train", "val", "path", "nc"}:
         return _yolo_kind(path, content)

@@ -245,12 +245,14 @@ def load(
     precision: str = "fp32",
     compile: bool = False,
     runtime: str = "onnxruntime",
+    config: str | Path | None = None,
 ) -> Predictor:
     """Load a model for prediction.
 
     Args:
-        name_or_path: Name of a published model, recipe file (.yaml), checkpoint of splitnest, which has its recipe, or
-            exported ONNX file.
+        name_or_path: Name of a published model, recipe file (.yaml), exported ONNX file, or checkpoint: of splitnest,
+            which has its recipe, or of mmdetection, mmsegmentation, mmpose or detectron2, with its configuration in it
+            or as ``config.yaml`` beside it. A configuration file alone needs ``weights``.
         weights: ``"auto"`` for the published weights, or those of the checkpoint; None for random weights; or a
             checkpoint of any code base.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
@@ -261,12 +263,13 @@ def load(
             logits then change by about 0.02 of their standard deviation.
         compile: Whether to compile the layers with ``torch.compile`` in the first prediction, which then takes minutes.
         runtime: Runtime of an ONNX file: ``"onnxruntime"`` or ``"openvino"``.
+        config: Configuration (.py or .yaml) of a checkpoint of another code base that does not hold it.
 
     Raises:
         UsageError: There is no such model, or the recipe, an override or an option is not valid.
         WeightsError: The weights cannot be fetched or read, or do not fit.
     """
-    recipe, checkpoint = resolve(name_or_path, overrides)
+    recipe, checkpoint = resolve(name_or_path, overrides, config)
     if checkpoint is not None and checkpoint.suffix == ONNX_SUFFIX:
         if weights not in ("auto", None) or fast or precision != "fp32" or compile:
             raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision and compile.")

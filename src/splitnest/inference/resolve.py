@@ -7,50 +7,81 @@ from typing import Any
 from splitnest import zoo
 from splitnest.errors import UsageError, WeightsError, tell
 from splitnest.files import versions
-from splitnest.inference.fitting_models import unknown_model
-from splitnest.inference.foreign_files import foreign_file, openmmlab_config
+from splitnest.inference.foreign_files import foreign_file
 from splitnest.recipe import Recipe, overrides
 from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES
 from splitnest.recipe.serialization import from_json
 from splitnest.tasks import task_of
+from splitnest.upstream.checkpoint import derive_from_checkpoint, derive_from_file, is_upstream_file
+from splitnest.upstream.derive import Derived
 from splitnest.weights import read
 from splitnest.weights.onnx_metadata import ONNX_SUFFIX, read_metadata
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".safetensors")
+CONFIG_SUFFIX = ".py"
 BEST, LAST = "best.pt", "last.pt"
 """Checkpoints of a run folder."""
 
 
-def resolve(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> tuple[Recipe, Path | None]:
+def resolve(
+    name_or_path: str | Path, values: Mapping[str, Any] | None = None, config: str | Path | None = None
+) -> tuple[Recipe, Path | None]:
     """Return the complete recipe of a name or file, with overrides applied, and the file if it is a checkpoint.
 
     Of a run folder ``best.pt`` is taken, or the last checkpoint if there is none; a printed note says so.
+
+    Args:
+        name_or_path: Same as in ``read_recipe``, or run folder.
+        values: Values of the recipe by dotted key.
+        config: Same as in ``read_recipe``.
     """
-    recipe, checkpoint = read_recipe(checkpoint_of_run(name_or_path))
+    recipe, checkpoint = read_recipe(checkpoint_of_run(name_or_path), config)
     return complete(overrides.apply(recipe, values) if values else recipe), checkpoint
 
 
-def read_recipe(name_or_path: str | Path) -> tuple[Recipe, Path | None]:
+def read_recipe(name_or_path: str | Path, config: str | Path | None = None) -> tuple[Recipe, Path | None]:
     """Return the recipe of a name or file, and the file if it is a checkpoint.
 
+    A note is printed for each value of an upstream configuration that was assumed.
+
+    Args:
+        name_or_path: Name of a published model, recipe file, upstream configuration, checkpoint or ONNX file.
+        config: Upstream configuration of a checkpoint that has neither a recipe nor a configuration; None for none.
+
     Raises:
-        UsageError: There is no such model or file, or its recipe is not valid.
-        WeightsError: A checkpoint cannot be read, or has no recipe.
+        UsageError: There is no such model or file, or its recipe or configuration is not valid.
+        WeightsError: A checkpoint cannot be read, or has no recipe and no configuration.
     """
+    found, checkpoint = read_model(name_or_path, config)
+    if isinstance(found, Derived):
+        _print_notes(found.notes)
+        return found.recipe, checkpoint
+    return found, checkpoint
+
+
+def read_model(name_or_path: str | Path, config: str | Path | None = None) -> tuple[Recipe | Derived, Path | None]:
+    """Return the recipe of a name or file as ``read_recipe`` does, with its origin where it was derived."""
     path = Path(name_or_path)
-    if not path.is_file() or path.suffix == ".py":  # only the name of an upstream configuration matters
-        return _by_name(str(name_or_path)), None
-    if path.suffix in RECIPE_SUFFIXES:
-        return _recipe_file(path), None
+    if not path.is_file() or path.suffix in (*RECIPE_SUFFIXES, CONFIG_SUFFIX):
+        if config is not None:
+            raise UsageError(f"{name_or_path} is not a checkpoint, so it takes no configuration. Omit --config.")
+        return (_read_config(path) if path.is_file() else _by_name(str(name_or_path))), None
     if path.suffix == ONNX_SUFFIX:
-        return from_json(read_metadata(path)["recipe"], f"The recipe in {path}"), path
+        recipe_json: str | None = read_metadata(path)["recipe"]
+    else:
+        recipe_json = _recipe_of_checkpoint(path)
+    if recipe_json is None:
+        return derive_from_checkpoint(read.read(path, shapes_only=True), None if config is None else Path(config)), path
+    if config is not None:
+        raise UsageError(f"{path} has its recipe, so it takes no configuration. Omit --config.")
+    return from_json(recipe_json, f"The recipe in {path}"), path
+
+
+def _recipe_of_checkpoint(path: Path) -> str | None:
     try:
-        recipe_json = read.read_recipe_json(path)
+        return read.read_recipe_json(path)
     except WeightsError as error:
         raise foreign_file(path) or error from error
-    if recipe_json is None:
-        raise unknown_model(read.read(path))
-    return from_json(recipe_json, f"The recipe in {path}"), path
 
 
 def checkpoint_of_run(path: str | Path) -> str | Path:
@@ -81,12 +112,24 @@ def complete(recipe: Recipe) -> Recipe:
     """
     completed: Recipe
     completed, notes = task_of(recipe).complete(recipe)
-    for note in notes:
-        tell(f"note: {note}")
+    _print_notes(notes)
     return completed
 
 
-def _recipe_file(path: Path) -> Recipe:
+def _print_notes(notes: tuple[str, ...] | list[str]) -> None:
+    for note in notes:
+        tell(f"note: {note}")
+
+
+def _read_config(path: Path) -> Recipe | Derived:
+    """Return the recipe of a recipe file, or of an upstream configuration, which may be known by its name."""
+    if path.suffix == CONFIG_SUFFIX:
+        try:
+            return zoo.get(path.name)
+        except UsageError:
+            return derive_from_file(path)
+    if is_upstream_file(path):
+        return derive_from_file(path)
     try:
         return zoo.load_recipe(path)
     except UsageError as error:
@@ -98,8 +141,8 @@ def _by_name(name: str) -> Recipe:
         return zoo.get(name)
     except UsageError as error:
         path = Path(name)
-        if path.suffix == ".py":
-            raise openmmlab_config(name, error) from None
+        if path.suffix == CONFIG_SUFFIX:
+            raise UsageError(f"{path} does not exist. {error}") from None
         if path.suffix in RECIPE_SUFFIXES:
             return zoo.load_recipe(path)  # raises the error of the file
         if path.suffix in (*CHECKPOINT_SUFFIXES, ONNX_SUFFIX):

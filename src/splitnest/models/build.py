@@ -102,27 +102,51 @@ def _build_classifier(recipe: ClassificationRecipe) -> Model:
 
 def _build_segmentor(recipe: SemanticRecipe) -> Model:
     from splitnest.models.segmentation import decode_heads as heads
+    from splitnest.models.segmentation.ocr_head import OCRHead
     from splitnest.models.segmentation.pixel_loss import PixelMiner
     from splitnest.models.segmentation.segmentor import Segmentor
 
     config, classes = recipe.model, build_categories(recipe)
-    backbone = build_backbone(config.backbone, ("c2", "c4", "c5") if config.head == "separable_aspp" else ("c4", "c5"))
+    used = {"c2": config.head == "separable_aspp", "c4": config.auxiliary_channels is not None, "c5": True}
+    backbone = build_backbone(config.backbone, tuple(name for name, is_used in used.items() if is_used))
     channels = backbone.channels
     options: dict[str, Any] = {"norm": config.norm, "dropout": config.dropout}
     size = len(classes), config.head_channels
+    dilations, align_corners = config.aspp_dilations, config.align_corners
     decode_head: nn.Module
     match config.head:
         case "fcn":
-            decode_head = heads.FCNHead("c5", channels["c5"], *size, **options)
+            decode_head = heads.FCNHead("c5", channels["c5"], *size, dilation=config.fcn_dilation, **options)
         case "psp":
-            decode_head = heads.PSPHead(channels["c5"], *size, **options)
+            decode_head = heads.PSPHead(channels["c5"], *size, align_corners=align_corners, **options)
         case "aspp":
-            decode_head = heads.ASPPHead(channels["c5"], *size, **options)
+            decode_head = heads.ASPPHead(
+                channels["c5"], *size, dilations=dilations, align_corners=align_corners, **options
+            )
         case "separable_aspp":
-            decode_head = heads.SeparableASPPHead(channels["c5"], channels["c2"], *size, **options)
-    auxiliary_head = heads.FCNHead(
-        "c4", channels["c4"], len(classes), config.auxiliary_channels, num_convs=1, concat_input=False, **options
-    )
+            decode_head = heads.SeparableASPPHead(
+                channels["c5"],
+                channels["c2"],
+                *size,
+                dilations=dilations,
+                reduced_c2_channels=config.c2_channels,
+                align_corners=align_corners,
+                **options,
+            )
+        case "ocr":
+            decode_head = OCRHead(channels["c5"], *size, config.ocr_channels, **options)
+    auxiliary_head = None
+    if config.auxiliary_channels is not None:
+        auxiliary_head = heads.FCNHead(
+            "c4",
+            channels["c4"],
+            len(classes),
+            config.auxiliary_channels,
+            num_convs=1,
+            dilation=config.fcn_dilation,
+            concat_input=False,
+            **options,
+        )
     if recipe.train is not None:
         ohem = recipe.train.ohem
         options = {
@@ -131,8 +155,8 @@ def _build_segmentor(recipe: SemanticRecipe) -> Model:
         }
     else:
         options = {}
-    window, stride = recipe.input.window, recipe.input.stride
-    return Segmentor(backbone, decode_head, auxiliary_head, classes, window=window, stride=stride, **options)
+    options |= {"window": recipe.input.window, "stride": recipe.input.stride, "align_corners": align_corners}
+    return Segmentor(backbone, decode_head, auxiliary_head, classes, **options)
 
 
 def _build_pose_estimator(recipe: PoseRecipe) -> Model:
@@ -158,10 +182,11 @@ def _build_detector(recipe: DetectionRecipe) -> Model:
     from splitnest.models.detection.anchor_generator import AnchorGenerator
     from splitnest.models.detection.box_coder import BoxCoder
     from splitnest.models.detection.fpn import FPN
+    from splitnest.models.detection.nms import Suppression
     from splitnest.models.detection.panoptic_fpn import Merger, PanopticFPN
     from splitnest.models.detection.postprocess import PostProcessor
     from splitnest.models.detection.rcnn import RCNN
-    from splitnest.models.detection.rpn import RPN
+    from splitnest.models.detection.rpn import RPN, ProposalRules
     from splitnest.models.detection.semantic_head import SemanticHead
 
     config, things = recipe.model, _build_classes(recipe)
@@ -170,12 +195,22 @@ def _build_detector(recipe: DetectionRecipe) -> Model:
     coder = BoxCoder(clamp_shrinkage=rules.clamp_shrinkage)
     detector = RCNN(
         backbone,
-        FPN(backbone.channels, channels, config.fpn_norm),
-        RPN(channels, AnchorGenerator(), coder, rank_by=rules.rpn_rank_by),
+        FPN(backbone.channels, channels, config.fpn_norm, standardize=config.weight_standardization),
+        RPN(
+            channels,
+            AnchorGenerator(config.anchor_sizes, config.anchor_ratios),
+            coder,
+            rank_by=rules.rpn_rank_by,
+            num_convs=config.rpn_convs,
+            rules=ProposalRules(config.rpn_pre_nms_topk_test, config.rpn_post_nms_topk_test, config.rpn_nms_threshold),
+        ),
         _build_roi_heads(config, len(things)),
         PostProcessor(
             nms_at_original_scale=rules.nms_at_original_scale and not config.mask_convs,
             clip_to_original=rules.clip_to_original,
+            score_threshold=config.score_threshold,
+            suppression=Suppression(config.nms, config.nms_threshold, config.soft_nms_sigma, config.soft_nms_min_score),
+            max_detections=config.max_detections,
         ),
         _build_rpn_training(config, coder, recipe.input.divisor),
         things,
@@ -208,14 +243,20 @@ def _build_roi_heads(config: DetectorConfig, num_classes: int) -> "RoIHeads":
             num_fcs=num_fcs,
             fc_channels=config.box_fc_channels,
             norm=config.box_norm,
-            class_agnostic=config.cascade,
+            class_agnostic=config.cascade if config.class_agnostic_boxes is None else config.class_agnostic_boxes,
+            standardize=config.weight_standardization,
         )
         for _ in range(num_stages)
     ]
     num_mask_heads = (num_stages if rules.mask_head_per_stage else 1) if config.mask_convs else 0
     mask_heads = [
         MaskHead(
-            channels, num_classes, num_convs=config.mask_convs, channels=config.mask_channels, norm=config.mask_norm
+            channels,
+            num_classes,
+            num_convs=config.mask_convs,
+            channels=config.mask_channels,
+            norm=config.mask_norm,
+            standardize=config.weight_standardization,
         )
         for _ in range(num_mask_heads)
     ]
@@ -262,6 +303,7 @@ def _build_samplers(config: DetectorConfig) -> "list[RegionSampler]":
 def _build_rpn_training(config: DetectorConfig, coder: "BoxCoder", divisor: int) -> "RPNTraining":
     from splitnest.models.detection.matcher import Matcher
     from splitnest.models.detection.rcnn import RPNTraining
+    from splitnest.models.detection.rpn import ProposalRules
     from splitnest.models.detection.rpn_loss import RPNLoss
 
     rules = config.conventions
@@ -276,4 +318,4 @@ def _build_rpn_training(config: DetectorConfig, coder: "BoxCoder", divisor: int)
         normalizer=rules.rpn_loss_normalizer,
         beta=config.rpn_box_beta,
     )
-    return RPNTraining(loss, config.rpn_pre_nms_topk, config.rpn_post_nms_topk)
+    return RPNTraining(loss, ProposalRules(config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from splitnest.device import on_meta
 from splitnest.models.build import build_model
-from splitnest.models.layers.conv import DeformableConv2d
+from splitnest.models.layers.deformable_conv import DeformableConv2d
 from splitnest.recipe import Recipe
 
 

@@ -1,45 +1,72 @@
 """Backbone section of a recipe: the parameters in which published ResNets and ResNeSts differ."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from splitnest.recipe.base import Section
 
+Dilation = Annotated[int, Field(ge=1, le=64)]
 Stage = Literal[2, 3, 4, 5]
-NormName = Literal["bn", "frozen_bn", "gn", "sync_bn"]
+NormName = Literal["bn", "frozen_bn", "gn", "gn32", "sync_bn"]
+
+NUM_BLOCKS: dict[int, tuple[int, int, int, int]] = {
+    14: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    26: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+    269: (3, 30, 48, 8),
+}
+"""Number of blocks of c2 to c5 by depth (He et al. 2015, table 1; ResNeSt paper, section 4; timm for 14 and 26)."""
+
+BASIC_DEPTHS = (18, 34)
+"""Depths whose blocks have two 3x3 convolutions; all others have bottlenecks."""
 
 
 class BackboneConfig(Section):
-    """ResNet (``radix`` 0) or ResNeSt (``radix`` 1, 2 or 4).
+    """ResNet or ResNeXt (``radix`` 0), or ResNeSt (``radix`` 1, 2 or 4).
 
     Attributes:
-        depth: Depth, which determines the number of blocks of each stage.
+        depth: Depth, which determines the number of blocks of each stage; 18 and 34 have basic blocks.
         radix: Number of splits of split attention; 0 for a plain 3x3 convolution.
         cardinality: Number of groups of the 3x3 convolution.
         base_width: Width of a group, relative to 64.
         planes: Bottleneck width of c2 at base width 64; it doubles with each stage, and a stage has 4 times as many
-            output channels.
+            output channels, with basic blocks as many.
         stem: ``7x7`` for one convolution, ``3x3`` for the deep stem of three.
         stem_width: Channels of the first two convolutions of the deep stem; the third has twice as many.
         stem_stride: Stride of c2. 4 is standard; 2 omits the max pooling, 1 also the stride of the stem, for small
             images.
-        avg_down: Whether the shortcut pools and then projects with stride 1.
+        avg_down: Whether the shortcut pools and then projects with stride 1 (ResNet-D).
         avd: Whether average pooling replaces the stride of the 3x3 convolution.
         avd_first: Whether that pooling comes before split attention (the ``fast`` variants) instead of after it.
         avd_in_dilated: Whether the first block of a dilated stage has that pooling too, with stride 1 (official, timm).
-        stride_in_1x1: Whether the stride is in the first 1x1 convolution (MSRA's ResNet).
-        output_stride: Stride of c5: 32, or 8 with dilations 2 and 4 in c4 and c5; less with a smaller ``stem_stride``.
-        dcn_stages: Stages with modulated deformable convolutions.
-        norm: Normalization layer; ``sync_bn`` is plain batch normalization except in multi-process CUDA training.
+        stride_in_1x1: Whether the stride is in the first 1x1 convolution (MSRA's ResNet, ``style='caffe'``).
+        output_stride: Stride of c5: 32, 16 with dilation 2 in c5, or 8 with dilations 2 and 4 in c4 and c5; less with a
+            smaller ``stem_stride``.
+        dilations: Dilations of c2 to c5, whose first blocks have half as much; None follows ``output_stride``.
+        multi_grid: Dilations of the blocks of c5, instead of one for all (DeepLabV3); None for no multi-grid.
+        dcn_stages: Stages with deformable 3x3 convolutions.
+        dcn_modulated: Whether they are modulated (DCNv2); otherwise they have offsets alone (DCNv1).
+        dcn_groups: Number of deformable groups.
+        context_stages: Stages with a global context block (GCNet) after the last convolution of each block.
+        context_ratio: Inner channels of the context block relative to those of the stage.
+        weight_standardization: Whether the weights of all convolutions are standardized (Qiao et al. 2019).
+        norm: Normalization layer. ``sync_bn`` is plain batch normalization except in multi-process CUDA training;
+            ``gn`` has groups of 16 channels, ``gn32`` has 32 groups.
+        norm_eval: Whether batch normalization uses its running statistics in training too; its weights are trained.
         frozen_stages: Number of frozen stages: 0 for none, 1 for the stem, 2 for the stem and c2, up to 5.
     """
 
-    not_architecture: ClassVar[frozenset[str]] = frozenset({"frozen_stages"})
-    depth: Literal[14, 26, 50, 101, 200, 269]
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"frozen_stages", "norm_eval"})
+    depth: Literal[14, 18, 26, 34, 50, 101, 152, 200, 269]
     radix: Literal[0, 1, 2, 4] = 2
-    cardinality: Literal[1, 2, 4] = 1
-    base_width: int = Field(64, ge=4, le=128)
+    cardinality: int = Field(1, ge=1, le=256)
+    base_width: int = Field(64, ge=1, le=256)
     planes: int = Field(64, ge=8, le=256)
     stem: Literal["7x7", "3x3"] = "3x3"
     stem_width: int = Field(32, ge=4, le=128)
@@ -49,9 +76,17 @@ class BackboneConfig(Section):
     avd_first: bool = False
     avd_in_dilated: bool = True
     stride_in_1x1: bool = False
-    output_stride: Literal[8, 32] = 32
+    output_stride: Literal[8, 16, 32] = 32
+    dilations: tuple[Dilation, Dilation, Dilation, Dilation] | None = None
+    multi_grid: tuple[Dilation, ...] | None = None
     dcn_stages: tuple[Stage, ...] = ()
+    dcn_modulated: bool = True
+    dcn_groups: int = Field(2, ge=1, le=64)
+    context_stages: tuple[Stage, ...] = ()
+    context_ratio: float = Field(1 / 16, gt=0, le=1)
+    weight_standardization: bool = False
     norm: NormName = "bn"
+    norm_eval: bool = False
     frozen_stages: int = Field(0, ge=0, le=5)
 
     @property
@@ -60,10 +95,32 @@ class BackboneConfig(Section):
         return self.output_stride * self.stem_stride // 4
 
     @model_validator(mode="after")
+    def _check_basic_blocks(self) -> Self:
+        if self.depth not in BASIC_DEPTHS:
+            return self
+        needed = {
+            **{"radix": 0, "cardinality": 1, "base_width": 64, "avd": False, "stride_in_1x1": False},
+            **{"dcn_stages": (), "context_stages": (), "multi_grid": None},
+        }
+        for key, value in needed.items():
+            if getattr(self, key) != value:
+                raise ValueError(f"depth {self.depth} has basic blocks: {key} should be {value}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        blocks = NUM_BLOCKS[self.depth][-1]
+        if self.multi_grid is not None and len(self.multi_grid) != blocks:
+            raise ValueError(f"multi_grid has {len(self.multi_grid)} dilations for {blocks} blocks of c5")
+        return self
+
+    @model_validator(mode="after")
     def _check_width(self) -> Self:
-        if self.dcn_stages and not self.radix:
-            raise ValueError("dcn_stages needs a radix of 1, 2 or 4: no plain ResNet with DCNv2 was published")
         width = int(self.planes * self.base_width / 64) * self.cardinality
+        if not width:
+            raise ValueError(f"base_width {self.base_width} leaves no channels of {self.planes} planes")
         if width % max(self.cardinality * max(self.radix, 1), 1):
             raise ValueError(f"the width {width} does not divide into {self.cardinality} groups of {self.radix} splits")
+        if self.dcn_stages and width % self.dcn_groups:
+            raise ValueError(f"the width {width} does not divide into dcn_groups {self.dcn_groups}")
         return self

@@ -11,10 +11,23 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from splitnest.errors import first_few
 from splitnest.recipe.base import Section
-from splitnest.recipe.keypoints import Color, Keypoints
+from splitnest.recipe.keypoints import Color, Keypoints, KeypointTable
 from splitnest.recipe.limits import Length
 
-CLASS_TABLES: dict[str, int] = {"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150}
+CLASS_TABLES: dict[str, int] = {
+    **{"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150},
+    **{"voc": 20, "cityscapes_instances": 8, "deepfashion": 15},
+    **{"lvis_v0.5": 1230, "lvis_v0.5_mmdet": 1230, "lvis_v1": 1203, "objects365_v1": 365, "objects365_v2": 365},
+    **{"openimages": 601, "openimages_challenge": 500},
+    **{
+        "voc_semantic": 21,
+        "pascal_context": 60,
+        "pascal_context_59": 59,
+        "coco_stuff_10k": 171,
+        "coco_stuff_164k": 171,
+    },
+    **{"loveda": 7, "potsdam": 6, "vaihingen": 6, "isaid": 16, "mapillary": 65},
+}
 """Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
 
 FOLDERS = "folders"
@@ -25,7 +38,35 @@ FILE = "file"
 
 Split = Literal["train", "val"]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-ClassNames = Literal["imagenet", "coco", "cityscapes", "ade20k"] | Names
+ClassTable = Literal[
+    "imagenet",
+    "coco",
+    "cityscapes",
+    "ade20k",
+    "voc",
+    "cityscapes_instances",
+    "deepfashion",
+    "lvis_v0.5",
+    "lvis_v0.5_mmdet",
+    "lvis_v1",
+    "objects365_v1",
+    "objects365_v2",
+    "openimages",
+    "openimages_challenge",
+    "voc_semantic",
+    "pascal_context",
+    "pascal_context_59",
+    "coco_stuff_10k",
+    "coco_stuff_164k",
+    "loveda",
+    "potsdam",
+    "vaihingen",
+    "isaid",
+    "mapillary",
+]
+"""Class tables that ``data.classes`` may name; ``coco_stuff`` is one of ``data.stuff``."""
+
+ClassNames = ClassTable | Names
 
 
 def normalized_class_name(name: str) -> str:
@@ -38,8 +79,8 @@ class Data(Section):
 
     Attributes:
         root: Folder that all paths are relative to; None until the user gives it.
-        classes: Name of a class table (``imagenet``, ``coco``, ``cityscapes``, ``ade20k``), or the class names in label
-            order; thing classes of a panoptic dataset.
+        classes: Name of a class table (``coco``, ``cityscapes``, ``lvis_v1``, ...), or the class names in label order;
+            thing classes of a panoptic dataset.
     """
 
     root: str | None = None
@@ -220,12 +261,20 @@ class LabelMapFolderData(LabelMapData):
         ignore_label: Index of unlabeled pixels, besides 255 (65535 from 256 classes on). The palette may list its color
             behind those of the classes.
         ignore_colors: RGB colors of unlabeled pixels, for label maps of colors.
+        reduce_zero_label: Whether label maps of indices have 0 for unlabeled pixels and classes from 1.
     """
 
     format: Literal["folders"]
     label_maps: Literal["indices", "colors"] = "indices"
     ignore_label: int | None = Field(None, ge=0, le=65_535)
     ignore_colors: tuple[Color, ...] = ()
+    reduce_zero_label: bool = False
+
+    @model_validator(mode="after")
+    def _check_reduce_zero_label(self) -> Self:
+        if self.reduce_zero_label and (self.label_maps == "colors" or self.ignore_label is not None):
+            raise ValueError("reduce_zero_label is for label_maps indices without an ignore_label")
+        return self
 
     @property
     def num_unlabeled_colors(self) -> int:
@@ -266,7 +315,8 @@ class KeypointData(FileData):
 
     Attributes:
         classes: Same as ``Data.classes``; ``file`` takes the categories with keypoints of the annotation file.
-        keypoints: ``coco`` for the 17 keypoints of COCO persons, or a description; None reads the annotation file.
+        keypoints: Name of a keypoint table (``coco`` for the 17 keypoints of COCO persons, ``mpii``, ...), or a
+            description; None reads the annotation file.
         val_detections: COCO detection results with the person boxes for evaluation. ``auto`` uses the file of the
             published protocol (``person_detection_results/COCO_val2017_detections_AP_H_56_person.json``) where it
             exists, and ground-truth boxes otherwise; None uses ground-truth boxes.
@@ -274,7 +324,7 @@ class KeypointData(FileData):
 
     format: Literal["coco"] = "coco"
     classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
-    keypoints: Literal["coco"] | Keypoints | None = None
+    keypoints: KeypointTable | Keypoints | None = None
     val_detections: str | None = None
 
 
@@ -285,7 +335,7 @@ class KeypointSceneData(SceneData):
         keypoints: Same as ``KeypointData.keypoints``.
     """
 
-    keypoints: Literal["coco"] | Keypoints | None = None
+    keypoints: KeypointTable | Keypoints | None = None
 
 
 def _with_default_format(default: str) -> BeforeValidator:

@@ -118,7 +118,7 @@ class PoseInput(Input):
 
     Attributes:
         height, width: Size of the network's input in pixels.
-        padding: Factor by which the person box is enlarged.
+        padding: Factor by which the sides of the person box are multiplied.
         flip_test: Whether the heatmaps of a crop and of its horizontal flip are averaged, as in the published protocol.
         shift_heatmap: Whether the heatmaps of the flipped crop are shifted by one cell, as in the published protocol.
     """
@@ -126,7 +126,7 @@ class PoseInput(Input):
     float32_statistics: ClassVar[bool] = True
     height: int = Field(ge=32, le=32_768, multiple_of=32)
     width: int = Field(ge=32, le=32_768, multiple_of=32)
-    padding: float = Field(1.25, ge=1)
+    padding: float = Field(1.25, gt=0, le=10)
     flip_test: bool = True
     shift_heatmap: bool = True
 

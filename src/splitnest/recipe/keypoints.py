@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -11,6 +11,38 @@ from splitnest.recipe.base import Section
 ColorChannel = Annotated[int, Field(ge=0, le=255)]
 Color = tuple[ColorChannel, ColorChannel, ColorChannel]
 Pair = tuple[str, str]
+
+KeypointTable = Literal[
+    "coco",
+    "aic",
+    "coco_aic",
+    "crowdpose",
+    "exlpose",
+    "jhmdb",
+    "mpii",
+    "posetrack18",
+    "coco_wholebody",
+    "coco_wholebody_face",
+    "coco_wholebody_hand",
+    "300w",
+    "300wlp",
+    "aflw",
+    "cofw",
+    "wflw",
+    "freihand",
+    "onehand10k",
+    "rhd2d",
+    "animal_kingdom",
+    "animalpose",
+    "ap10k",
+    "locust",
+    "zebra",
+    "deepfashion_full",
+    "deepfashion_lower",
+    "deepfashion_upper",
+    "deepfashion2",
+]
+"""Keypoint tables of published datasets; their content is in ``splitnest.structures.keypoint_tables``."""
 
 
 class Keypoints(Section):

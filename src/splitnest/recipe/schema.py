@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
 
 from splitnest.files import plain_name
-from splitnest.recipe.backbone import BackboneConfig, NormName
+from splitnest.recipe.backbone import BackboneConfig, Dilation, NormName
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.limits import Channels, Pixels, Regions
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
+
+ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
+"""Sides in pixels of the square anchors of p2 to p6 (FPN, Lin et al. 2017)."""
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 
@@ -76,6 +79,21 @@ class DetectorConfig(Section):
         mask_convs: Number of convolutions of the mask head; 0 for a model without masks.
         mask_channels: Channels of the convolutions of the mask head.
         panoptic: Semantic branch of Panoptic FPN; None for any other model.
+        class_agnostic_boxes: Whether a region has one box for all classes; None for a cascade alone.
+        weight_standardization: Whether the weights of the convolutions of FPN, box head and mask head are standardized.
+        rpn_convs: Number of 3x3 convolutions of the RPN.
+        anchor_sizes: Side in pixels of the square anchor of each level, p2 to p6.
+        anchor_ratios: Heights of the anchors of a cell divided by their widths.
+        rpn_pre_nms_topk_test: Number of anchors of each level and image that are decoded in prediction.
+        rpn_post_nms_topk_test: Number of proposals of an image in prediction.
+        rpn_nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
+        score_threshold: Score that a detection must exceed.
+        nms: ``hard`` drops the worse of two overlapping detections of a class; ``linear`` and ``gaussian`` soft-NMS
+            lower its score (Bodla et al. 2017).
+        nms_threshold: IoU above which the worse of two detections is dropped, or its score lowered by ``linear``.
+        soft_nms_sigma: Decay of ``gaussian``: scores are multiplied by ``exp(-IoU^2 / sigma)``.
+        soft_nms_min_score: Score under which soft-NMS drops a detection.
+        max_detections: Maximum number of detections of an image.
         rpn_pre_nms_topk: Number of anchors of each level and image that are decoded in training.
         rpn_post_nms_topk: Number of proposals of an image in training.
         rpn_samples: Number of anchors of an image that the RPN losses sample.
@@ -91,6 +109,8 @@ class DetectorConfig(Section):
         {
             *("conventions", "rpn_pre_nms_topk", "rpn_post_nms_topk", "rpn_samples", "roi_samples"),
             *("roi_match_low_quality", "rpn_ignore_crossing", "rpn_box_beta", "box_beta"),
+            *("anchor_sizes", "rpn_pre_nms_topk_test", "rpn_post_nms_topk_test", "rpn_nms_threshold"),
+            *("score_threshold", "nms", "nms_threshold", "soft_nms_sigma", "soft_nms_min_score", "max_detections"),
         }
     )
     backbone: BackboneConfig
@@ -103,9 +123,23 @@ class DetectorConfig(Section):
     box_conv_channels: Channels = 256
     box_fc_channels: Channels = 1024
     cascade: bool = False
-    mask_convs: Literal[0, 4, 8] = 0
+    class_agnostic_boxes: bool | None = None
+    mask_convs: int = Field(0, ge=0, le=16)
     mask_channels: Channels = 256
+    weight_standardization: bool = False
     panoptic: PanopticConfig | None = None
+    rpn_convs: int = Field(1, ge=1, le=8)
+    anchor_sizes: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = ANCHOR_SIZES
+    anchor_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    rpn_pre_nms_topk_test: Regions = 1000
+    rpn_post_nms_topk_test: Regions = 1000
+    rpn_nms_threshold: float = Field(0.7, gt=0, le=1)
+    score_threshold: float = Field(0.05, ge=0, lt=1)
+    nms: Literal["hard", "linear", "gaussian"] = "hard"
+    nms_threshold: float = Field(0.5, gt=0, le=1)
+    soft_nms_sigma: PositiveFloat = 0.5
+    soft_nms_min_score: float = Field(1e-3, gt=0, lt=1)
+    max_detections: Regions = 100
     rpn_pre_nms_topk: Regions = 2000
     rpn_post_nms_topk: Regions = 1000
     rpn_samples: Regions = 256
@@ -121,19 +155,37 @@ class SegmentorConfig(Section):
 
     Attributes:
         backbone: Backbone.
-        head: Decode head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3) or ``separable_aspp`` (DeepLabV3+).
-        head_channels, auxiliary_channels: Channels of the decode head and of the auxiliary head.
+        head: Decode head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3), ``separable_aspp`` (DeepLabV3+) or ``ocr`` (OCRNet),
+            whose regions are the prediction of the auxiliary head.
+        head_channels: Channels of the decode head.
+        auxiliary_channels: Channels of the auxiliary head; None for a segmentor without one.
+        fcn_dilation: Dilation of the convolutions in FCN heads, the auxiliary head included.
+        aspp_dilations: Dilations of the 3x3 convolutions of ASPP.
+        c2_channels: Channels that DeepLabV3+ reduces c2 to.
+        ocr_channels: Channels of the keys and values of object-contextual attention.
+        align_corners: Whether resizing maps the corner pixels of maps and images to each other.
         norm: Normalization of the heads.
         dropout: Probability of channel dropout before the classifier of each head.
     """
 
     not_architecture: ClassVar[frozenset[str]] = frozenset({"dropout"})
     backbone: BackboneConfig
-    head: Literal["fcn", "psp", "aspp", "separable_aspp"]
+    head: Literal["fcn", "psp", "aspp", "separable_aspp", "ocr"]
     head_channels: Channels = 512
-    auxiliary_channels: Channels = 256
+    auxiliary_channels: Channels | None = 256
+    fcn_dilation: Dilation = 1
+    aspp_dilations: tuple[Dilation, ...] = Field((12, 24, 36), min_length=1, max_length=8)
+    c2_channels: Channels = 48
+    ocr_channels: Channels = 256
+    align_corners: bool = False
     norm: NormName = "sync_bn"
     dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_regions(self) -> Self:
+        if self.head == "ocr" and self.auxiliary_channels is None:
+            raise ValueError("head ocr takes its regions from the auxiliary head: set auxiliary_channels")
+        return self
 
 
 class PoseModelConfig(Section):
@@ -302,6 +354,6 @@ def _architecture(section: Section) -> dict[str, Any]:
         if isinstance(value, Section):
             value = _architecture(value)
         elif key.endswith("norm") and value is not None:
-            value = "gn" if value == "gn" else "bn"
+            value = value if value in ("gn", "gn32") else "bn"
         fields[key] = value
     return fields

@@ -183,11 +183,11 @@ class OHEM(Section):
     """Online hard example mining of pixels (mmsegmentation ``OHEMPixelSampler``).
 
     Attributes:
-        threshold: Pixels whose true class has a higher probability are ignored.
+        threshold: Pixels whose true class has a higher probability are ignored; None keeps those of the highest loss.
         min_kept: Minimum number of pixels of each image that are kept.
     """
 
-    threshold: float = Field(0.7, gt=0, le=1)
+    threshold: float | None = Field(0.7, gt=0, le=1)
     min_kept: int = Field(100_000, ge=1, le=1_000_000_000)
 
 

@@ -1,10 +1,16 @@
 """Class tables of published datasets."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from splitnest.errors import UsageError
-from splitnest.structures.categories import Categories, Category, from_ids
+from splitnest.structures.categories import Categories, Category, from_ids, with_colors
+
+_FILE = Path(__file__).with_suffix(".json")
+"""Tables of mmdetection, mmsegmentation and detectron2, written by ``tools/upstream_tables.py``."""
 
 
 @cache
@@ -17,6 +23,12 @@ def class_table(table: str) -> Categories:
     - ``imagenet``: ILSVRC 2012, ids from 0.
     - ``cityscapes``: the 19 training classes with their official colors; ids are the label ids, 7 to 33.
     - ``ade20k``: the 150 classes of the scene parsing benchmark with their official colors, ids from 1.
+    - Detection classes with ids from 1: ``voc``, ``cityscapes_instances``, ``deepfashion``, ``lvis_v0.5`` (and
+      ``lvis_v0.5_mmdet``, as mmdetection spells it), ``lvis_v1``, ``objects365_v1``, ``objects365_v2``, ``openimages``,
+      ``openimages_challenge``.
+    - Classes of label maps with mmsegmentation's colors, whose ids are pixel values, from 1 where 0 is unlabeled:
+      ``voc_semantic``, ``pascal_context``, ``pascal_context_59``, ``coco_stuff_10k``, ``coco_stuff_164k``, ``loveda``,
+      ``potsdam``, ``vaihingen``, ``isaid``, ``mapillary``.
 
     Args:
         table: Name of the table.
@@ -38,9 +50,20 @@ def class_table(table: str) -> Categories:
     if table == "ade20k":
         rows = enumerate(_rows(_ADE20K), start=1)
         return Categories(tuple(Category(id_, name, _from_hex(color)) for id_, (name, color) in rows))
-    raise UsageError(
-        f"There is no class table {table!r}. The tables are coco, coco_stuff, imagenet, cityscapes and ade20k."
-    )
+    tables = _tables()
+    if table not in tables:
+        raise UsageError(
+            f"There is no class table {table!r}. The tables are coco, coco_stuff, imagenet, cityscapes, ade20k, "
+            f"{', '.join(tables)}."
+        )
+    entry = tables[table]
+    categories = from_ids(enumerate(entry["names"], start=entry["first_id"]))
+    return with_colors(categories, map(_from_hex, entry["colors"])) if "colors" in entry else categories
+
+
+@cache
+def _tables() -> Any:
+    return json.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def _rows(text: str) -> Iterator[list[str]]:

@@ -5,18 +5,24 @@ Recipes and files define keypoints by name (``splitnest.recipe.keypoints``).
 Shapes: K keypoints.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
 from splitnest.errors import UsageError
 from splitnest.recipe import PoseRecipe
-from splitnest.recipe.keypoints import Color, Keypoints
+from splitnest.recipe.keypoints import Color, Keypoints, KeypointTable
 from splitnest.structures.categories import Categories, distinct_color
 from splitnest.structures.flip_pairs import flip_pairs, is_left
 from splitnest.visualize.colors import LEFT, RIGHT, side_color
+
+_FILE = Path(__file__).with_name("keypoint_tables.json")
+"""Keypoint tables of mmpose, written by ``tools/upstream_tables.py``."""
 
 ASSUMED_SIGMA = 0.05
 """Assumed sigma of a keypoint without a measured one: between those of COCO's eyes (0.025) and hips (0.107)."""
@@ -213,9 +219,44 @@ def skeleton_of(recipe: PoseRecipe) -> Skeleton:
         UsageError: The recipe does not name its keypoints.
     """
     keypoints = recipe.data.keypoints
-    if keypoints is None or (keypoints != "coco" and not keypoints.names):
+    if isinstance(keypoints, str):
+        return skeleton_of_table(keypoints)
+    if keypoints is None or not keypoints.names:
         raise UsageError(
             f"The recipe {recipe.name} does not name its keypoints, and there is no annotation file to read them from. "
             f"Set data.keypoints.names, or data.root and data.train_annotations."
         )
-    return COCO if keypoints == "coco" else Skeleton.from_keypoints(complete(keypoints)[0])
+    return Skeleton.from_keypoints(complete(keypoints)[0])
+
+
+@cache
+def keypoint_table(table: KeypointTable) -> Keypoints:
+    """Return the keypoints of a published dataset; what its source leaves open is assumed.
+
+    Args:
+        table: Name of the table, such as ``mpii``.
+    """
+    if table == "coco":
+        return COCO_KEYPOINTS
+    entry = _tables()[table]
+    names, flips = entry["names"], entry["flip_indices"]
+    pairs = tuple((names[one], names[other]) for one, other in enumerate(flips) if one < other and flips[other] == one)
+    skeleton = tuple((names[start], names[end]) for start, end in entry["skeleton"])
+    return complete(Keypoints(names=names, sigmas=entry["sigmas"], flip_pairs=pairs, skeleton=skeleton))[0]
+
+
+@cache
+def skeleton_of_table(table: KeypointTable) -> Skeleton:
+    """Return a keypoint table by index.
+
+    Its flip indices are those of the source, where one keypoint of ``deepfashion2`` is not swapped back.
+    """
+    if table == "coco":
+        return COCO
+    skeleton = Skeleton.from_keypoints(keypoint_table(table))
+    return replace(skeleton, flip_indices=tuple(_tables()[table]["flip_indices"]))
+
+
+@cache
+def _tables() -> Any:
+    return json.loads(_FILE.read_text(encoding="utf-8"))

@@ -80,8 +80,11 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
         return Poses.concatenate(results, prepared.original_size, categories)
 
     def published_percent(self, recipe: PoseRecipe) -> dict[str, float]:
-        """Return the published metrics in percent; the sources give them from 0 to 1."""
-        return {key: round(100 * value, 6) for key, value in recipe.published.items()}
+        """Return the published metrics in percent, ``epe`` in pixels; the sources give most of them from 0 to 1."""
+        return {
+            key: round(100 * value, 6) if value <= 1 and key != "epe" else value
+            for key, value in recipe.published.items()
+        }
 
     def max_training_size(self, recipe: PoseRecipe) -> tuple[int, int]:
         """Return the size of a crop."""

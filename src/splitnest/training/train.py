@@ -71,6 +71,7 @@ def train(
     *,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
+    config: str | Path | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -79,12 +80,14 @@ def train(
     and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
 
     Args:
-        recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint of splitnest, whose recipe and
-            weights are used; to resume, also a run folder or a checkpoint in it.
+        recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint, whose recipe and weights are used
+            (of another code base: the recipe that its configuration becomes); to resume, also a run folder or a
+            checkpoint in it.
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        config: Configuration of a checkpoint of another code base that does not hold it.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -95,7 +98,7 @@ def train(
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config)
 
 
 def _train(
@@ -104,8 +107,9 @@ def _train(
     resume: bool,
     out: Path | None,
     device: str | torch.device,
+    config: str | Path | None,
 ) -> Run:
-    recipe, out = _resolve(recipe_or_name, overrides, resume, out)
+    recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
     data, validation = open_training(recipe), open_validation(recipe)
@@ -156,20 +160,21 @@ def plan(
     out: str | Path | None = None,
     device: str | torch.device = "auto",
     devices: int = 1,
+    config: str | Path | None = None,
 ) -> str:
     """Return the plan of a training: complete recipe, data, schedule, initial weights, memory. Nothing is written.
 
     Initial weights in a file are loaded; published ones are not fetched. Images are looked for, but not read.
 
     Args:
-        recipe_or_name, overrides, resume, out, device: Same as in ``train``.
+        recipe_or_name, overrides, resume, out, device, config: Same as in ``train``.
         devices: Number of processes.
 
     Raises:
         UsageError, DataError, WeightsError, OutputError: Same conditions as ``train``; or files of the dataset do not
             exist.
     """
-    recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
+    recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out), config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, devices)
     check_devices(devices)
@@ -187,13 +192,17 @@ def plan(
 
 
 def _resolve(
-    recipe_or_name: str | Path, overrides: Mapping[str, Any] | None, resume: bool, out: Path | None
+    recipe_or_name: str | Path,
+    overrides: Mapping[str, Any] | None,
+    resume: bool,
+    out: Path | None,
+    config: str | Path | None,
 ) -> tuple[Recipe, Path | None]:
     """Return the complete recipe, and the run folder if it is known."""
     folder = _run_of(Path(recipe_or_name)) if resume else None
     if folder is not None:
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
-    recipe, own_weights = read_recipe(recipe_or_name)
+    recipe, own_weights = read_recipe(recipe_or_name, config)
     if own_weights is not None and resume and out is None:
         raise UsageError(
             f"{own_weights} is not in the folder of a run, so there is none to resume. Give the folder (--out), or "

@@ -78,7 +78,12 @@ def _architecture(shapes: Shapes) -> str:
             return f"{cascade}Mask R-CNN"
         return f"{cascade or 'Faster '}R-CNN"
     if "decode_head.fuse.conv" in modules:
-        kinds = {"branches.1.depthwise": "DeepLabV3+", "branches.1": "DeepLabV3", "pools.0": "PSPNet"}
+        kinds = {
+            "query.0": "OCRNet",
+            "branches.1.depthwise": "DeepLabV3+",
+            "branches.1": "DeepLabV3",
+            "pools.0": "PSPNet",
+        }
         heads = {key.removeprefix("decode_head.") for key in shapes}
         return next((name for part, name in kinds.items() if any(key.startswith(f"{part}.") for key in heads)), "FCN")
     if "head.output.weight" in shapes:
@@ -92,5 +97,9 @@ def _backbone(shapes: Shapes) -> str:
         return "no backbone"
     counts = [sum(block.startswith(f"backbone.{stage}.") for block in blocks) for stage in ("c2", "c3", "c4", "c5")]
     family = "ResNeSt" if any(".conv2.fc1." in key for key in shapes) else "ResNet"
-    depth = 3 * sum(counts) + 2  # three convolutions in each block, the stem and the classifier
-    return f"{family}-{depth}"
+    conv = shapes.get("backbone.c2.0.conv2.conv.weight")
+    if family == "ResNet" and conv is not None and len(conv) == 4 and conv[0] != conv[1]:
+        family = "ResNeXt"
+    is_basic = any(".conv2." in key for key in shapes) and not any(".conv3." in key for key in shapes)
+    convs = 2 if is_basic else 3
+    return f"{family}-{convs * sum(counts) + 2}"  # convolutions of all blocks, the stem and the classifier

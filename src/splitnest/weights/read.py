@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from splitnest.errors import WeightsError, cannot_read, first_few, tell
 from splitnest.files import open_regular
 from splitnest.weights import checksum, torch_file
+from splitnest.weights.openmmlab_meta import read_meta
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
 from splitnest.weights.wrappers import ema_copies, unwrapped_keys
 
@@ -59,6 +60,8 @@ class Checkpoint:
         ema_copies: Keys that an EMA keeps beside the weights, which are not in ``state``.
         recipe_json: Recipe as JSON (our checkpoints only).
         classes: Class names, from the recipe or from the metadata of OpenMMLab.
+        config: Upstream configuration in Python, from the metadata of OpenMMLab.
+        dataset_meta: Further metadata of OpenMMLab about the dataset, as plain values: palette, keypoints.
     """
 
     path: Path
@@ -68,9 +71,11 @@ class Checkpoint:
     ema_copies: tuple[str, ...] = ()
     recipe_json: str | None = None
     classes: tuple[str, ...] | None = None
+    config: str | None = None
+    dataset_meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(path: str | Path) -> Checkpoint:
+def read(path: str | Path, *, shapes_only: bool = False) -> Checkpoint:
     """Read a checkpoint: a torch file (zip or legacy), safetensors, or a pickle of numpy arrays.
 
     Where a file has an exponential moving average beside the raw weights, the average is taken, as timm does, and a
@@ -78,6 +83,8 @@ def read(path: str | Path) -> Checkpoint:
 
     Args:
         path: Path of the file, or ``FILE#ENTRY``.
+        shapes_only: Whether tensors of torch files and pickles are on the meta device and not read; those of
+            safetensors files never are before they are used. There is no line on standard error then.
 
     Raises:
         DamagedError: The file is a checkpoint of splitnest that does not match its checksum.
@@ -88,7 +95,7 @@ def read(path: str | Path) -> Checkpoint:
         if kind == "safetensors" and entry is None:
             checkpoint = _from_safetensors(path, content)
         else:
-            checkpoint = _unwrap(path, kind, {} if kind == "safetensors" else content, entry)
+            checkpoint = _unwrap(path, kind, {} if kind == "safetensors" else content, entry, shapes_only)
     if not checkpoint.state:
         raise WeightsError(f"{path} has no named tensors. Give a file with the state dict of the network.")
     return checkpoint
@@ -101,12 +108,16 @@ def split_entry(path: str | Path) -> tuple[Path, str | None]:
 
 
 def read_recipe_json(path: str | Path) -> str | None:
-    """Return the recipe in a checkpoint of splitnest as JSON, and None for others. Tensors are not read.
+    """Return the recipe in a checkpoint of splitnest as JSON, and None for others, such as any pickle of arrays.
+
+    Tensors are not read.
 
     Raises:
         WeightsError: Same conditions as ``read``, except that there may be no tensors.
     """
     path = Path(path)
+    if _detect_kind(path) == "pickle":  # whose arrays would be read
+        return None
     with _opened(path) as (kind, content):
         return _recipe_json((content.metadata() or {}) if kind == "safetensors" else content)
 
@@ -193,22 +204,23 @@ def _from_safetensors(path: Path, file: Any) -> Checkpoint:
     return _checkpoint(path, "safetensors", state, recipe_json=recipe_json, classes=classes)
 
 
-def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoint:
-    entries, is_wrapped = _entries(path, content, entry)
+def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None, shapes_only: bool) -> Checkpoint:
+    entries, is_wrapped = _entries(path, content, entry, tells=not shapes_only)
     recipe_json = _recipe_json(content)
-    classes = _recipe_classes(recipe_json) or _meta_classes(content.get("meta") if isinstance(content, dict) else None)
+    meta = read_meta(content)
     budget, counted = _MAX_ARRAY_RATIO * path.stat().st_size + torch_file.UNPACKED_SLACK_BYTES, set()
     objects: dict[str, Unknown] = {}
     tensors: dict[str, Tensor] = {}
     not_tensors = []
     for key in list(entries):
         value = entries.pop(key)  # frees the pickled data once it is converted
-        tensor = value.tensor() if isinstance(value, Array | torch_file.StoredTensor) else None
+        tensor = value.tensor(shapes_only) if isinstance(value, Array | torch_file.StoredTensor) else None
         if tensor is not None:
             tensors[str(key)] = tensor
-            storage = tensor.untyped_storage()
-            budget -= 0 if storage.data_ptr() in counted else storage.nbytes()
-            counted.add(storage.data_ptr())
+            if not shapes_only:
+                storage = tensor.untyped_storage()
+                budget -= 0 if storage.data_ptr() in counted else storage.nbytes()
+                counted.add(storage.data_ptr())
         else:
             not_tensors.append(str(key))
             if isinstance(value, Unknown):
@@ -217,7 +229,16 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None) -> Checkpoi
             raise ValueError("its arrays are larger than the file")
     if objects and (is_wrapped or not tensors):
         raise ForbiddenName(next(iter(objects.values())).name)
-    return _checkpoint(path, kind, tensors, not_tensors=tuple(not_tensors), recipe_json=recipe_json, classes=classes)
+    return _checkpoint(
+        path,
+        kind,
+        tensors,
+        not_tensors=tuple(not_tensors),
+        recipe_json=recipe_json,
+        classes=_recipe_classes(recipe_json) or meta.classes,
+        config=meta.config,
+        dataset_meta=meta.dataset,
+    )
 
 
 def _checkpoint(path: Path, kind: Kind, tensors: dict[str, Tensor], **facts: Any) -> Checkpoint:
@@ -230,7 +251,7 @@ def _checkpoint(path: Path, kind: Kind, tensors: dict[str, Tensor], **facts: Any
     return Checkpoint(path, kind, state, ema_copies=tuple(copies), **facts)
 
 
-def _entries(path: Path, content: Any, entry: str | None) -> tuple[dict[Any, Any], bool]:
+def _entries(path: Path, content: Any, entry: str | None, *, tells: bool) -> tuple[dict[Any, Any], bool]:
     """Return the state dict of a file's content, and whether it is an entry of the content."""
     if isinstance(content, Unknown) and not content:
         raise ForbiddenName(content.name)
@@ -242,7 +263,7 @@ def _entries(path: Path, content: Any, entry: str | None) -> tuple[dict[Any, Any
     names = [entry] if entry is not None else averages + raw
     if not names:
         return content, False
-    if entry is None and averages and raw:
+    if tells and entry is None and averages and raw:
         tell(
             f"note: {path}: {averages[0]} is loaded, the exponential moving average of the weights. The raw weights "
             f"are {path}#{raw[0]}."
@@ -266,15 +287,3 @@ def _recipe_classes(recipe_json: str | None) -> tuple[str, ...] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the reader of the recipe reports the error
     return tuple(map(str, names)) if isinstance(names, list) else None
-
-
-def _meta_classes(meta: object) -> tuple[str, ...] | None:
-    """Return the class names in OpenMMLab's ``meta``: of ``dataset_meta``, or ``CLASSES`` before 2023."""
-    if not isinstance(meta, Mapping):
-        return None
-    dataset_meta = meta.get("dataset_meta")
-    for mapping, name in ((dataset_meta, "classes"), (dataset_meta, "CLASSES"), (meta, "CLASSES")):
-        names = mapping.get(name) if isinstance(mapping, Mapping) else None
-        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-            return tuple(names)
-    return None

@@ -182,8 +182,10 @@ class Array(StandIn):
         # All formats but the oldest start with a version.
         self.shape, self.dtype, self.fortran, self.raw = state[-4:]
 
-    def tensor(self) -> Tensor | None:
+    def tensor(self, shape_only: bool = False) -> Tensor | None:
         """Return the array as a tensor that owns its memory; None for an array of objects or text.
+
+        ``shape_only`` gives a tensor on the meta device.
 
         Raises:
             ValueError: The size of the data does not match the shape.
@@ -191,6 +193,9 @@ class Array(StandIn):
         dtype = self.dtype.resolved()
         if dtype is None:
             return None
+        if shape_only:
+            of_torch = torch.from_numpy(np.empty(0, dtype.newbyteorder("="))).dtype
+            return torch.empty(self.shape, dtype=of_torch, device="meta")
         raw = self.raw.encode("latin1") if isinstance(self.raw, str) else self.raw
         values = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))  # astype copies
         return torch.from_numpy(values.reshape(self.shape, order="F" if self.fortran else "C"))

@@ -25,8 +25,7 @@ from splitnest.weights.stand_ins import Ignored, StandIn, Unknown
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """Pickled ``torch.serialization.MAGIC_NUMBER``."""
 
-MAX_UNPACKED_RATIO = 3
-UNPACKED_SLACK_BYTES = 2**24
+MAX_UNPACKED_RATIO, UNPACKED_SLACK_BYTES = 3, 2**24
 """Maximum size of all members of an archive: ratio times the size of the file, and a slack. Torch does not compress,
 and weights hardly can be."""
 
@@ -89,8 +88,8 @@ class StoredTensor(StandIn):
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
         self.dtype = storage.dtype
 
-    def tensor(self) -> Tensor:
-        """Return the tensor; tensors of one storage share its memory.
+    def tensor(self, shape_only: bool = False) -> Tensor:
+        """Return the tensor; tensors of one storage share its memory. ``shape_only`` gives one on the meta device.
 
         Raises:
             UnpicklingError: The tensor is larger than its storage.
@@ -98,10 +97,11 @@ class StoredTensor(StandIn):
         """
         # ``set_`` enlarges a storage that is too small.
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        if min((self.offset, *self.shape, *self.strides)) < 0 or (
-            0 not in self.shape and (last + 1) * self.dtype.itemsize > self.storage.size
-        ):
+        is_outside = 0 not in self.shape and (last + 1) * self.dtype.itemsize > self.storage.size
+        if is_outside or min((self.offset, *self.shape, *self.strides)) < 0:
             raise pickle.UnpicklingError("a tensor is larger than its storage")
+        if shape_only:
+            return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="meta")
         content = self.storage.content()
         return torch.empty(0, dtype=self.dtype).set_(content, self.offset, self.shape, self.strides)
 

@@ -11,7 +11,7 @@ from splitnest.models.detection.fpn import FPN
 from splitnest.models.detection.mask_head import MaskHead, paste_masks
 from splitnest.models.detection.regions import Regions
 from splitnest.models.detection.roi_align import RoIPooler
-from splitnest.models.detection.rpn import RPN
+from splitnest.models.detection.rpn import RPN, ProposalRules
 from splitnest.recipe import DETECTRON2, MMDET, Conventions
 
 
@@ -42,7 +42,7 @@ def test_pyramid_of_odd_sizes() -> None:
 def test_proposals_are_sorted_and_inside_their_own_image(rank_by: str) -> None:
     coder = BoxCoder(clamp_shrinkage=True)
     rpn = RPN(8, AnchorGenerator(), coder, rank_by=rank_by)
-    for boxes, scores in rpn.propose(rpn(features()), [(64, 96), (40, 50)], pre_nms_topk=50, post_nms_topk=40):
+    for boxes, scores in rpn.propose(rpn(features()), [(64, 96), (40, 50)], ProposalRules(50, 40)):
         assert len(boxes) == len(scores) <= 40
         assert (scores.diff() <= 0).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()

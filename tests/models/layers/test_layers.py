@@ -5,13 +5,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from splitnest.models.layers.conv import ConvNormAct, DeformableConv2d, make_conv, make_norm
+from splitnest.models.layers.conv import ConvNormAct, make_conv, make_norm
+from splitnest.models.layers.deformable_conv import DeformableConv2d
 from splitnest.models.layers.split_attention import SplitAttention
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("bn", "BatchNorm2d"), ("sync_bn", "BatchNorm2d"), ("frozen_bn", "FrozenBatchNorm2d"), ("gn", "GroupNorm")],
+    [
+        ("bn", "BatchNorm2d"),
+        ("sync_bn", "BatchNorm2d"),
+        ("frozen_bn", "FrozenBatchNorm2d"),
+        ("gn", "GroupNorm"),
+        ("gn32", "GroupNorm"),
+    ],
 )
 def test_norm_keeps_the_shape(name: str, kind: str) -> None:
     norm = make_norm(name, 48)
@@ -20,7 +27,7 @@ def test_norm_keeps_the_shape(name: str, kind: str) -> None:
 
 
 def test_unknown_norm_names_the_choices() -> None:
-    with pytest.raises(ValueError, match="bn, sync_bn, frozen_bn or gn"):
+    with pytest.raises(ValueError, match="bn, sync_bn, frozen_bn, gn or gn32"):
         make_norm("batch", 8)
 
 

@@ -134,6 +134,17 @@ def test_hard_example_mining_worked_by_hand() -> None:
     assert not PixelMiner(0.7, 1)(logits, torch.full((1, 1, 4), 255)).any()
 
 
+def test_hard_pixels_without_a_threshold_are_those_of_the_highest_loss() -> None:
+    scores = torch.tensor([0.9, 0.2, 0.6, 0.8])
+    logits = torch.stack((scores, 1 - scores)).log().view(1, 2, 1, 4)
+    labels = torch.zeros(1, 1, 4, dtype=torch.long)
+    assert PixelMiner(None, 2)(logits, labels).tolist() == [[[False, True, True, False]]]
+    assert PixelMiner(None, 9)(logits, labels).all()
+    labels[..., 1] = 255
+    assert PixelMiner(None, 2)(logits, labels).tolist() == [[[False, False, True, True]]]
+    assert not PixelMiner(None, 2)(logits, torch.full((1, 1, 4), 255)).any()
+
+
 def test_dropout_drops_whole_channels_in_training_only() -> None:
     head = heads.FCNHead("c5", 8, 3, 8, dropout=0.5)
     features = {"c5": torch.randn(2, 8, 4, 4)}

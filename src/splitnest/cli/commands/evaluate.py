@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitnest.cli.options import (
+    As,
     BatchSize,
     Compile,
+    Config,
     Device,
     Fast,
     Model,
@@ -15,7 +17,7 @@ from splitnest.cli.options import (
     Precision,
     Tta,
     Weights,
-    weights_or_none,
+    named,
 )
 from splitnest.errors import printable
 
@@ -33,6 +35,8 @@ def evaluate(
     model: Model,
     overrides: Overrides = None,
     weights: Weights = "auto",
+    config: Config = None,
+    name: As = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -57,12 +61,13 @@ def evaluate(
 
     with process_group():
         options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
-        predictor = load(model, weights_or_none(weights), device, parse(overrides or []), **options)
+        predictor = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
         recipe, task = predictor.recipe, task_of(predictor.recipe)
         if results is not None:
             task.check_results_path(results)
+        inputs = [path for path in (model, name, weights, config) if path is not None]
         evaluation = run_evaluation(
-            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=(model, weights)
+            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=inputs
         )
         if not is_main_process():
             return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from splitnest.cli.options import Model, Overrides, Weights, weights_or_none
+from splitnest.cli.options import As, Config, Model, Overrides, Weights, named
 
 EXAMPLE = "Example: splitnest export mask_rcnn_resnest50_fpn_1x_coco.mmdet --out mask_rcnn.onnx"
 
@@ -15,6 +15,8 @@ def export(
     out: Annotated[Path, typer.Option(help="File to write: .onnx, or .pt2 of torch.export.")],
     overrides: Overrides = None,
     weights: Weights = "auto",
+    config: Config = None,
+    name: As = None,
 ) -> None:
     """Export a network to ONNX or torch.export's format, after its outputs were verified."""
     from splitnest.exporting.export import export as export_model
@@ -22,6 +24,6 @@ def export(
     from splitnest.inference.predictor import load
     from splitnest.recipe.overrides import parse
 
-    check_output(out, inputs=(model, weights))
-    path = export_model(load(model, weights_or_none(weights), "cpu", parse(overrides or [])), out)
+    check_output(out, inputs=[path for path in (model, name, weights, config) if path is not None])
+    path = export_model(load(*named(model, name, weights), "cpu", parse(overrides or []), config=config), out)
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB; its outputs equal those of the model")

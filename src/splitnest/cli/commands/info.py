@@ -1,52 +1,118 @@
-"""Command ``info``: facts of a model."""
+"""Command ``info``: facts of a model, or of a checkpoint."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from splitnest.cli.options import Model
-from splitnest.errors import printable
+from splitnest.cli.options import As, Config, Model
+from splitnest.errors import WeightsError, first_few, printable
 
 if TYPE_CHECKING:
     from splitnest.recipe import Recipe
+    from splitnest.upstream.derive import Derived
 
-EXAMPLE = "Example: splitnest info mask_rcnn_resnest50_fpn_1x_coco.mmdet"
+EXAMPLE = "Example: splitnest info mask_rcnn_resnest50_fpn_1x_coco.mmdet. A checkpoint: splitnest info epoch_12.pth"
+
+MAX_CLASSES = 8
+"""Number of class names that are shown."""
 
 
-def info(model: Model) -> None:
-    """Show size, cost, input, backbone, published metrics, weights and conventions of a model."""
-    from splitnest.inference.resolve import resolve
+def info(model: Model, config: Config = None, name: As = None) -> None:
+    """Show size, cost, input, published metrics of a model; of a checkpoint, what its configuration became."""
+    from splitnest.inference.resolve import checkpoint_of_run, complete, read_model
+    from splitnest.upstream.derive import Derived
 
-    recipe, _ = resolve(model)
-    print_info(recipe)
+    path = checkpoint_of_run(model)
+    found, checkpoint = read_model(path if name is None else name, config)
+    if isinstance(found, Derived):
+        print_derived(found, checkpoint)
+        return
+    print_info(complete(found))
+    if name is not None:
+        _print_rows([("tensors", _tensors(found, Path(path)))])
+
+
+def print_derived(derived: "Derived", checkpoint: Path | None) -> None:
+    """Print what a checkpoint or configuration of another code base is, and what its configuration became."""
+    recipe = derived.recipe
+    backbone, classes = recipe.model.backbone, _classes(recipe)
+    unsupported = [note for note in derived.notes if note.startswith("training")]
+    rows = [
+        ("file", str(checkpoint) if checkpoint is not None else "none, a configuration alone"),
+        ("task", f"{recipe.task}, from a configuration of {derived.framework}"),
+        ("classes", classes),
+        ("backbone", _changed(backbone)),
+        ("model", _changed(recipe.model, "backbone", "conventions", "panoptic")),
+        ("input", _changed(recipe.input)),
+        ("training", "none" if recipe.train is None else _changed(recipe.train)),
+        ("derived", "; ".join(note for note in derived.notes if note not in unsupported)),
+        ("unsupported", "; ".join(unsupported) or "nothing"),
+    ]
+    if checkpoint is not None:
+        rows.append(("tensors", _tensors(recipe, checkpoint)))
+    _print_rows(rows)
 
 
 def print_info(recipe: "Recipe") -> None:
     """Print the facts of a model as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
     from splitnest.models.complexity import complexity
     from splitnest.tasks import task_of
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("model", recipe.name)
     stuff = f", {recipe.data.num_stuff} stuff classes" if recipe.data.num_stuff else ""
-    table.add_row("task", f"{recipe.task}, {recipe.num_classes} classes{stuff}")
     cost = complexity(recipe)
-    table.add_row("parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.1f} M)")
     heads = f", {cost.num_regions} regions, {cost.num_masks} masks" if cost.num_regions else ""
     size = f"{cost.size_hw[0]}x{cost.size_hw[1]}{heads}"
-    table.add_row("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {size}")
-    table.add_row("input", _fields(recipe.input))
-    table.add_row("backbone", _fields(recipe.model.backbone))
-    for key, value in task_of(recipe).published_percent(recipe).items():
-        table.add_row("published", f"{key} {value:g}")
+    rows = [
+        ("model", recipe.name),
+        ("task", f"{recipe.task}, {recipe.num_classes} classes{stuff}"),
+        ("parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.1f} M)"),
+        ("GFLOPs", f"{cost.multiply_adds / 1e9:.2f} multiply-adds at {size}"),
+        ("input", _fields(recipe.input)),
+        ("backbone", _fields(recipe.model.backbone)),
+        *(("published", f"{key} {value:g}") for key, value in task_of(recipe).published_percent(recipe).items()),
+    ]
     if recipe.weights is not None:
-        table.add_row("weights", printable(recipe.weights.url))
-        table.add_row("sha256", recipe.weights.sha256 or "not published")
+        rows += [("weights", recipe.weights.url), ("sha256", recipe.weights.sha256 or "not published")]
     conventions = getattr(recipe.model, "conventions", None)
     if conventions is not None:
-        table.add_row("conventions", _fields(conventions))
-    Console(soft_wrap=True, markup=False).print(table)
+        rows.append(("conventions", _fields(conventions)))
+    _print_rows(rows)
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    """Print a line for each row, however long, so that addresses stay whole."""
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        print(f"{key:<{width}}  {printable(value)}")
+
+
+def _classes(recipe: "Recipe") -> str:
+    from splitnest.models.build import build_categories
+
+    categories = build_categories(recipe)
+    points = f"; {len(categories.keypoint_names)} keypoints: {first_few(categories.keypoint_names, MAX_CLASSES)}"
+    names = f"{len(categories)}: {first_few(categories.names, MAX_CLASSES)}"
+    return names + (points if categories.keypoint_names else "")
+
+
+def _tensors(recipe: "Recipe", path: Path) -> str:
+    """Return whether the tensors of a checkpoint fit a model."""
+    from splitnest.device import on_meta
+    from splitnest.models.build import build_model
+    from splitnest.weights import load
+
+    with on_meta():
+        module = build_model(recipe)
+    try:
+        load.load(module, path, classes=recipe.data.class_names)
+    except WeightsError as error:
+        return f"do not fit: {error}"
+    return f"all {len(module.state_dict())} fit"
+
+
+def _changed(section: Any, *left_out: str) -> str:
+    """Return the fields of a section that differ from the defaults, as text."""
+    fields = section.model_dump(exclude_defaults=True, exclude={*left_out})
+    return ", ".join(f"{key} {value}" for key, value in fields.items())
 
 
 def _fields(section: object) -> str:

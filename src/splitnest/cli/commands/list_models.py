@@ -1,9 +1,10 @@
 """Command ``list``: names of published models."""
 
-import sys
 from typing import Annotated, Literal
 
 import typer
+
+from splitnest.errors import tell
 
 EXAMPLE = "Example: splitnest list resnest50 --task instance"
 
@@ -19,14 +20,30 @@ def list_models(
         Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"] | None,
         typer.Option(help="Task of the models; all tasks by default."),
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Code base: official, timm, mmdet, detectron2, mmseg or mmpose.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Pattern of the dataset, such as COCO or 'pascal*'.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Pattern of the backbone, such as ResNeSt-50.")] = None,
+    downloaded: Annotated[
+        bool, typer.Option("--downloaded", help="Only models whose weights are in the cache.")
+    ] = False,
 ) -> None:
     """List published models."""
     from splitnest import zoo
 
-    names = zoo.list_models(task, pattern)
+    matching = names = zoo.list_models(task, pattern, source=source, dataset=dataset, backbone=backbone)
+    if downloaded:
+        from splitnest.weights.fetch import file_name, weights_folder
+
+        folder = weights_folder()
+        names = [name for name in matching if (folder / file_name(zoo.published(name).url)).is_file()]
+        if matching and not names:
+            tell(f"The weights of none of these {len(matching)} models are in {folder}.")
     for name in names:
         print(f"{zoo.TASK_OF[name]:<15} {name}")
-    if not names:
-        of_task = f" of the task {task}" if task else ""
+    if not matching:
+        given = {"task": task, "source": source, "dataset": dataset, "backbone": backbone}
+        of = " and".join(f" of the {key} {value}" for key, value in given.items() if value is not None)
         nearest = ", ".join(zoo.nearest(pattern.strip("*?")))
-        print(f"No published model{of_task} matches {pattern!r}. The nearest are {nearest}.", file=sys.stderr)
+        tell(f"No published model{of} matches {pattern!r}. The nearest are {nearest}.")

@@ -8,14 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from splitnest.cli.options import (
+    As,
     BatchSize,
     Compile,
+    Config,
     Device,
     Fast,
     Model,
     Precision,
     Tta,
     Weights,
+    named,
     weights_or_none,
 )
 from splitnest.errors import DataError, OutputError, UsageError, first_few
@@ -30,6 +33,8 @@ def predict(
     model: Model,
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, globs or URLs.")],
     weights: Weights = "auto",
+    config: Config = None,
+    name: As = None,
     out: Annotated[Path, typer.Option(help="Folder of the annotated images.")] = Path("predictions"),
     json: Annotated[
         Path | None,
@@ -81,18 +86,19 @@ def predict(
         return f"Results of {len(results.done)} images are in {results.lines}. Continue with: {shlex.join(command)}"
 
     with interruptible(how_to_continue), results:
-        named = named_sources(sources, out)
-        inputs = [source for source, _ in named if isinstance(source, str | Path)]
-        results.check([*inputs, model, weights, detector or "", detector_weights, boxes or ""])
+        images = named_sources(sources, out)
+        inputs = [source for source, _ in images if isinstance(source, str | Path)]
+        others = (model, name, weights, config, detector, detector_weights, boxes)
+        results.check([*inputs, *(path for path in others if path is not None)])
 
         from splitnest.cli.predictions import write_predictions
         from splitnest.inference.predictor import load
 
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
-        predictor = load(model, weights_or_none(weights), **options)
+        predictor = load(*named(model, name, weights), config=config, **options)
         unwritten = write_predictions(
             predictor,
-            named,
+            images,
             out,
             results,
             score,

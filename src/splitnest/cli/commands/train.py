@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from splitnest.cli.options import Device, Overrides
+from splitnest.cli.options import As, Config, Device, Overrides
 
 EXAMPLE = "Example: splitnest train mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco train.epochs=6"
 
@@ -29,8 +29,8 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="Recipe file (.yaml), name of a published model, or checkpoint of splitnest; to resume, a run folder "
-            "or a file in it.",
+            help="Recipe file (.yaml), name of a published model, or checkpoint; to resume, a run folder or a file in "
+            "it.",
         ),
     ],
     overrides: Overrides = None,
@@ -42,6 +42,8 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default one in runs/, named after recipe and time.")
     ] = None,
+    config: Config = None,
+    name: As = None,
     device: Device = "auto",
     devices: Annotated[
         int, typer.Option(min=1, help="Number of processes on this machine, one for each GPU, or on the CPU.")
@@ -53,13 +55,16 @@ def train(
     from splitnest.recipe.overrides import parse
     from splitnest.training import train as training
 
+    values = parse(overrides or [])
+    if name is not None:
+        recipe, values = name, {"train.init_from": recipe, **values}
     if dry_run:
-        print(training.plan(recipe, parse(overrides or []), resume, out=out, device=device, devices=devices))
+        print(training.plan(recipe, values, resume, out=out, device=device, devices=devices, config=config))
         return
     if devices > 1:
         launch(devices, _without_devices(sys.argv[1:]))
         return
-    run = training.train(recipe, parse(overrides or []), resume, out=out, device=device)
+    run = training.train(recipe, values, resume, out=out, device=device, config=config)
     if is_launched() and local_rank():
         return
     print(f"last checkpoint: {run.last}")

@@ -86,8 +86,8 @@ def index_encoding(
     )
 
 
-def ade20k_encoding(categories: Categories) -> LabelEncoding:
-    """Return the encoding of ADE20K's label maps: 0 for unlabeled pixels, classes from 1.
+def reduced_zero_encoding(categories: Categories) -> LabelEncoding:
+    """Return the encoding of label maps such as ADE20K's: 0 for unlabeled pixels, classes from 1.
 
     255 is unlabeled too, as in mmsegmentation (``reduce_zero_label``).
     """

@@ -77,7 +77,7 @@ def with_complete_keypoints(recipe: PoseRecipe) -> tuple[PoseRecipe, list[str]]:
     recipe = _with_file_classes(recipe)
     data = recipe.data
     keypoints = data.keypoints
-    if keypoints == "coco" or (keypoints is not None and keypoints.is_complete):
+    if isinstance(keypoints, str) or (keypoints is not None and keypoints.is_complete):
         return recipe, []
     given = keypoints or Keypoints()
     file = _annotation_file(data)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from splitnest.data.formats.cityscapes import read_cityscapes
-from splitnest.data.formats.label_map_folders import ade20k_encoding, index_encoding, read_folders
+from splitnest.data.formats.label_map_folders import index_encoding, read_folders, reduced_zero_encoding
 from splitnest.data.paths import required_path, required_root
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.semantic import SceneSemantic
@@ -31,12 +31,12 @@ def open_dataset(data: SemanticData, split: Split, categories: Categories) -> Se
     match data:
         case CityscapesData():
             return LabelMapDataset(read_cityscapes(images, annotations, categories))
-        case Ade20kData():
-            return LabelMapDataset(read_folders(images, annotations, ade20k_encoding(categories), categories))
+        case Ade20kData() | LabelMapFolderData(reduce_zero_label=True):
+            encoding = reduced_zero_encoding(categories)
         case LabelMapFolderData():
             palette = data.palette if data.label_maps == "colors" else None
             encoding = index_encoding(categories, palette, data.ignore_label, data.ignore_colors)
-            return LabelMapDataset(read_folders(images, annotations, encoding, categories))
+    return LabelMapDataset(read_folders(images, annotations, encoding, categories))
 
 
 def _annotations(data: LabelMapData, split: Split) -> Path | None:

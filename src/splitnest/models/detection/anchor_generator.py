@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-RATIOS = (0.5, 1.0, 2.0)
-"""Height divided by width (Faster R-CNN, Ren et al. 2015)."""
-
 
 class AnchorGenerator:
-    """Anchors of one size per level and ``RATIOS``, centered on the corner (x * stride, y * stride) of each cell.
+    """Anchors of one size per level and several ratios, centered on the corner (x * stride, y * stride) of each cell.
 
     Args:
         sizes: Side in pixels of the square anchor of each level.
+        ratios: Height divided by width of the anchors of a cell.
     """
 
-    def __init__(self, sizes: Sequence[int] = (32, 64, 128, 256, 512)) -> None:
-        self.sizes = tuple(sizes)
-        self.num_anchors = len(RATIOS)
+    def __init__(
+        self, sizes: Sequence[float] = (32, 64, 128, 256, 512), ratios: Sequence[float] = (0.5, 1.0, 2.0)
+    ) -> None:
+        self.sizes, self.ratios = tuple(sizes), tuple(ratios)
+        self.num_anchors = len(self.ratios)
 
     def level(self, index: int, size_hw: tuple[int, int], stride: int, like: Tensor) -> Tensor:
         """Return the anchors ``[H * W * A, 4]`` of a level, ordered by row, column and ratio.
@@ -29,7 +29,7 @@ class AnchorGenerator:
             stride: Stride of the level in pixels.
             like: Tensor whose device and type the anchors have.
         """
-        ratios = torch.tensor(RATIOS, dtype=torch.float64)
+        ratios = torch.tensor(self.ratios, dtype=torch.float64)
         sides = self.sizes[index] * torch.stack((ratios.rsqrt(), ratios.sqrt()), dim=1)  # [A, 2], (width, height)
         base = (0.5 * torch.cat((-sides, sides), dim=1)).to(like)
         ys, xs = (torch.arange(0, cells * stride, stride, device=like.device, dtype=like.dtype) for cells in size_hw)

@@ -3,6 +3,8 @@
 Shapes: R regions, C channels, K classes.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +28,7 @@ class BoxHead(nn.Module):
         fc_channels: Number of output features of these linear layers.
         norm: Name of the normalization of the convolutions; None for biases instead.
         class_agnostic: Whether there is one box for all classes.
+        standardize: Whether the weights of the convolutions are standardized.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class BoxHead(nn.Module):
         fc_channels: int = 1024,
         norm: str | None = "bn",
         class_agnostic: bool = False,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         widths = [in_channels, *[conv_channels] * num_convs]
-        self.convs = nn.Sequential(*(ConvNormAct(widths[i], conv_channels, 3, norm=norm) for i in range(num_convs)))
+        options: dict[str, Any] = {"norm": norm, "standardize": standardize}
+        self.convs = nn.Sequential(*(ConvNormAct(widths[i], conv_channels, 3, **options) for i in range(num_convs)))
         features = [widths[-1] * POOLED**2, *[fc_channels] * num_fcs]
         self.fcs = nn.ModuleList(nn.Linear(features[i], fc_channels) for i in range(num_fcs))
         self.logits = nn.Linear(features[-1], num_classes + 1)
@@ -62,6 +67,11 @@ class BoxHead(nn.Module):
         for fc in self.fcs:
             hidden = F.relu(_linear(fc, hidden), inplace=True)
         return at_least_float32(self.logits(hidden)), at_least_float32(self.deltas(hidden))
+
+
+def of_class(by_class: Tensor, labels: Tensor) -> Tensor:
+    """Return the values ``[R, 4]`` of one class each from those of all classes, ``[R, K, 4]``."""
+    return by_class.gather(1, labels[:, None, None].expand(-1, 1, 4))[:, 0]
 
 
 def _linear(fc: nn.Module, hidden: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from splitnest.models.detection import box_head
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.boxes import clip_to_image, nonempty
 from splitnest.models.detection.roi_heads import Features, RoIHeads
@@ -35,7 +36,10 @@ class CascadeRules:
 
 
 class CascadeHeads(RoIHeads):
-    """Class-agnostic box heads in a cascade: boxes of the last head, scores averaged over all heads.
+    """Box heads in a cascade: boxes of the last head, scores averaged over all heads.
+
+    A stage with class-specific boxes passes on those of the best class, in training those of the true class where a
+    region has one, as in mmdetection.
 
     Mask head ``i`` trains on the positive regions of stage ``i``; there is one for each stage, one, or none.
 
@@ -66,10 +70,14 @@ class CascadeHeads(RoIHeads):
         losses: dict[str, Tensor] = {}
         for stage, weight in enumerate(self.rules.loss_weights):
             sampled = self.sample(stage, proposals, instances, seeds)
-            of_stage, deltas = self.box_loss(stage, features, sampled, instances, self.rules.gradient_scale)
+            scale = self.rules.gradient_scale
+            of_stage, logits, deltas = self.box_loss(stage, features, sampled, instances, scale)
             if stage < len(self.mask_heads):
                 of_stage |= self.mask_loss(stage, features, sampled, instances)
             losses |= {f"{name}_stage{stage}": weight * loss for name, loss in of_stage.items()}
+            if deltas.shape[1] > 4:
+                labels = _region_labels(logits, sampled, instances)
+                deltas = box_head.of_class(deltas.unflatten(1, (-1, 4)), labels)
             proposals = self._refined(self.box_coders[stage], deltas, sampled, sizes)
         return losses
 
@@ -83,3 +91,13 @@ class CascadeHeads(RoIHeads):
             clip_to_image(boxes, size)[s.passed_on] for boxes, size, s in zip(decoded, sizes, sampled, strict=True)
         ]
         return [boxes[nonempty(boxes)] for boxes in refined] if self.rules.drop_empty else refined
+
+
+def _region_labels(logits: Tensor, sampled: Sequence[SampledRegions], instances: Sequence[Instances]) -> Tensor:
+    """Return the class of each region, int64 ``[S]``: the true one of positive regions, the best one of others."""
+    labels = logits[:, :-1].argmax(1)
+    start = 0
+    for of_image, gt in zip(sampled, instances, strict=True):
+        labels[start : start + len(of_image.gt_index)] = gt.labels[of_image.gt_index]
+        start += len(of_image.boxes)
+    return labels

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from splitnest.errors import UsageError
 from splitnest.models.detection.boxes import clip, nonempty
 from splitnest.models.detection.nms import nms_mask
 from splitnest.models.detection.postprocess import PostProcessor
 from splitnest.models.detection.regions import Regions
 from splitnest.models.detection.roi_heads import Scored
-from splitnest.models.detection.rpn import NMS_THRESHOLD, RPN, TOPK
+from splitnest.models.detection.rpn import RPN
 
 NEVER = -1e30
 """Score of padding: lower than any logit."""
@@ -42,7 +43,7 @@ class PaddedDetections(NamedTuple):
 
 
 def propose(rpn: RPN, features: Mapping[str, Tensor], sizes: Tensor) -> Regions:
-    """Return ``TOPK`` proposals of each image; the last ones may be empty.
+    """Return the proposals of each image, as many as the RPN selects at most; the last ones may be empty.
 
     Args:
         rpn: Region proposal network.
@@ -50,37 +51,50 @@ def propose(rpn: RPN, features: Mapping[str, Tensor], sizes: Tensor) -> Regions:
         sizes: (height, width) of each image without padding, ``[N, 2]`` in pixels.
     """
     boxes, scores, kept = [], [], []
+    topk = rpn.rules.pre_nms_topk
     for logits, deltas, anchors in rpn(features):
-        best, index = F.pad(rpn.rank(logits), (0, TOPK), value=NEVER).topk(TOPK)
+        best, index = F.pad(rpn.rank(logits), (0, topk), value=NEVER).topk(topk)
         index = index.clamp(max=anchors.shape[0] - 1)  # padding takes the last anchor
         chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-        decoded = rpn.coder.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1)).unflatten(0, (-1, TOPK))
+        decoded = rpn.coder.decode(chosen.flatten(0, 1), anchors[index].flatten(0, 1)).unflatten(0, (-1, topk))
         decoded = clip(decoded, sizes)
         best = torch.where(nonempty(decoded), best, NEVER)
         boxes.append(decoded)
         scores.append(best)
-        kept.append(nms_mask(decoded, best, NMS_THRESHOLD, 0.5 * NEVER))
+        kept.append(nms_mask(decoded, best, rpn.rules.nms_threshold, 0.5 * NEVER))
     all_boxes, all_scores = torch.cat(boxes, 1), torch.cat(scores, 1)
-    best, index = torch.where(torch.cat(kept, 1), all_scores, NEVER).topk(TOPK)
+    ranked, wanted = torch.where(torch.cat(kept, 1), all_scores, NEVER), rpn.rules.post_nms_topk
+    if missing := max(wanted - len(kept) * topk, 0):
+        ranked, all_boxes = F.pad(ranked, (0, missing), value=NEVER), F.pad(all_boxes, (0, 0, 0, missing))
+    best, index = ranked.topk(wanted)
     chosen = all_boxes.gather(1, index[..., None].expand(-1, -1, 4))
     return Regions.from_padded(torch.where((best > 0.5 * NEVER)[..., None], chosen, 0.0))
 
 
-def select(post: PostProcessor, proposals: Regions, scored: Scored) -> PaddedDetections:
+def select(post: PostProcessor, proposals: Regions, scored: Scored, num_proposals: int) -> PaddedDetections:
     """Return the best ``max_detections`` of each image after NMS by class.
 
     Args:
         post: Post-processing parameters.
         proposals: Output of ``propose``; empty ones are ignored.
         scored: Boxes and scores of the proposals.
+        num_proposals: Number of proposals of an image.
+
+    Raises:
+        UsageError: The model uses soft-NMS.
     """
+    if post.suppression.kind != "hard":
+        raise UsageError("Soft-NMS changes scores one by one and cannot be exported. Set model.nms=hard.")
     num_classes = scored.scores.shape[1]
-    boxes = scored.boxes.unflatten(0, (-1, TOPK)).expand(-1, -1, num_classes, -1).transpose(1, 2)  # [N, K, P, 4]
-    scores = (scored.scores * nonempty(proposals.boxes)[:, None]).unflatten(0, (-1, TOPK)).transpose(1, 2)  # [N, K, P]
-    kept = nms_mask(boxes.flatten(0, 1), scores.flatten(0, 1), post.nms_threshold, post.score_threshold)
+    boxes = (
+        scored.boxes.unflatten(0, (-1, num_proposals)).expand(-1, -1, num_classes, -1).transpose(1, 2)
+    )  # [N, K, P, 4]
+    scores = scored.scores * nonempty(proposals.boxes)[:, None]
+    scores = scores.unflatten(0, (-1, num_proposals)).transpose(1, 2)  # [N, K, P]
+    kept = nms_mask(boxes.flatten(0, 1), scores.flatten(0, 1), post.suppression.iou_threshold, post.score_threshold)
     candidates = torch.where(kept.view_as(scores), scores, 0.0).flatten(1)
     best, index = candidates.topk(post.max_detections)
     chosen = boxes.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
     found = best > 0
-    labels = torch.where(found, index // TOPK, 0)
+    labels = torch.where(found, index // num_proposals, 0)
     return PaddedDetections(torch.where(found[..., None], chosen, 0.0), best, labels, found.sum(1))

@@ -1,6 +1,7 @@
 """Feature pyramid network (FPN, Lin et al. 2017)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,15 +16,24 @@ class FPN(nn.Module):
         in_channels: Number of channels of each backbone feature map by name (``c2``, ...), finest first.
         channels: Number of channels of every level.
         norm: Name of the normalization layer; None for biases instead.
+        standardize: Whether the weights of convolutions are standardized.
     """
 
-    def __init__(self, in_channels: Mapping[str, int], channels: int = 256, norm: str | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Mapping[str, int],
+        channels: int = 256,
+        norm: str | None = None,
+        *,
+        standardize: bool = False,
+    ) -> None:
         super().__init__()
         self.lateral, self.output = nn.ModuleDict(), nn.ModuleDict()
         for name, width in in_channels.items():
             level = name.replace("c", "p")
-            self.lateral[level] = ConvNormAct(width, channels, 1, norm=norm, act=False)
-            self.output[level] = ConvNormAct(channels, channels, 3, norm=norm, act=False)
+            options: dict[str, Any] = {"norm": norm, "act": False, "standardize": standardize}
+            self.lateral[level] = ConvNormAct(width, channels, 1, **options)
+            self.output[level] = ConvNormAct(channels, channels, 3, **options)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=1)  # Xavier uniform in both code bases and in Caffe2

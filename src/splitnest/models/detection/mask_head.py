@@ -4,6 +4,7 @@ Shapes: R regions, C channels, K classes, M cells of a side of a mask, H x W pix
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,14 +28,23 @@ class MaskHead(nn.Module):
         num_convs: Number of 3x3 convolutions.
         channels: Number of channels of all convolutions.
         norm: Name of the normalization of the 3x3 convolutions; None for biases instead.
+        standardize: Whether their weights are standardized.
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, *, num_convs: int = 4, channels: int = 256, norm: str | None = "bn"
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        num_convs: int = 4,
+        channels: int = 256,
+        norm: str | None = "bn",
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         widths = [in_channels, *[channels] * num_convs]
-        self.convs = nn.Sequential(*(ConvNormAct(widths[i], channels, 3, norm=norm) for i in range(num_convs)))
+        options: dict[str, Any] = {"norm": norm, "standardize": standardize}
+        self.convs = nn.Sequential(*(ConvNormAct(widths[i], channels, 3, **options) for i in range(num_convs)))
         self.upsample = nn.ConvTranspose2d(widths[-1], channels, 2, stride=2)
         self.logits = nn.Conv2d(channels, num_classes, 1)
         for layer in (self.upsample, self.logits):

@@ -91,7 +91,6 @@ class PanopticFPN(Model):
 
     input_names = RCNN.input_names
     output_names = (*RCNN.output_names, "semantic")
-    num_regions = RCNN.num_regions
 
     def __init__(
         self, detector: RCNN, semantic_head: nn.Module, merger: Merger, categories: Categories, semantic_weight: float
@@ -147,6 +146,11 @@ class PanopticFPN(Model):
         features = self.detector.extract_features(batch.images)
         semantic = semantic_loss(self.semantic_head(features), batch.semantic)
         return self.detector.loss_of_features(features, batch) | {"loss_semantic": self.semantic_weight * semantic}
+
+    @property
+    def num_regions(self) -> int:  # type: ignore[override]  # as in RCNN
+        """Number of proposals of an image at most."""
+        return self.detector.num_regions
 
     @property
     def num_masks(self) -> int:  # type: ignore[override]  # as in RCNN

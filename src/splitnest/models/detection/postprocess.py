@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from splitnest.models.detection.boxes import clip_to_image, nonempty, rescale
-from splitnest.models.detection.nms import class_nms
+from splitnest.models.detection.nms import HARD_NMS, Suppression
 from splitnest.models.detection.roi_heads import Scored
 
 
@@ -28,7 +28,7 @@ class PostProcessor:
         nms_at_original_scale: Whether boxes are rescaled to the original image before NMS.
         clip_to_original: Whether boxes are clipped to the original image and empty ones dropped.
         score_threshold: Score that a detection must exceed (published protocol).
-        nms_threshold: IoU above which the worse of two detections of a class is suppressed.
+        suppression: Suppression of overlapping detections of a class.
         max_detections: Maximum number of detections of an image.
     """
 
@@ -38,11 +38,11 @@ class PostProcessor:
         nms_at_original_scale: bool,
         clip_to_original: bool,
         score_threshold: float = 0.05,
-        nms_threshold: float = 0.5,
+        suppression: Suppression = HARD_NMS,
         max_detections: int = 100,
     ) -> None:
         self.nms_at_original_scale, self.clip_to_original = nms_at_original_scale, clip_to_original
-        self.score_threshold, self.nms_threshold = score_threshold, nms_threshold
+        self.score_threshold, self.suppression = score_threshold, suppression
         self.max_detections = max_detections
 
     def select(self, scored: Scored, size: tuple[int, int], original_size: tuple[int, int]) -> Selected:
@@ -62,10 +62,9 @@ class PostProcessor:
         return self.best(Selected(boxes, scores, labels))
 
     def best(self, candidates: Selected) -> Selected:
-        """Return the best ``max_detections`` candidates after NMS by class."""
-        kept = class_nms(candidates.boxes, candidates.scores, candidates.labels, self.nms_threshold)
-        kept = kept[: self.max_detections]
-        return Selected(candidates.boxes[kept], candidates.scores[kept], candidates.labels[kept])
+        """Return the best ``max_detections`` candidates after NMS by class, with the scores that soft-NMS leaves."""
+        kept, scores = self.suppression(*candidates, self.max_detections)
+        return Selected(candidates.boxes[kept], scores, candidates.labels[kept])
 
     def to_original(
         self, selected: Selected, masks: Tensor, size: tuple[int, int], original_size: tuple[int, int]

@@ -18,7 +18,7 @@ from splitnest.models.detection.postprocess import PostProcessor, Selected
 from splitnest.models.detection.regions import Regions
 from splitnest.models.detection.roi_heads import RoIHeads, Scored
 from splitnest.models.detection.roi_losses import POSITIVE_FRACTION
-from splitnest.models.detection.rpn import RPN, TOPK
+from splitnest.models.detection.rpn import RPN, ProposalRules
 from splitnest.models.detection.rpn_loss import RPNLoss
 from splitnest.structures import Detections, Result
 from splitnest.structures.batch import Batch
@@ -47,17 +47,15 @@ class RawDetections(NamedTuple):
 
 @dataclass(frozen=True)
 class RPNTraining:
-    """Loss of the proposals, and the number of proposals that the second stage trains on.
+    """Loss of the proposals, and the selection of those that the second stage trains on.
 
     Attributes:
         loss: Loss of the region proposal network.
-        pre_nms_topk: Number of anchors of each level and image that are decoded.
-        post_nms_topk: Number of proposals of an image.
+        rules: Selection of these proposals.
     """
 
     loss: RPNLoss
-    pre_nms_topk: int
-    post_nms_topk: int
+    rules: ProposalRules
 
 
 class RCNN(Model):
@@ -75,7 +73,6 @@ class RCNN(Model):
 
     input_names = ("images", "sizes")
     output_names = RawDetections._fields
-    num_regions = TOPK
 
     def __init__(
         self,
@@ -155,7 +152,7 @@ class RCNN(Model):
             sizes = size_tensor([(images.shape[2], images.shape[3])], like=images).expand(images.shape[0], -1)
         proposals = fixed_shapes.propose(self.rpn, features, sizes)
         scored = self.roi_heads.score(features, proposals, sizes)
-        boxes, scores, labels, counts = fixed_shapes.select(self.post, proposals, scored)
+        boxes, scores, labels, counts = fixed_shapes.select(self.post, proposals, scored, self.num_regions)
         masks = boxes.new_zeros(*labels.shape, 0, 0)  # ONNX cannot reshape an empty tensor of a dynamic size
         if self.has_masks:
             masks = self.roi_heads.masks(features, Regions.from_padded(boxes), labels.flatten())
@@ -202,14 +199,18 @@ class RCNN(Model):
             raise ValueError("the batch has no instances, the ground truth of the loss")
         predictions, training = self.rpn(features), self.rpn_training
         losses = training.loss(predictions, batch.sizes, batch.instances, batch.seeds)
-        topk = {"pre_nms_topk": training.pre_nms_topk, "post_nms_topk": training.post_nms_topk}
-        proposals = [p.boxes for p in self.rpn.propose(predictions, batch.sizes, **topk)]
+        proposals = [p.boxes for p in self.rpn.propose(predictions, batch.sizes, training.rules)]
         return losses | self.roi_heads.loss(features, proposals, batch.sizes, batch.instances, batch.seeds)
 
     @property
     def has_masks(self) -> bool:
         """Whether the model predicts masks."""
         return len(self.roi_heads.mask_heads) > 0
+
+    @property
+    def num_regions(self) -> int:  # type: ignore[override]  # the other models have none
+        """Number of proposals of an image at most."""
+        return self.rpn.rules.post_nms_topk
 
     @property
     def num_masks(self) -> int:  # type: ignore[override]  # the other models have none

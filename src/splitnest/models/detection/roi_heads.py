@@ -77,9 +77,12 @@ class RoIHeads(nn.Module):
             regions: Proposals.
             sizes: (height, width) of each image without padding, ``[N, 2]`` in pixels.
         """
-        stage_logits, boxes, region_sizes = [], regions.boxes[:, None], sizes[regions.images]
+        stage_logits: list[Tensor] = []
+        boxes, region_sizes = regions.boxes[:, None], sizes[regions.images]
         for head, coder in zip(self.box_heads, self.box_coders, strict=True):
-            references = boxes[:, 0]  # the boxes of a cascade stage, one each, are the regions of the next
+            references = boxes[:, 0]  # the boxes of a cascade stage are the regions of the next
+            if boxes.shape[1] > 1:
+                references = box_head.of_class(boxes, stage_logits[-1][:, :-1].argmax(1))
             pooled = self.pooler(features, Regions(references, regions.images), box_head.POOLED)
             logits, deltas = head(pooled)
             boxes = clip(coder.decode(deltas, references).unflatten(1, (-1, 4)), region_sizes)
@@ -123,7 +126,7 @@ class RoIHeads(nn.Module):
             seeds: Sampling seed of each image; None uses torch's global random state.
         """
         sampled = self.sample(0, proposals, instances, seeds)
-        losses, _ = self.box_loss(0, features, sampled, instances)
+        losses, *_ = self.box_loss(0, features, sampled, instances)
         if self.mask_heads:
             losses |= self.mask_loss(0, features, sampled, instances)
         return losses
@@ -146,8 +149,8 @@ class RoIHeads(nn.Module):
         sampled: Sequence[SampledRegions],
         instances: Sequence[Instances],
         gradient_scale: float = 1.0,
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the losses of one box head, and its deltas ``[S, K or 1 * 4]``.
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Return the losses of one box head, its logits ``[S, K + 1]`` and its deltas ``[S, K or 1 * 4]``.
 
         Args:
             stage: Index of the box head.
@@ -161,9 +164,11 @@ class RoIHeads(nn.Module):
             pooled.register_hook(lambda gradient: gradient * gradient_scale)
         head, divisor = self.box_heads[stage], loss_normalizer(len(pooled), pooled)
         if not len(pooled):
-            return {"loss_cls": zero_loss(head), "loss_box": zero_loss(head)}, pooled.new_zeros(0, 4)
+            nothing = {"loss_cls": zero_loss(head), "loss_box": zero_loss(head)}
+            return nothing, pooled.new_zeros(0, 2), pooled.new_zeros(0, 4)
         logits, deltas = head(pooled)
-        return box_losses(logits, deltas, sampled, instances, self.box_coders[stage], self.box_beta, divisor), deltas
+        losses = box_losses(logits, deltas, sampled, instances, self.box_coders[stage], self.box_beta, divisor)
+        return losses, logits, deltas
 
     def mask_loss(
         self, stage: int, features: Features, sampled: Sequence[SampledRegions], instances: Sequence[Instances]

@@ -4,6 +4,7 @@ Shapes: N images, A' anchors of a level, P proposals of an image.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,16 +14,11 @@ from torch.nn import functional as F
 from splitnest.models.detection.anchor_generator import AnchorGenerator
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.boxes import clip_to_image, nonempty
+from splitnest.models.layers.conv import ConvNormAct
 from splitnest.models.layers.precision import at_least_float32
 
 STRIDES = (4, 8, 16, 32, 64)
 """Strides of p2 to p6 in pixels."""
-
-NMS_THRESHOLD = 0.7
-"""IoU above which the worse proposal of a level is suppressed (mmdetection and detectron2)."""
-
-TOPK = 1000
-"""Number of proposals of an image, and of decoded anchors of each level, in prediction (published protocol)."""
 
 
 class Proposals(NamedTuple):
@@ -30,6 +26,25 @@ class Proposals(NamedTuple):
 
     boxes: Tensor
     scores: Tensor
+
+
+@dataclass(frozen=True)
+class ProposalRules:
+    """Selection of proposals; the defaults are those of prediction in mmdetection and detectron2.
+
+    Attributes:
+        pre_nms_topk: Number of anchors of each level and image that are decoded.
+        post_nms_topk: Number of proposals of an image.
+        nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
+    """
+
+    pre_nms_topk: int = 1000
+    post_nms_topk: int = 1000
+    nms_threshold: float = 0.7
+
+
+PREDICTION = ProposalRules()
+"""Selection of proposals in prediction of nearly all published detectors."""
 
 
 class LevelPredictions(NamedTuple):
@@ -41,22 +56,36 @@ class LevelPredictions(NamedTuple):
 
 
 class RPN(nn.Module):
-    """A 3x3 convolution, then an objectness logit and box deltas for each anchor.
+    """3x3 convolutions, then an objectness logit and box deltas for each anchor.
 
     Args:
         channels: Number of channels of every level.
         anchors: Anchor generator.
         coder: Box coder of the deltas.
         rank_by: Score by which anchors are ranked: ``logits``, or ``scores``, their sigmoid.
+        num_convs: Number of 3x3 convolutions.
+        rules: Selection of proposals in prediction.
     """
 
-    def __init__(self, channels: int, anchors: AnchorGenerator, coder: BoxCoder, *, rank_by: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        anchors: AnchorGenerator,
+        coder: BoxCoder,
+        *,
+        rank_by: str,
+        num_convs: int = 1,
+        rules: ProposalRules = PREDICTION,
+    ) -> None:
         super().__init__()
-        self.anchors, self.coder, self.rank_by = anchors, coder, rank_by
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.anchors, self.coder, self.rank_by, self.rules = anchors, coder, rank_by, rules
+        convs = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_convs)]
+        self.conv: nn.Module = convs[0]
+        if num_convs > 1:
+            self.conv = nn.Sequential(*(ConvNormAct(channels, channels, 3, norm=None, conv=conv) for conv in convs))
         self.logits = nn.Conv2d(channels, anchors.num_anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors.num_anchors, 1)
-        for layer in (self.conv, self.logits, self.deltas):
+        for layer in (*convs, self.logits, self.deltas):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # nn.Conv2d has a bias by default
 
@@ -80,32 +109,30 @@ class RPN(nn.Module):
         self,
         predictions: Sequence[LevelPredictions],
         sizes: Sequence[tuple[int, int]],
-        *,
-        pre_nms_topk: int = TOPK,
-        post_nms_topk: int = TOPK,
+        rules: ProposalRules | None = None,
     ) -> list[Proposals]:
         """Return the proposals of each image: the best of each level after NMS, then the best of all levels.
 
         Args:
             predictions: Outputs of ``forward``.
             sizes: (height, width) of each image in the batch without padding, in pixels.
-            pre_nms_topk: Number of anchors of each level and image that are decoded.
-            post_nms_topk: Number of proposals of an image.
+            rules: Selection of proposals; None selects as in prediction.
         """
+        rules = rules or self.rules
         candidates: list[list[Proposals]] = [[] for _ in sizes]
         for logits, deltas, anchors in predictions:
             scores = self.rank(logits)
             for image, size in enumerate(sizes):
                 best: Tensor | slice = slice(None)
-                if scores.shape[1] > pre_nms_topk:
-                    best = scores[image].topk(pre_nms_topk).indices
+                if scores.shape[1] > rules.pre_nms_topk:
+                    best = scores[image].topk(rules.pre_nms_topk).indices
                 boxes = clip_to_image(self.coder.decode(deltas[image, best], anchors[best]), size)
                 kept = nonempty(boxes)
                 candidates[image].append(Proposals(boxes[kept], scores[image, best][kept]))
-        return [_suppress(levels, post_nms_topk) for levels in candidates]
+        return [_suppress(levels, rules) for levels in candidates]
 
 
-def _suppress(levels: Sequence[Proposals], topk: int) -> Proposals:
+def _suppress(levels: Sequence[Proposals], rules: ProposalRules) -> Proposals:
     """Apply NMS to the candidates of each level of an image; return the best of the remaining ones.
 
     Candidates are ranked over all levels by one unstable float32 sort, as in mmdetection: the sigmoid of confident
@@ -119,6 +146,7 @@ def _suppress(levels: Sequence[Proposals], topk: int) -> Proposals:
     rank[order] = torch.arange(len(order), device=order.device)
     counts = [len(level.boxes) for level in levels]
     rows_of_levels = torch.arange(len(order), device=order.device).split(counts)
-    kept = torch.cat([rows[nms(boxes[rows], -rank[rows].to(boxes.dtype), NMS_THRESHOLD)] for rows in rows_of_levels])
-    kept = kept[rank[kept].argsort()[:topk]]
+    threshold = rules.nms_threshold
+    kept = torch.cat([rows[nms(boxes[rows], -rank[rows].to(boxes.dtype), threshold)] for rows in rows_of_levels])
+    kept = kept[rank[kept].argsort()[: rules.post_nms_topk]]
     return Proposals(boxes[kept], scores[kept])

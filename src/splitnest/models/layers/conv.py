@@ -2,10 +2,8 @@
 
 import math
 
-import torch
 from torch import Tensor, nn
 
-from splitnest.models.layers.precision import at_least_float32
 from splitnest.models.layers.recompute import norm_relu
 
 
@@ -15,10 +13,11 @@ def make_norm(name: str, channels: int) -> nn.Module:
     ``sync_bn`` returns plain batch normalization: ``SyncBatchNorm`` rejects CPU tensors once a process group exists, so
     it is converted when a training starts on several CUDA devices. Group normalization has groups of 16 channels (Wu
     and He 2018, table 3), or slightly more where 16 does not divide the channels: with 32 groups, a group of the
-    pooled features in split attention could have a single value. eps is 1e-5 and momentum 0.1.
+    pooled features in split attention could have a single value. ``gn32`` has 32 groups, as published models without
+    split attention have, or fewer where 32 does not divide the channels. eps is 1e-5 and momentum 0.1.
 
     Args:
-        name: ``bn``, ``sync_bn``, ``frozen_bn`` or ``gn``.
+        name: ``bn``, ``sync_bn``, ``frozen_bn``, ``gn`` or ``gn32``.
         channels: Number of channels.
 
     Raises:
@@ -33,8 +32,24 @@ def make_norm(name: str, channels: int) -> nn.Module:
             return FrozenBatchNorm2d(channels)
         case "gn":
             return nn.GroupNorm(math.gcd(max(channels // 16, 1), channels), channels)
+        case "gn32":
+            return nn.GroupNorm(math.gcd(32, channels), channels)
         case _:
-            raise ValueError(f"unknown normalization {name!r}: use bn, sync_bn, frozen_bn or gn")
+            raise ValueError(f"unknown normalization {name!r}: use bn, sync_bn, frozen_bn, gn or gn32")
+
+
+class StandardizedConv2d(nn.Conv2d):
+    """Convolution with weight standardization (Qiao et al. 2019): mean 0 and deviation 1 of each output channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, in_channels, H, W]`` to ``[N, out_channels, H', W']``."""
+        return self._conv_forward(x, self.standardized_weight(), self.bias)
+
+    def standardized_weight(self) -> Tensor:
+        """Return the weight that is convolved with; the deviation is unbiased, and 1e-5 is added to it."""
+        weight = self.weight.flatten(1)
+        deviation = weight.std(1, keepdim=True) + 1e-5
+        return ((weight - weight.mean(1, keepdim=True)) / deviation).view_as(self.weight)
 
 
 def make_conv(
@@ -46,10 +61,20 @@ def make_conv(
     dilation: int = 1,
     groups: int = 1,
     bias: bool = False,
+    standardize: bool = False,
 ) -> nn.Conv2d:
-    """Return a convolution that keeps the size at stride 1, with Kaiming normal initialization over the fan-out."""
+    """Return a convolution that keeps the size at stride 1, with Kaiming normal initialization over the fan-out.
+
+    Args:
+        in_channels, out_channels: Number of channels.
+        kernel_size: Side of the kernel in cells.
+        stride, dilation, groups: Same as in ``nn.Conv2d``.
+        bias: Whether it has a bias.
+        standardize: Whether its weight is standardized.
+    """
     padding = dilation * (kernel_size - 1) // 2
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+    kind = StandardizedConv2d if standardize else nn.Conv2d
+    conv = kind(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
@@ -57,7 +82,17 @@ def make_conv(
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, normalization and ReLU. Without ``norm`` the convolution has a bias."""
+    """Convolution, normalization and ReLU. Without ``norm`` the convolution has a bias.
+
+    Args:
+        in_channels, out_channels: Number of channels.
+        kernel_size: Side of the kernel in cells.
+        stride, dilation, groups: Same as in ``nn.Conv2d``.
+        norm: Name of the normalization layer.
+        act: Whether there is a ReLU.
+        standardize: Whether the weight of the convolution is standardized.
+        conv: Convolution to be used instead of one with these parameters.
+    """
 
     def __init__(
         self,
@@ -70,9 +105,11 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         norm: str | None = "bn",
         act: bool = True,
+        standardize: bool = False,
+        conv: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.conv: nn.Module = make_conv(
+        self.conv: nn.Module = conv or make_conv(
             in_channels,
             out_channels,
             kernel_size,
@@ -80,6 +117,7 @@ class ConvNormAct(nn.Module):
             dilation=dilation,
             groups=groups,
             bias=norm is None,
+            standardize=standardize,
         )
         self.norm = make_norm(norm, out_channels) if norm else None
         self.act: nn.Module | None = nn.ReLU(inplace=True) if act else None
@@ -91,53 +129,3 @@ class ConvNormAct(nn.Module):
             return norm_relu(self.norm, self.act, x)
         x = x if self.norm is None else self.norm(x)
         return x if self.act is None else self.act(x)
-
-
-class DeformableConv2d(nn.Module):
-    """Modulated deformable 3x3 convolution (DCNv2, Zhu et al. 2019) with its offset convolution.
-
-    The offset convolution has one group for each group of offsets, as in the code that trained the published models.
-    Two thirds of its ``27 * offset_groups`` channels are offsets; the last third, after a sigmoid, is the modulation.
-    """
-
-    bias: nn.Parameter | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        offset_groups: int = 2,
-    ) -> None:
-        super().__init__()
-        self.stride, self.dilation, self.groups = stride, dilation, groups
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, 3, 3))
-        self.register_parameter("bias", None)  # a norm follows; folding it into the weights adds a bias
-        self.offset = nn.Conv2d(
-            in_channels, 27 * offset_groups, 3, stride=stride, padding=dilation, dilation=dilation, groups=offset_groups
-        )
-        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.offset.weight)
-        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]  # nn.Conv2d has a bias by default
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, in_channels, H, W]`` to ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``."""
-        from torchvision.ops import deform_conv2d
-
-        # offsets are positions, and the operator does not support bfloat16
-        predicted = at_least_float32(self.offset(x))
-        offsets = 2 * predicted.shape[1] // 3
-        convolved = deform_conv2d(
-            at_least_float32(x),
-            predicted[:, :offsets],
-            at_least_float32(self.weight),
-            None if self.bias is None else at_least_float32(self.bias),
-            stride=self.stride,
-            padding=self.dilation,
-            dilation=self.dilation,
-            mask=predicted[:, offsets:].sigmoid(),
-        )
-        return convolved.to(x.dtype)

@@ -32,21 +32,31 @@ def whole(logits: Tensor) -> Rows:
     return Rows(lambda start, stop: logits[:, start:stop], logits.shape[1], logits.shape[2])
 
 
-def resized(source: Rows, size_hw: tuple[int, int]) -> Rows:
-    """Return rows resized bilinearly to this height and width, without aligned corners."""
+def resized(source: Rows, size_hw: tuple[int, int], *, align_corners: bool = False) -> Rows:
+    """Return rows resized bilinearly.
+
+    Args:
+        source: Rows of logits.
+        size_hw: Height and width.
+        align_corners: Whether the corner pixels of both sizes are mapped to each other.
+    """
     height, width = size_hw
     if (source.height, source.width) == size_hw:
         return source
 
     def get(start: int, stop: int) -> Tensor:
-        positions = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (source.height / height) - 0.5
+        positions = torch.arange(start, stop, dtype=torch.float64)
+        if align_corners:
+            positions *= (source.height - 1) / max(height - 1, 1)
+        else:
+            positions = (positions + 0.5) * (source.height / height) - 0.5
         positions = positions.clamp(0, source.height - 1)
         above = positions.floor().long()
         first, last = int(above[0]), min(int(above[-1]) + 1, source.height - 1)
         rows = source.get(first, last + 1)
         if source.width != width:
             size = rows.shape[1], width
-            rows = F.interpolate(rows[None], size=size, mode="bilinear", align_corners=False)[0]
+            rows = F.interpolate(rows[None], size=size, mode="bilinear", align_corners=align_corners)[0]
         below = (above + 1).clamp(max=last)
         weight = (positions - above).to(rows)[:, None]
         above, below = (index.to(rows.device) - first for index in (above, below))

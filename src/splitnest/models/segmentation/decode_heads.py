@@ -1,9 +1,9 @@
-"""Decode heads of semantic segmentation: FCN, PSP, ASPP (DeepLabV3) and separable ASPP (DeepLabV3+).
+"""Decode heads of semantic segmentation: FCN, PSP, ASPP (DeepLabV3), separable ASPP (DeepLabV3+) and OCR.
 
 Shapes: N images, h x w cells of c5 (output stride 8), K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,6 @@ from splitnest.models.layers.precision import at_least_float32
 POOL_SIZES = (1, 2, 3, 6)
 """Sides of the pooled features in cells (PSPNet, Zhao et al. 2017)."""
 
-DILATIONS = (12, 24, 36)
-"""Dilations of the 3x3 convolutions of ASPP at output stride 8 (DeepLabV3, Chen et al. 2017)."""
-
-C2_CHANNELS = 48
-"""Channels that DeepLabV3+ reduces c2 to (Chen et al. 2018, table 1)."""
-
 
 class DecodeHead(nn.Module):
     """Base class of decode heads: channel dropout, and a 1x1 convolution as classifier.
@@ -29,11 +23,12 @@ class DecodeHead(nn.Module):
         channels: Number of input channels of the classifier.
         num_classes: Number of classes.
         dropout: Dropout probability of a channel.
+        align_corners: Whether resizing maps the corner cells of feature maps to each other.
     """
 
-    def __init__(self, channels: int, num_classes: int, dropout: float) -> None:
+    def __init__(self, channels: int, num_classes: int, dropout: float, align_corners: bool = False) -> None:
         super().__init__()
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout, self.align_corners = nn.Dropout2d(dropout), align_corners
         self.logits = nn.Conv2d(channels, num_classes, 1)
         nn.init.normal_(self.logits.weight, std=0.01)
         nn.init.zeros_(self.logits.bias)  # type: ignore[arg-type]  # nn.Conv2d has a bias by default
@@ -41,6 +36,10 @@ class DecodeHead(nn.Module):
     def classify(self, x: Tensor) -> Tensor:
         """Map ``[N, channels, h, w]`` to logits ``[N, K, h, w]``."""
         return at_least_float32(self.logits(self.dropout(x)))
+
+    def resize(self, x: Tensor, like: Tensor) -> Tensor:
+        """Return ``[N, C, h', w']`` resized bilinearly to the size of ``[N, C', h, w]``."""
+        return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=self.align_corners)
 
 
 class FCNHead(DecodeHead):
@@ -54,6 +53,7 @@ class FCNHead(DecodeHead):
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
         num_convs: Number of convolutions.
+        dilation: Dilation of these convolutions.
         concat_input: Whether a further convolution fuses their output with the input.
     """
 
@@ -67,12 +67,15 @@ class FCNHead(DecodeHead):
         norm: str = "bn",
         dropout: float = 0.1,
         num_convs: int = 2,
+        dilation: int = 1,
         concat_input: bool = True,
     ) -> None:
         super().__init__(channels, num_classes, dropout)
         self.source = source
         widths = [in_channels, *[channels] * num_convs]
-        self.convs = nn.Sequential(*(ConvNormAct(widths[i], channels, 3, norm=norm) for i in range(num_convs)))
+        self.convs = nn.Sequential(
+            *(ConvNormAct(widths[i], channels, 3, dilation=dilation, norm=norm) for i in range(num_convs))
+        )
         self.fuse = ConvNormAct(in_channels + channels, channels, 3, norm=norm) if concat_input else None
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -93,12 +96,20 @@ class PSPHead(DecodeHead):
         channels: Number of channels of the convolutions.
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
+        align_corners: Same as in ``DecodeHead``.
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, channels: int = 512, *, norm: str = "bn", dropout: float = 0.1
+        self,
+        in_channels: int,
+        num_classes: int,
+        channels: int = 512,
+        *,
+        norm: str = "bn",
+        dropout: float = 0.1,
+        align_corners: bool = False,
     ) -> None:
-        super().__init__(channels, num_classes, dropout)
+        super().__init__(channels, num_classes, dropout, align_corners)
         self.pools = nn.ModuleList(ConvNormAct(in_channels, channels, 1, norm=norm) for _ in POOL_SIZES)
         self.fuse = ConvNormAct(in_channels + len(POOL_SIZES) * channels, channels, 3, norm=norm)
 
@@ -106,7 +117,7 @@ class PSPHead(DecodeHead):
         """Return the logits ``[N, K, h, w]`` for the features of the backbone."""
         x = features["c5"]
         pooled = [conv(_pool(x, cells)) for conv, cells in zip(self.pools, POOL_SIZES, strict=True)]
-        return self.classify(self.fuse(torch.cat((x, *(_resize(p, x) for p in pooled)), dim=1)))
+        return self.classify(self.fuse(torch.cat((x, *(self.resize(p, x) for p in pooled)), dim=1)))
 
 
 class ASPPHead(DecodeHead):
@@ -118,6 +129,8 @@ class ASPPHead(DecodeHead):
         channels: Number of channels of the convolutions.
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
+        align_corners: Same as in ``DecodeHead``.
+        dilations: Dilations of the 3x3 convolutions.
         separable: Whether the dilated convolutions are depthwise separable.
     """
 
@@ -129,18 +142,20 @@ class ASPPHead(DecodeHead):
         *,
         norm: str = "bn",
         dropout: float = 0.1,
+        align_corners: bool = False,
+        dilations: Sequence[int] = (12, 24, 36),
         separable: bool = False,
     ) -> None:
-        super().__init__(channels, num_classes, dropout)
+        super().__init__(channels, num_classes, dropout, align_corners)
         self.image_pool = ConvNormAct(in_channels, channels, 1, norm=norm)
         self.branches = nn.ModuleList([ConvNormAct(in_channels, channels, 1, norm=norm)])
-        for dilation in DILATIONS:
+        for dilation in dilations:
             self.branches.append(
                 SeparableConv(in_channels, channels, dilation, norm=norm)
                 if separable
                 else ConvNormAct(in_channels, channels, 3, dilation=dilation, norm=norm)
             )
-        self.fuse = ConvNormAct((2 + len(DILATIONS)) * channels, channels, 3, norm=norm)
+        self.fuse = ConvNormAct((2 + len(dilations)) * channels, channels, 3, norm=norm)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return the logits ``[N, K, h, w]`` for the features of the backbone."""
@@ -148,7 +163,7 @@ class ASPPHead(DecodeHead):
 
     def context(self, x: Tensor) -> Tensor:
         """Return the fused branches ``[N, channels, h, w]`` for c5."""
-        mean = _resize(self.image_pool(F.adaptive_avg_pool2d(x, 1)), x)
+        mean = self.resize(self.image_pool(F.adaptive_avg_pool2d(x, 1)), x)
         return self.fuse(torch.cat((mean, *(branch(x) for branch in self.branches)), dim=1))
 
 
@@ -161,6 +176,9 @@ class SeparableASPPHead(ASPPHead):
         channels: Number of channels of the convolutions.
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
+        align_corners: Same as in ``DecodeHead``.
+        dilations: Dilations of the 3x3 convolutions of ASPP.
+        reduced_c2_channels: Number of channels that c2 is reduced to.
     """
 
     def __init__(
@@ -172,17 +190,30 @@ class SeparableASPPHead(ASPPHead):
         *,
         norm: str = "bn",
         dropout: float = 0.1,
+        align_corners: bool = False,
+        dilations: Sequence[int] = (12, 24, 36),
+        reduced_c2_channels: int = 48,
     ) -> None:
-        super().__init__(in_channels, num_classes, channels, norm=norm, dropout=dropout, separable=True)
-        self.c2 = ConvNormAct(c2_channels, C2_CHANNELS, 1, norm=norm)
+        super().__init__(
+            in_channels,
+            num_classes,
+            channels,
+            norm=norm,
+            dropout=dropout,
+            align_corners=align_corners,
+            dilations=dilations,
+            separable=True,
+        )
+        self.c2 = ConvNormAct(c2_channels, reduced_c2_channels, 1, norm=norm)
         self.refine = nn.Sequential(
-            SeparableConv(channels + C2_CHANNELS, channels, norm=norm), SeparableConv(channels, channels, norm=norm)
+            SeparableConv(channels + reduced_c2_channels, channels, norm=norm),
+            SeparableConv(channels, channels, norm=norm),
         )
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return the logits ``[N, K, h, w]`` for the features of the backbone, at the resolution of c2."""
         fine = self.c2(features["c2"])
-        return self.classify(self.refine(torch.cat((_resize(self.context(features["c5"]), fine), fine), dim=1)))
+        return self.classify(self.refine(torch.cat((self.resize(self.context(features["c5"]), fine), fine), dim=1)))
 
 
 class SeparableConv(nn.Module):
@@ -196,10 +227,6 @@ class SeparableConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, in_channels, h, w]`` to ``[N, out_channels, h, w]``."""
         return self.pointwise(self.depthwise(x))
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _pool(x: Tensor, cells: int) -> Tensor:

@@ -18,11 +18,11 @@ class PixelMiner:
     """Online hard example mining of pixels (mmsegmentation ``OHEMPixelSampler``).
 
     Attributes:
-        threshold: Pixels whose true class has a higher probability are ignored.
-        min_kept: Minimum number of pixels of each image that are kept.
+        threshold: Pixels whose true class has a higher probability are ignored; None keeps those of the highest loss.
+        min_kept: Minimum number of pixels of each image that are kept; without a threshold, their mean number.
     """
 
-    threshold: float
+    threshold: float | None
     min_kept: int
 
     @torch.no_grad()
@@ -33,12 +33,15 @@ class PixelMiner:
         probabilities = true_class[labeled]
         if not len(probabilities):
             return labeled
+        if self.threshold is None:
+            hardest = probabilities.argsort()[: self.min_kept * len(labels)]
+            return labeled.masked_scatter(labeled, torch.zeros_like(labeled[labeled]).index_fill(0, hardest, True))
         place = min(self.min_kept * len(labels), len(probabilities) - 1)
         threshold = max(float(probabilities.kthvalue(place + 1).values), self.threshold)
         return labeled & (true_class < threshold)
 
 
-def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -> Tensor:
+def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None, align_corners: bool = False) -> Tensor:
     """Return the cross entropy at the resolution of the labels, summed and divided by the number of **all** pixels.
 
     Unlabeled pixels contribute no loss but count, as in mmsegmentation (``avg_non_ignore`` false).
@@ -47,9 +50,10 @@ def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -
         logits: ``[N, K, h, w]``.
         labels: ``[N, H, W]``, classes or 255.
         ohem: Mining of hard pixels; None uses all pixels.
+        align_corners: Whether resizing maps the corner cells to the corner pixels.
     """
     labels = labels.long()
-    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
     if ohem is not None:
         labels = labels.masked_fill(~ohem(logits, labels), UNLABELED)
     total = F.cross_entropy(logits, labels, ignore_index=UNLABELED, reduction="sum")

@@ -3,7 +3,7 @@
 Shapes: N images, K classes, h x w cells of the logits, H x W pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from splitnest.models.base import Forward, Model, check_one_size
 from splitnest.models.layers.logit_rows import Placed, Rows, best_classes, joined, resized, whole
+from splitnest.models.segmentation.ocr_head import OCRHead
 from splitnest.models.segmentation.pixel_loss import PixelMiner, pixel_loss
 from splitnest.structures import Result, SemanticSegmentation
 from splitnest.structures.batch import Batch
@@ -24,12 +25,13 @@ class Segmentor(Model):
     Args:
         backbone: Backbone that returns the feature maps of the heads.
         decode_head: Head that returns the logits ``[N, K, h, w]``.
-        auxiliary_head: Head of the auxiliary loss; None for none.
+        auxiliary_head: Head of the auxiliary loss, whose logits are the object regions of an ``OCRHead``; or None.
         categories: Classes.
         window: Crop size (height, width) of sliding-window inference; None processes the whole image.
         stride: Stride (vertical, horizontal) of the sliding window in pixels; None uses the window size.
         auxiliary_weight: Weight of the auxiliary loss.
         ohem: Online hard example mining of pixels; None uses all pixels.
+        align_corners: Whether resizing of logits maps the corner cells to the corner pixels.
     """
 
     output_names = ("logits",)
@@ -45,19 +47,21 @@ class Segmentor(Model):
         stride: tuple[int, int] | None = None,
         auxiliary_weight: float = 0.4,
         ohem: PixelMiner | None = None,
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
         self.categories, self.window, self.stride = categories, window, stride or window
-        self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
+        self.auxiliary_weight, self.ohem, self.align_corners = auxiliary_weight, ohem, align_corners
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
-        return F.interpolate(self.logits(images), size=images.shape[-2:], mode="bilinear", align_corners=False)
+        size, logits = images.shape[-2:], self.logits(images)
+        return F.interpolate(logits, size=size, mode="bilinear", align_corners=self.align_corners)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, h, w]`` at the resolution of the decode head."""
-        return self.decode_head(self.backbone(images))
+        return self._decode(self.backbone(images))
 
     def predict(self, batch: Batch) -> list[Result]:
         """Return the class of each pixel of the original images; all images have one size.
@@ -87,11 +91,22 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
-        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, self.ohem)}
-        if self.auxiliary_head is not None:
-            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, self.ohem)
-            losses["loss_auxiliary"] = self.auxiliary_weight * auxiliary
+        auxiliary = None if self.auxiliary_head is None else self.auxiliary_head(features)
+        logits = self._decode(features, auxiliary)
+        losses = {"loss_decode": pixel_loss(logits, batch.semantic, self.ohem, self.align_corners)}
+        if auxiliary is not None:
+            loss = pixel_loss(auxiliary, batch.semantic, self.ohem, self.align_corners)
+            losses["loss_auxiliary"] = self.auxiliary_weight * loss
         return losses
+
+    def _decode(self, features: Mapping[str, Tensor], auxiliary: Tensor | None = None) -> Tensor:
+        """Return the logits of the decode head; those of the auxiliary head are computed if needed and not given."""
+        if not isinstance(self.decode_head, OCRHead):
+            return self.decode_head(features)
+        if auxiliary is None:
+            assert self.auxiliary_head is not None
+            auxiliary = self.auxiliary_head(features)
+        return self.decode_head(features, auxiliary)
 
     def rows(self, images: Tensor, logits: Callable[[Tensor], Tensor] | None = None) -> list[Rows]:
         """Return the logits of each of ``images`` ``[N, 3, H, W]`` at their size, computed a few rows at a time.
@@ -103,13 +118,17 @@ class Segmentor(Model):
         compute = logits or self.logits
         size = images.shape[2], images.shape[3]
         if self.window is None or (self.window[0] >= size[0] and self.window[1] >= size[1]):
-            return [resized(whole(of_image), size) for of_image in compute(images)]
+            return [self.resized(whole(of_image), size) for of_image in compute(images)]
         parts: list[list[Placed]] = [[] for _ in images]
         for top, left, height, width in _windows(size, self.window, self.stride or self.window):
             crops = images[..., top : top + height, left : left + width]
             for placed, of_image in zip(parts, compute(crops), strict=True):
-                placed.append(Placed(resized(whole(of_image), (height, width)), top, left))
+                placed.append(Placed(self.resized(whole(of_image), (height, width)), top, left))
         return [joined(placed, size) for placed in parts]
+
+    def resized(self, rows: Rows, size_hw: tuple[int, int]) -> Rows:
+        """Return logits resized bilinearly to this height and width."""
+        return resized(rows, size_hw, align_corners=self.align_corners)
 
     def to_result(self, views: Sequence[Rows], size_hw: tuple[int, int]) -> SemanticSegmentation:
         """Return the best class of each pixel of an original image.
@@ -118,14 +137,17 @@ class Segmentor(Model):
             views: Logits of one or several views of the image.
             size_hw: (height, width) of the original image.
         """
-        labels = best_classes([resized(view, size_hw) for view in views]).cpu().numpy()
+        labels = best_classes([self.resized(view, size_hw) for view in views]).cpu().numpy()
         dtype: np.dtype = SemanticSegmentation.label_dtype(self.categories)
         return SemanticSegmentation(labels.astype(dtype), image_size=size_hw, categories=self.categories)
 
     @property
     def layer_parts(self) -> list[nn.Module]:
-        """Backbone and decode head."""
-        return [self.backbone, self.decode_head]
+        """Backbone, decode head and, if that needs it, the auxiliary head."""
+        parts = [self.backbone, self.decode_head]
+        if isinstance(self.decode_head, OCRHead) and self.auxiliary_head is not None:
+            parts.append(self.auxiliary_head)
+        return parts
 
     def run_training_layers(self, images: Tensor) -> None:
         """Run the losses of both heads, without mining, which depends on values and keeps no activations."""

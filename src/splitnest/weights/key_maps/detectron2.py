@@ -28,6 +28,7 @@ MODULES = {
     "backbone.fpn_output{level}": "neck.output.p{level}.conv",
     "backbone.fpn_output{level}.norm": "neck.output.p{level}.norm",
     "proposal_generator.rpn_head.conv": "rpn.conv",
+    "proposal_generator.rpn_head.conv.conv{conv}": "rpn.conv.{conv}.conv",
     "proposal_generator.rpn_head.objectness_logits": "rpn.logits",
     "proposal_generator.rpn_head.anchor_deltas": "rpn.deltas",
     "roi_heads.box_head.conv{conv}": "roi_heads.box_heads.0.convs.{conv-1}.conv",

@@ -4,18 +4,41 @@ Each transposed convolution is followed by a norm and a ReLU in one sequence, so
 projection of c2 has stride 1 and no pooling before it, so its convolution has index 0 instead of 1.
 """
 
-MODULES = {
-    "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
-    "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
-    "backbone.layer{stage}.{block}.conv1": "backbone.c{stage+1}.{block}.conv1.conv",
-    "backbone.layer{stage}.{block}.bn1": "backbone.c{stage+1}.{block}.conv1.norm",
-    "backbone.layer{stage}.{block}.conv2.conv": "backbone.c{stage+1}.{block}.conv2.conv",
-    "backbone.layer{stage}.{block}.conv2.bn0": "backbone.c{stage+1}.{block}.conv2.norm",
-    "backbone.layer{stage}.{block}.conv2.fc1": "backbone.c{stage+1}.{block}.conv2.fc1",
-    "backbone.layer{stage}.{block}.conv2.bn1": "backbone.c{stage+1}.{block}.conv2.fc1_norm",
-    "backbone.layer{stage}.{block}.conv2.fc2": "backbone.c{stage+1}.{block}.conv2.fc2",
-    "backbone.layer{stage}.{block}.conv3": "backbone.c{stage+1}.{block}.conv3.conv",
-    "backbone.layer{stage}.{block}.bn3": "backbone.c{stage+1}.{block}.conv3.norm",
+from splitnest.weights.key_maps import openmmlab
+
+_COMMON = (
+    openmmlab.BLOCKS
+    | openmmlab.STEM
+    | {
+        "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
+        "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
+        "keypoint_head.deconv_layers.0": "head.deconvs.0.conv",
+        "keypoint_head.deconv_layers.1": "head.deconvs.0.norm",
+        "keypoint_head.deconv_layers.3": "head.deconvs.1.conv",
+        "keypoint_head.deconv_layers.4": "head.deconvs.1.norm",
+        "keypoint_head.deconv_layers.6": "head.deconvs.2.conv",
+        "keypoint_head.deconv_layers.7": "head.deconvs.2.norm",
+        "keypoint_head.deconv_layers.9": "head.deconvs.3.conv",
+        "keypoint_head.deconv_layers.10": "head.deconvs.3.norm",
+        "keypoint_head.deconv_layers.12": "head.deconvs.4.conv",
+        "keypoint_head.deconv_layers.13": "head.deconvs.4.norm",
+        "keypoint_head.final_layer": "head.output",
+        "keypoint_head.final_layer.3": "head.output",  # of the versions in which it may follow other layers
+        "head.deconv_layers.0": "head.deconvs.0.conv",
+        "head.deconv_layers.1": "head.deconvs.0.norm",
+        "head.deconv_layers.3": "head.deconvs.1.conv",
+        "head.deconv_layers.4": "head.deconvs.1.norm",
+        "head.deconv_layers.6": "head.deconvs.2.conv",
+        "head.deconv_layers.7": "head.deconvs.2.norm",
+        "head.deconv_layers.9": "head.deconvs.3.conv",
+        "head.deconv_layers.10": "head.deconvs.3.norm",
+        "head.deconv_layers.12": "head.deconvs.4.conv",
+        "head.deconv_layers.13": "head.deconvs.4.norm",
+        "head.final_layer": "head.output",
+    }
+)
+
+POOLED = _COMMON | {
     "backbone.layer1.0.downsample.0": "backbone.c2.0.shortcut.conv",
     "backbone.layer1.0.downsample.1": "backbone.c2.0.shortcut.norm",
     "backbone.layer2.0.downsample.1": "backbone.c3.0.shortcut.conv",
@@ -24,29 +47,11 @@ MODULES = {
     "backbone.layer3.0.downsample.2": "backbone.c4.0.shortcut.norm",
     "backbone.layer4.0.downsample.1": "backbone.c5.0.shortcut.conv",
     "backbone.layer4.0.downsample.2": "backbone.c5.0.shortcut.norm",
-    "keypoint_head.deconv_layers.0": "head.deconvs.0.conv",
-    "keypoint_head.deconv_layers.1": "head.deconvs.0.norm",
-    "keypoint_head.deconv_layers.3": "head.deconvs.1.conv",
-    "keypoint_head.deconv_layers.4": "head.deconvs.1.norm",
-    "keypoint_head.deconv_layers.6": "head.deconvs.2.conv",
-    "keypoint_head.deconv_layers.7": "head.deconvs.2.norm",
-    "keypoint_head.deconv_layers.9": "head.deconvs.3.conv",
-    "keypoint_head.deconv_layers.10": "head.deconvs.3.norm",
-    "keypoint_head.deconv_layers.12": "head.deconvs.4.conv",
-    "keypoint_head.deconv_layers.13": "head.deconvs.4.norm",
-    "keypoint_head.final_layer": "head.output",
-    "head.deconv_layers.0": "head.deconvs.0.conv",
-    "head.deconv_layers.1": "head.deconvs.0.norm",
-    "head.deconv_layers.3": "head.deconvs.1.conv",
-    "head.deconv_layers.4": "head.deconvs.1.norm",
-    "head.deconv_layers.6": "head.deconvs.2.conv",
-    "head.deconv_layers.7": "head.deconvs.2.norm",
-    "head.deconv_layers.9": "head.deconvs.3.conv",
-    "head.deconv_layers.10": "head.deconvs.3.norm",
-    "head.deconv_layers.12": "head.deconvs.4.conv",
-    "head.deconv_layers.13": "head.deconvs.4.norm",
-    "head.final_layer": "head.output",
 }
+"""Modules of a network with pooling in its shortcuts, but not in that of c2."""
+
+PLAIN = _COMMON | openmmlab.PLAIN_SHORTCUTS
+"""Modules of any other network."""
 
 DROPPED = {
     "data_preprocessor.mean": "input statistics are in the recipe",

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
-from splitnest.weights.key_maps import caffe2, detectron2, mmdet, mmpose, mmseg, official
+from splitnest.weights.key_maps import caffe2, detectron2, mmdet, mmpose, mmseg, official, torchvision
 
 DETECTOR = "detector."
 """Prefix of the detector's modules in a panoptic model."""
@@ -28,18 +28,18 @@ class KeyMap:
     endings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def _module_patterns(self) -> "_Patterns":
-        return _by_form(self.modules)
+    def _modules(self) -> Mapping[str, list[str]]:
+        return _by_outline(self.modules)
 
     @cached_property
-    def _dropped_patterns(self) -> "_Patterns":
-        return _by_form(self.dropped)
+    def _dropped(self) -> Mapping[str, list[str]]:
+        return _by_outline(self.dropped)
 
     def module(self, name: str) -> str | None:
         """Return our name of a module; None for an unknown one."""
-        for pattern, target in self._module_patterns.get(_form(name), ()):
-            if match := pattern.fullmatch(name):
-                return _substitute(target, match.groupdict())
+        for source in self._modules.get(_outline(name), ()):
+            if match := _pattern(source).fullmatch(name):
+                return _substitute(self.modules[source], match.groupdict())
         return None
 
     def dotted(self, key: str) -> str:
@@ -51,8 +51,8 @@ class KeyMap:
 
     def drop_reason(self, key: str) -> str | None:
         """Return the reason why a key is not needed; None if it is."""
-        patterns = self._dropped_patterns.get(_form(key), ())
-        return next((reason for pattern, reason in patterns if pattern.fullmatch(key)), None)
+        sources = self._dropped.get(_outline(key), ())
+        return next((self.dropped[source] for source in sources if _pattern(source).fullmatch(key)), None)
 
 
 @dataclass(frozen=True)
@@ -72,26 +72,23 @@ class Translation:
     unknown: list[str]
 
 
+_DIGITS = re.compile(r"\{\w+\}|\d+")
 _NUMBER = re.compile(r"\{(\w+)([+-]\d+)?\}")
 
 
-_Patterns = Mapping[str, list[tuple[re.Pattern[str], str]]]
-"""Names with 0 for each number -> regular expressions of source templates, and what each maps to."""
+def _outline(name: str) -> str:
+    """Return a name, or a source template, with ``#`` for each number: few templates have the outline of a name."""
+    return _DIGITS.sub("#", name)
 
 
-def _by_form(rules: Mapping[str, str]) -> _Patterns:
-    """Return the rules by the form of their names, so that few expressions are tried for a name."""
-    patterns: dict[str, list[tuple[re.Pattern[str], str]]] = {}
-    for source, target in rules.items():
-        patterns.setdefault(_form(_NUMBER.sub("0", source)), []).append((_pattern(source), target))
-    return patterns
+def _by_outline(templates: Collection[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for template in templates:
+        found.setdefault(_outline(template), []).append(template)
+    return found
 
 
-def _form(name: str) -> str:
-    """Return a name with 0 for each number."""
-    return re.sub(r"\d+", "0", name)
-
-
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
     """Return the regular expression of a source template, with a group for each number."""
     parts = _NUMBER.split(template)
@@ -108,7 +105,7 @@ def _substitute(template: str, numbers: Mapping[str, str]) -> str:
 
 def _own_modules() -> dict[str, str]:
     """Return the identity of our own module names, with and without a network around a backbone."""
-    tables = (official.MODULES, mmdet.MODULES, mmseg.MODULES, mmpose.MODULES, detectron2.MODULES)
+    tables = (official.MODULES, mmdet.PLAIN, mmseg.PLAIN, mmpose.PLAIN, detectron2.MODULES)
     names = {_NUMBER.sub(r"{\1}", target) for table in tables for target in table.values()}
     own = {name.removeprefix("backbone."): name for name in names} | {name: name for name in names}
     return (
@@ -120,11 +117,15 @@ _PANOPTIC = {source: DETECTOR + target for source, target in detectron2.MODULES.
 
 KEY_MAPS = (
     KeyMap("official", official.MODULES, official.DROPPED),
-    KeyMap("mmdet", mmdet.MODULES, mmdet.DROPPED),
-    KeyMap("mmseg", mmseg.MODULES, mmseg.DROPPED),
-    KeyMap("mmpose", mmpose.MODULES, mmpose.DROPPED),
+    KeyMap("mmdet", mmdet.POOLED, mmdet.DROPPED),
+    KeyMap("mmseg", mmseg.POOLED, mmseg.DROPPED),
+    KeyMap("mmpose", mmpose.POOLED, mmpose.DROPPED),
+    KeyMap("mmdet", mmdet.PLAIN, mmdet.DROPPED),
+    KeyMap("mmseg", mmseg.PLAIN, mmseg.DROPPED),
+    KeyMap("mmpose", mmpose.PLAIN, mmpose.DROPPED),
     KeyMap("detectron2", detectron2.MODULES, detectron2.DROPPED),
     KeyMap("detectron2", _PANOPTIC, detectron2.DROPPED),
+    KeyMap("torchvision", torchvision.MODULES, torchvision.DROPPED),
     KeyMap("caffe2", caffe2.MODULES, caffe2.DROPPED, caffe2.ENDINGS),
     KeyMap("splitnest", _own_modules(), {}),
 )
@@ -132,8 +133,15 @@ KEY_MAPS = (
 
 def translate(keys: Collection[str]) -> Translation:
     """Return the translation by the key map with the fewest unknown keys; by the first one if all are unknown."""
-    translations = (_translate(keys, key_map) for key_map in KEY_MAPS)
-    return min(translations, key=lambda translation: len(translation.unknown))
+    best: Translation | None = None
+    for key_map in KEY_MAPS:
+        translation = _translate(keys, key_map)
+        if best is None or len(translation.unknown) < len(best.unknown):
+            best = translation
+        if not best.unknown:
+            break
+    assert best is not None
+    return best
 
 
 def _translate(keys: Collection[str], key_map: KeyMap) -> Translation:

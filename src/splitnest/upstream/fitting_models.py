@@ -1,7 +1,6 @@
-"""Published models that a checkpoint without a recipe fits."""
+"""Published models that a checkpoint without recipe and configuration fits."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Size
 
@@ -17,40 +16,39 @@ from splitnest.weights.read import Checkpoint
 COUNTER = "num_batches_tracked"
 
 SOURCES = {"official": ("official", "timm")}
-"""Code base by its keys -> endings of the names of its models; otherwise they are equal."""
+"""Code base by its keys -> sources of its models; otherwise they are equal."""
 
 MAX_LISTED = 8
 """Number of models that a message lists."""
 
 
 def unknown_model(checkpoint: Checkpoint) -> WeightsError:
-    """Return the error of a checkpoint without a recipe, which names the published models that the file fits."""
-    path = checkpoint.path
+    """Return the error of a checkpoint without recipe and configuration, which proposes the models that it fits."""
     translation = translate(checkpoint.state.keys())
     shapes = {key: checkpoint.state[source].shape for key, source in translation.sources.items()}
-    problem = f"{path} has no recipe, so its model is unknown."
+    problem = f"{checkpoint.path} has neither a recipe nor a configuration, so its model is unknown."
     if translation.unknown or not shapes:
         known = first_few(translation.unknown, 3)
         return WeightsError(
             f"{problem} It fits no published model: tensors such as {known} are in none. If it is a network of the "
-            f"family, name its model, and give the file with --weights."
+            f"family, give its configuration with --config, or name its model with --model."
         )
-    what = describe(shapes)
+    what = f"{describe(shapes)}, in the layout of {translation.layout}"
     exact, other_classes = fitting_models(shapes, translation.layout)
     if exact:
         return WeightsError(
-            f"{problem} Its weights ({what}) fit {first_few(exact, MAX_LISTED)}. Name the one that it was trained as, "
-            f"and give the file with --weights {path}."
+            f"{problem} Its tensors ({what}) fit {first_few(exact, MAX_LISTED)}. Shapes do not tell pixel statistics, "
+            f"strides and thresholds: give its configuration with --config, or confirm a model with --model {exact[0]}."
         )
     if other_classes:
         return WeightsError(
-            f"{problem} Its weights ({what}) fit {first_few(other_classes, MAX_LISTED)}, with other classes. Write a "
-            f"recipe with one of them as its base and the classes of the file (data.classes), and give the file with "
-            f"--weights {path}."
+            f"{problem} Its tensors ({what}) fit {first_few(other_classes, MAX_LISTED)}, with other classes. Give its "
+            f"configuration with --config; or write a recipe with one of them as its base and the classes of the file "
+            f"(data.classes), and give that with --model."
         )
     return WeightsError(
-        f"{problem} Its weights ({what}) fit no published model. Write a recipe with the nearest one as its base, and "
-        f"give the file with --weights {path}."
+        f"{problem} Its tensors ({what}) fit no published model. Give its configuration with --config; or write a "
+        f"recipe with the nearest one as its base, and give that with --model."
     )
 
 
@@ -63,15 +61,33 @@ def fitting_models(shapes: Mapping[str, Size], layout: str) -> tuple[list[str], 
         shapes: Our key -> shape of each tensor.
         layout: Code base of the file.
     """
-    candidates = [name for name in zoo.list_models(_task(shapes)) if _may_fit(zoo.get(name), shapes)]
-    own = [name for name in candidates if name.rpartition(".")[2] in SOURCES.get(layout, (layout,))]
+    task, backbone = _task(shapes), _backbone(shapes)
+    if task is None or backbone is None:
+        return [], []
+    candidates = [name for name in zoo.list_models(task) if _plain(zoo.backbone_of(name)).startswith(backbone)]
+    own = [name for name in candidates if zoo.source_of(name) in SOURCES.get(layout, (layout,))]
     for names in (own, [name for name in candidates if name not in own]):
-        differing = {name: _differing(zoo.get(name), shapes) for name in names}
-        exact = [name for name, layers in differing.items() if layers == []]
-        other_classes = [name for name, layers in differing.items() if layers]
+        exact, other_classes = _compare(names, shapes)
         if exact or other_classes:
             return exact, other_classes
     return [], []
+
+
+def _compare(names: Sequence[str], shapes: Mapping[str, Size]) -> tuple[list[str], list[str]]:
+    """Return the models with these tensors, and those where only the classes differ; equal networks are built once."""
+    exact: list[str] = []
+    other_classes: list[str] = []
+    differing: dict[str, list[str] | None] = {}
+    for name in names:
+        recipe = zoo.get(name)
+        network = recipe.model.model_dump_json(exclude=set(getattr(recipe.model, "not_architecture", ())))
+        network += f"{recipe.num_classes} {recipe.data.num_stuff} {getattr(recipe.data, 'keypoints', '')}"
+        if network not in differing:
+            differing[network] = _differing(recipe, shapes)
+        layers = differing[network]
+        if layers is not None:
+            (other_classes if layers else exact).append(name)
+    return exact, other_classes
 
 
 def _task(shapes: Mapping[str, Size]) -> str | None:
@@ -88,14 +104,13 @@ def _task(shapes: Mapping[str, Size]) -> str | None:
     return next((task for part, task in task_of_part.items() if part in parts), None)
 
 
-def _may_fit(recipe: Recipe, shapes: Mapping[str, Size]) -> bool:
-    """Return whether depth and radix of the backbone agree, which is known without building the network."""
-    backbone = f"{DETECTOR}backbone." if any(key.startswith(DETECTOR) for key in shapes) else "backbone."
-    keys = [key.removeprefix(backbone) for key in shapes if key.startswith(backbone)]
-    blocks = {tuple(key.split(".")[:2]) for key in keys if re.match(r"c[2-5]\.\d+\.", key)}
-    has_splits = any(".conv2.fc1." in key for key in keys)
-    depths = (3 * len(blocks) + 2, 2 * len(blocks) + 2)  # of bottleneck and of basic blocks
-    return recipe.model.backbone.depth in depths and has_splits == (recipe.model.backbone.radix > 0)
+def _backbone(shapes: Mapping[str, Size]) -> str | None:
+    """Return family and depth of a backbone, such as ``ResNet-50``, also of a ResNeXt; None for no backbone."""
+    return next((_plain(part) for part in describe(shapes).split(", ") if part.startswith("ResNe")), None)
+
+
+def _plain(backbone: str) -> str:
+    return backbone.replace("ResNeXt", "ResNet")
 
 
 def _differing(recipe: Recipe, shapes: Mapping[str, Size]) -> list[str] | None:

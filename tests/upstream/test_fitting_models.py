@@ -7,9 +7,9 @@ from torch import Size, empty
 
 from splitnest import zoo
 from splitnest.device import on_meta
-from splitnest.inference.fitting_models import fitting_models, unknown_model
 from splitnest.models.build import build_model
 from splitnest.recipe import overrides
+from splitnest.upstream.fitting_models import fitting_models, unknown_model
 from splitnest.weights.read import Checkpoint
 
 
@@ -45,7 +45,10 @@ def test_other_classes() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("resnest14d_imagenet.timm", "(classifier, ResNeSt-14, 1000 classes) fit resnest14d_imagenet.timm"),
+        (
+            "resnest14d_imagenet.timm",
+            "ResNeSt-14, 1000 classes, in the layout of splitnest) fit resnest14d_imagenet.timm",
+        ),
         (None, "fits no published model: tensors such as a.weight are in none"),
     ],
 )
@@ -54,5 +57,6 @@ def test_message(name: str | None, text: str) -> None:
     state = {key: empty(shape, device="meta") for key, shape in shapes.items()}
     message = str(unknown_model(Checkpoint(Path("x.pth"), "torch", state)))
     assert text in message
-    assert message.startswith("x.pth has no recipe, so its model is unknown.")
-    assert "--weights" in message
+    assert message.startswith("x.pth has neither a recipe nor a configuration, so its model is unknown.")
+    assert "--config" in message
+    assert "--model" in message

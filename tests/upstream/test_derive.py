@@ -1,0 +1,348 @@
+"""Recipes of upstream configurations: published rows, both generations, single facts, refusals, mutations."""
+
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from helpers import upstream_configs
+from helpers.upstream import configuration
+from helpers.upstream_configs import CLASSES
+from helpers.upstream_rows import python_text
+from splitnest import zoo
+from splitnest.errors import UsageError
+from splitnest.upstream.content import Metadata
+from splitnest.upstream.derive import Derived, derive
+from splitnest.upstream.files import read_text
+from splitnest.zoo.published import PUBLISHED
+
+CONFIGS: dict[str, Callable[[], dict[str, Any]]] = {
+    "mmdet 3": upstream_configs.mmdet3,
+    "mmdet 2": upstream_configs.mmdet2,
+    "mmseg 1": upstream_configs.mmseg1,
+    "mmseg 0": upstream_configs.mmseg0,
+    "mmpose 1": upstream_configs.mmpose1,
+    "mmpose 0": upstream_configs.mmpose0,
+    "detectron2": upstream_configs.detectron2,
+}
+
+
+def derived(config: dict[str, Any], classes: Any = None) -> Derived:
+    return derive(config, "mine", "config", Metadata(classes))
+
+
+def with_value(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return a configuration with a value at a dotted key, whose parts may be numbers of items."""
+    changed = copy.deepcopy(config)
+    *path, last = (int(part) if part.isdecimal() else part for part in key.split("."))
+    inner: Any = changed
+    for part in path:
+        inner = inner[part]
+    inner[last] = value
+    return changed
+
+
+def test_empty_configuration_is_an_error() -> None:
+    with pytest.raises(UsageError, match="config: there is no model"):
+        derived({})
+    with pytest.raises(UsageError, match=r"config: there is no model\.type"):
+        derived({"model": {}})
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "classes"),
+    [("mmdet 3", "mmdet 2", None), ("mmseg 1", "mmseg 0", CLASSES), ("mmpose 1", "mmpose 0", None)],
+)
+def test_both_generations_give_one_recipe(newer: str, older: str, classes: Any) -> None:
+    new, old = (derived(CONFIGS[key](), classes) for key in (newer, older))
+    assert old.recipe.model_copy(update={"train": None}) == new.recipe.model_copy(update={"train": None})
+    if new.recipe.task != "pose":  # the augmentation of mmpose 0 has another distribution
+        assert new.recipe.train is not None
+        assert old.recipe.train == new.recipe.train
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if n.rpartition(".")[2] not in ("official", "timm")])
+def test_configurations_of_resnest_give_its_rows(name: str) -> None:
+    config = configuration(name)
+    row, found = zoo.get(name), derive(config, name, name).recipe
+    assert found.model == row.model
+    assert found.input == row.input
+    assert found.data.model_copy(update={"val_detections": None}) == row.data.model_copy(
+        update={"val_detections": None}
+    )
+    weights = {"init_from": None}
+    if name == "simplebaseline_resnest269_256x192_coco.mmpose":  # 8 GPUs of 32 by its name, 512 by auto_scale_lr
+        weights["batch_size"] = 256
+    assert found.train.model_copy(update=weights) == row.train.model_copy(update=weights)
+
+
+def test_detector_of_a_user() -> None:
+    found = derived(upstream_configs.mmdet3())
+    recipe = found.recipe
+    assert (found.framework, recipe.task, recipe.data.classes, recipe.name) == ("mmdet", "instance", CLASSES, "mine")
+    assert recipe.data.val_annotations == "val.json"
+    assert recipe.data.train_images == "train"
+    assert (recipe.train.epochs, recipe.train.batch_size, recipe.train.short_sides) == (12, 16, (800,))
+    assert recipe.train.init_from == "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+    assert derived(upstream_configs.mmdet3(), ["a", "b", "c"]).recipe.data.classes == ("a", "b", "c")
+    with pytest.raises(UsageError, match="the network has 3 classes, and 2 names are given"):
+        derived(upstream_configs.mmdet3(), ["a", "b"])
+    unnamed = upstream_configs.mmdet3()
+    del unnamed["test_dataloader"]["dataset"]["metainfo"]
+    found = derived(unnamed)
+    assert found.recipe.data.classes == ("class 1", "class 2", "class 3")
+    assert "without names" in found.notes[0]
+    assert derived(upstream_configs.mmdet3(80), zoo_names("coco")).recipe.data.classes == "coco"
+
+
+def zoo_names(table: str) -> tuple[str, ...]:
+    from splitnest.structures.class_tables import class_table
+
+    return class_table(table).names
+
+
+def test_detectron2_has_its_defaults() -> None:
+    recipe = derived(upstream_configs.detectron2()).recipe
+    assert recipe.model.backbone.norm == "frozen_bn"
+    assert recipe.model.backbone.stride_in_1x1
+    assert (recipe.train.schedule.milestones, recipe.train.warmup_iterations) == ((60_000, 80_000), 1000)
+    assert recipe.train.short_sides == (640, 672, 704, 736, 768, 800)
+    assert (recipe.input.channels, recipe.input.std) == ("BGR", (1.0, 1.0, 1.0))
+    assert recipe.train.init_from == "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-50.pkl"
+
+
+FACTS = [
+    ("mmdet 3", "model.test_cfg.rcnn.score_thr", 0.0001, "model.score_threshold", 0.0001),
+    ("mmdet 3", "model.test_cfg.rcnn.max_per_img", 300, "model.max_detections", 300),
+    ("mmdet 3", "model.test_cfg.rcnn.nms.iou_threshold", 0.6, "model.nms_threshold", 0.6),
+    ("mmdet 3", "model.test_cfg.rcnn.nms", {"type": "soft_nms", "iou_threshold": 0.5}, "model.nms", "linear"),
+    (
+        "mmdet 3",
+        "model.test_cfg.rcnn.nms",
+        {"type": "soft_nms", "method": "gaussian", "sigma": 0.3, "min_score": 0.01},
+        "model.soft_nms_sigma",
+        0.3,
+    ),
+    ("mmdet 3", "model.test_cfg.rpn.nms_pre", 2000, "model.rpn_pre_nms_topk_test", 2000),
+    ("mmdet 3", "model.test_cfg.rpn.max_per_img", 300, "model.rpn_post_nms_topk_test", 300),
+    ("mmdet 3", "model.test_cfg.rpn.nms.iou_threshold", 0.85, "model.rpn_nms_threshold", 0.85),
+    ("mmdet 3", "model.rpn_head.anchor_generator.scales", [4], "model.anchor_sizes", (16.0, 32.0, 64.0, 128.0, 256.0)),
+    ("mmdet 3", "model.rpn_head.anchor_generator.ratios", [1.0], "model.anchor_ratios", (1.0,)),
+    ("mmdet 3", "model.rpn_head.num_convs", 2, "model.rpn_convs", 2),
+    ("mmdet 3", "model.backbone.style", "caffe", "model.backbone.stride_in_1x1", True),
+    ("mmdet 3", "model.backbone.norm_cfg.requires_grad", False, "model.backbone.norm", "frozen_bn"),
+    ("mmdet 3", "model.backbone.frozen_stages", -1, "model.backbone.frozen_stages", 0),
+    ("mmdet 3", "model.neck.norm_cfg", {"type": "GN", "num_groups": 32}, "model.fpn_norm", "gn32"),
+    ("mmdet 3", "model.roi_head.bbox_head.reg_class_agnostic", True, "model.class_agnostic_boxes", True),
+    ("mmdet 3", "model.data_preprocessor.bgr_to_rgb", False, "input.channels", "BGR"),
+    ("mmdet 3", "model.data_preprocessor.pad_size_divisor", 64, "input.divisor", 64),
+    ("mmdet 3", "test_pipeline.1.scale", [600, 1000], "input.short_side", 600),
+    ("mmdet 3", "model.train_cfg.rpn.allowed_border", 0, "model.rpn_ignore_crossing", True),
+    ("mmdet 3", "optim_wrapper.clip_grad", {"max_norm": 35, "norm_type": 2}, "train.clip_grad_norm", 35.0),
+    ("mmdet 2", "total_epochs", 24, "train.epochs", 12),
+    ("mmseg 1", "model.decode_head.dropout_ratio", 0.3, "model.dropout", 0.3),
+    ("mmseg 1", "model.test_cfg.stride", [48, 48], "input.stride", (48, 48)),
+    ("mmseg 1", "model.test_cfg", {"mode": "whole"}, "input.window", None),
+    ("mmseg 1", "model.backbone.multi_grid", [1, 2, 4], None, "basic blocks"),
+    ("mmpose 1", "test_pipeline.1.padding", 0.8, "input.padding", 0.8),
+    ("mmpose 1", "model.test_cfg.flip_test", False, "input.flip_test", False),
+    ("mmpose 1", "model.test_cfg.shift_heatmap", False, "input.shift_heatmap", False),
+    ("mmpose 1", "model.head.decoder.sigma", 3, "model.sigma", 3.0),
+    ("detectron2", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "1e-4", "model.score_threshold", 0.0001),
+    ("detectron2", "TEST", {"DETECTIONS_PER_IMAGE": 300}, "model.max_detections", 300),
+    ("detectron2", "MODEL.PIXEL_STD", "[57.375, 57.12, 58.395]", "input.std", (57.375, 57.12, 58.395)),
+    ("detectron2", "INPUT.FORMAT", "RGB", "input.channels", "RGB"),
+    ("detectron2", "MODEL.RESNETS.NORM", "GN", "model.backbone.norm", "gn32"),
+    (
+        "detectron2",
+        "MODEL.RESNETS.DEFORM_ON_PER_STAGE",
+        [False, True, True, True],
+        "model.backbone.dcn_stages",
+        (3, 4, 5),
+    ),
+    ("detectron2", "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", [1.0, 1.0, 1.0, 1.0], None, None),
+]
+
+
+@pytest.mark.parametrize(("config", "key", "value", "field", "expected"), FACTS, ids=lambda value: str(value)[:40])
+def test_each_fact_becomes_a_field(config: str, key: str, value: Any, field: str | None, expected: Any) -> None:
+    changed = with_value(CONFIGS[config](), key, value)
+    classes = CLASSES if config.startswith("mmseg") else None
+    if field is None and expected is not None:
+        with pytest.raises(UsageError, match=expected):
+            derived(changed, classes)
+        return
+    recipe = derived(changed, classes).recipe
+    if field is None:
+        assert recipe.model.conventions.cascade_box_stds[0] == (1.0, 1.0, 1.0, 1.0)
+        return
+    found: Any = recipe
+    for part in field.split("."):
+        found = getattr(found, part)
+    assert found == expected
+
+
+REFUSED = [
+    ("mmdet 3", "model.type", "RetinaNet", "this is a RetinaNet; splitnest has no such head"),
+    ("mmdet 3", "model.backbone.type", "SwinTransformer", "the backbone is a SwinTransformer; splitnest has no such"),
+    ("mmdet 3", "model.neck.type", "PAFPN", "the neck is PAFPN; splitnest has only FPN"),
+    ("mmdet 3", "model.rpn_head.type", "GARPNHead", "GARPNHead"),
+    ("mmdet 3", "model.roi_head.type", "HybridTaskCascadeRoIHead", "this is a HybridTaskCascadeRoIHead"),
+    ("mmdet 3", "model.roi_head.bbox_head.type", "SABLHead", "the box head is a SABLHead"),
+    ("mmdet 3", "model.roi_head.mask_head.type", "MaskPointHead", "the mask head is a MaskPointHead"),
+    ("mmdet 3", "model.roi_head.bbox_head.loss_cls.type", "SeesawLoss", "not a softmax"),
+    ("mmdet 3", "model.test_cfg.rcnn.mask_thr_binary", 0.3, "mask_thr_binary is 0.3"),
+    ("mmdet 3", "model.test_cfg.rcnn.nms.type", "wbf", "nms.type is 'wbf'"),
+    ("mmdet 3", "model.rpn_head.anchor_generator.scales", [8, 16], "one scale"),
+    ("mmdet 3", "model.backbone.gen_attention", {"a": 1}, "model.backbone.gen_attention"),
+    ("mmdet 3", "model.backbone.norm_cfg.type", "IN", "norm_cfg.type is 'IN'"),
+    ("mmdet 3", "model.backbone.depth", 77, "depth"),
+    ("mmdet 3", "model.backbone.depth", "50", "give an integer"),
+    ("mmdet 3", "test_pipeline.1.keep_ratio", False, "aspect ratio"),
+    ("mmdet 3", "test_pipeline.1.type", "Mosaic", "the test pipeline has Mosaic"),
+    ("mmdet 3", "model.data_preprocessor.mean", None, "no pixel statistics"),
+    ("mmdet 3", "model", 3, "give a mapping"),
+    ("mmdet 2", "data.test.pipeline.1.flip", True, "test-time augmentation"),
+    ("mmseg 1", "model.decode_head.type", "UPerHead", "this is a UPerHead; splitnest has no such head"),
+    ("mmseg 1", "model.auxiliary_head.align_corners", True, "align_corners is True here and False in the decode head"),
+    ("mmseg 1", "model.backbone.contract_dilation", False, "contract_dilation=True"),
+    ("mmseg 1", "model.decode_head.loss_decode.use_sigmoid", True, "not a softmax"),
+    ("mmpose 1", "model.head.type", "SimCCHead", "this is a SimCCHead; splitnest has no such head"),
+    ("mmpose 1", "model.backbone.type", "HRNet", "the backbone is a HRNet"),
+    ("mmpose 1", "model.head.decoder.type", "UDPHeatmap", "the codec is UDPHeatmap"),
+    ("mmpose 1", "model.head.decoder.unbiased", True, "DARK"),
+    ("mmpose 1", "test_pipeline.2.use_udp", True, "UDP"),
+    ("mmpose 0", "model.test_cfg.post_process", "unbiased", "post_process"),
+    ("detectron2", "MODEL.META_ARCHITECTURE", "RetinaNet", "this is a RetinaNet; splitnest has no such head"),
+    ("detectron2", "MODEL.ROI_HEADS.NAME", "Res5ROIHeads", "Res5ROIHeads"),
+    ("detectron2", "MODEL.BACKBONE.NAME", "build_resnet_backbone", "build_resnet_backbone"),
+    ("detectron2", "MODEL.KEYPOINT_ON", True, "KEYPOINT_ON is True"),
+    ("detectron2", "MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool", "POOLER_TYPE"),
+]
+
+
+@pytest.mark.parametrize(("config", "key", "value", "message"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_the_family_lacks_is_refused_by_name(config: str, key: str, value: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        derived(with_value(CONFIGS[config](), key, value), CLASSES if config.startswith("mmseg") else None)
+    assert "config" in str(caught.value)
+
+
+def test_training_that_splitnest_lacks_is_a_note() -> None:
+    config = with_value(upstream_configs.mmdet3(), "train_pipeline.2", {"type": "InstaBoost"})
+    found = derived(config)
+    assert found.recipe.train is None
+    assert found.notes == (
+        "training is not derived: the training pipeline has InstaBoost; splitnest has no such augmentation",
+    )
+    assert found.recipe.model == derived(upstream_configs.mmdet3()).recipe.model
+
+
+def test_keypoints() -> None:
+    config = upstream_configs.mmpose1()
+    assert derived(config).recipe.data.keypoints == "coco"
+    del config["test_dataloader"]
+    found = derived(config)
+    assert (found.recipe.data.keypoints, found.notes[0][:24]) == ("coco", "keypoints: those of coco")
+    assert derived(upstream_configs.mmpose1(21)).recipe.data.keypoints == "coco_wholebody_hand"  # none has flips
+    found = derived(upstream_configs.mmpose1(5))
+    assert found.recipe.data.keypoints.names[0] == "keypoint 1"
+    assert not found.recipe.input.flip_test  # without flip pairs, the flip test would average the wrong keypoints
+    assert "flip test: off" in found.notes[1]
+    flips = [1, 0, 2, 3, 4]
+    recipe = derive(upstream_configs.mmpose1(5), "x", "x", Metadata(dataset={"flip_indices": flips})).recipe
+    assert recipe.data.keypoints.flip_pairs == (("keypoint 1", "keypoint 2"),)
+    meta = {"dataset_name": "ap10k", "flip_indices": [1, 0, 2, 3, 4, 8, 9, 10, 5, 6, 7, 14, 15, 16, 11, 12, 13]}
+    del config["model"]["head"]["loss"]
+    assert derive(config, "x", "x", Metadata(dataset=meta)).recipe.data.keypoints == "ap10k"
+    meta = {
+        "keypoint_id2name": {0: "tip", 1: "left fin", 2: "right fin"},
+        "flip_indices": [0, 2, 1],
+        "sigmas": [0.1] * 3,
+    }
+    meta |= {"skeleton_links": [[0, 1], [0, 2]], "lower_body_ids": []}
+    recipe = derive(upstream_configs.mmpose1(3), "fish", "config", Metadata(dataset=meta)).recipe
+    keypoints = recipe.data.keypoints
+    assert keypoints.names == ("tip", "left fin", "right fin")
+    assert keypoints.flip_pairs == (("left fin", "right fin"),)
+    assert keypoints.skeleton == (("tip", "left fin"), ("tip", "right fin"))
+    assert recipe.input.flip_test
+    with pytest.raises(UsageError, match="the network has 17 keypoints, and 3 are named"):
+        derive(upstream_configs.mmpose1(), "fish", "config", Metadata(dataset=meta))
+
+
+def test_text_and_values_give_one_recipe() -> None:
+    for name, config in CONFIGS.items():
+        if name != "detectron2":
+            values = config()
+            read = read_text(python_text(values), "config")
+            assert derived(read, None).recipe == derived(json.loads(json.dumps(values)), None).recipe, name
+
+
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2, 3, 7, 10**12, 0.5, -0.5, 1e-300, float("inf"), float("nan")),
+    *(
+        "",
+        "GN",
+        "ResNeXt",
+        "x" * 1000,
+        "\0",
+        [],
+        [0],
+        [1, 2],
+        [[1]],
+        [None],
+        ["a"],
+        {},
+        {"type": "BN"},
+        {"a": {"b": []}},
+    ),
+    *((1, 2, 3, 4), [True] * 4, {1: 2}, [{}], [{"type": "Resize"}]),
+)
+
+
+def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each container of nested ones, with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from nodes(value[key])
+
+
+def mutated(config: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Return a configuration with a few values replaced, removed, renamed or taken from elsewhere in it."""
+    changed = json.loads(json.dumps(config))
+    for _ in range(rng.randint(1, 4)):
+        places = list(nodes(changed))
+        holder, key = rng.choice(places)
+        match rng.randrange(5):
+            case 0:
+                del holder[key]
+            case 1 if isinstance(holder, dict):
+                holder[f"{key}_"] = holder.pop(key)
+            case 2:
+                other, place = rng.choice(places)
+                holder[key] = copy.deepcopy(other.get(place) if isinstance(other, dict) else other)
+            case _:
+                holder[key] = copy.deepcopy(rng.choice(VALUES))
+    return changed
+
+
+def test_mutated_configurations_give_a_recipe_or_a_plain_error() -> None:
+    rng = random.Random(0)
+    outcomes, messages = {"recipe": 0, "error": 0}, []
+    names = list(CONFIGS)
+    for number in range(200):
+        name = names[number % len(names)]
+        config = mutated(CONFIGS[name](), rng)
+        try:
+            derived(config, CLASSES if name.startswith("mmseg") else None)
+            outcomes["recipe"] += 1
+        except UsageError as error:
+            outcomes["error"] += 1
+            messages.append(str(error))
+    assert not [message for message in messages if "\n" in message]
+    assert min(outcomes.values()) > 10, outcomes
