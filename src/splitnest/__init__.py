@@ -13,30 +13,50 @@ from splitnest._version import __version__
 
 if TYPE_CHECKING:
     from splitnest import models
+    from splitnest.data.items import ImageSequence
     from splitnest.errors import DataError, Interrupted, OutputError, SplitnestError, UsageError, WeightsError
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
-    from splitnest.inference.predictor import Predictor, load
+    from splitnest.inference.predictor import Prediction, Predictor, load
+    from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
-    from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
+    from splitnest.structures import (
+        Classification,
+        Detections,
+        PanopticSegmentation,
+        Poses,
+        Result,
+        SemanticSegmentation,
+    )
+    from splitnest.structures.batch import Batch
+    from splitnest.structures.categories import Categories, Category
     from splitnest.structures.instances import Instances
+    from splitnest.structures.panoptic_labels import PanopticLabels
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
     from splitnest.zoo import list_models
 
 _HOMES = {
+    "Batch": "splitnest.structures.batch",
+    "Categories": "splitnest.structures.categories",
+    "Category": "splitnest.structures.categories",
     "Classification": "splitnest.structures",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
+    "ImageSequence": "splitnest.data.items",
     "Instances": "splitnest.structures.instances",
     "Interrupted": "splitnest.errors",
+    "Model": "splitnest.models.base",
     "OutputError": "splitnest.errors",
+    "PanopticLabels": "splitnest.structures.panoptic_labels",
     "PanopticSegmentation": "splitnest.structures",
     "Poses": "splitnest.structures",
+    "Prediction": "splitnest.inference.predictor",
     "Predictor": "splitnest.inference.predictor",
     "Recipe": "splitnest.recipe",
+    "Result": "splitnest.structures",
     "Run": "splitnest.training.run_folder",
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
@@ -53,16 +73,24 @@ _HOMES = {
 """Module of each public name."""
 
 __all__ = [
+    "Batch",
+    "Categories",
+    "Category",
     "Classification",
     "DataError",
     "Detections",
+    "ImageSequence",
     "Instances",
     "Interrupted",
+    "Model",
     "OutputError",
+    "PanopticLabels",
     "PanopticSegmentation",
     "Poses",
+    "Prediction",
     "Predictor",
     "Recipe",
+    "Result",
     "Run",
     "SemanticSegmentation",
     "SplitnestError",

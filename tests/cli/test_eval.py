@@ -10,7 +10,7 @@ from PIL import Image
 
 import splitnest
 from helpers.command_line import CocoFolder, Run
-from splitnest.data.images.write import write_image
+from splitnest.visualize.write import write_image
 from splitnest.errors import UsageError
 from splitnest.evaluation.results_path import check_results
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from splitnest.cli.picture_names import PictureNames, named_sources
 from splitnest.cli.predictions import summary
-from splitnest.data.images.write import is_written_here, write_image
+from splitnest.visualize.write import is_written_here, write_image
 from splitnest.errors import OutputError
 from splitnest.files import write_text
 from splitnest.structures import SemanticSegmentation

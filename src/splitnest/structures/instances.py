@@ -21,6 +21,10 @@ class Instances:
         boxes: ``[G, 4]``, xyxy.
         labels: int64 ``[G]``, class indices from 0.
         masks: Mask of each instance; None for a dataset of boxes only.
+        iscrowd: bool ``[G]``, crowd regions, in a dataset from Python only: they are excluded from training, and
+            detections in them are not counted; None if there are none.
+        keypoints: ``[G, K, 3]``, x and y in pixels of the image, and visibility (0 not labeled, 1 hidden, 2 visible),
+            in a dataset from Python for pose estimation only.
 
     Raises:
         ValueError: The fields have different lengths.
@@ -28,13 +32,17 @@ class Instances:
 
     boxes: Tensor
     labels: Tensor
-    masks: tuple[InstanceMask, ...] | None = None
+    masks: Sequence[InstanceMask] | None = None
+    iscrowd: Tensor | None = None
+    keypoints: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.labels), 4):
             raise ValueError(f"boxes have shape {list(self.boxes.shape)}, but there are {len(self.labels)} labels")
-        if self.masks is not None and len(self.masks) != len(self.labels):
-            raise ValueError(f"there are {len(self.masks)} masks, but {len(self.labels)} labels")
+        for name in ("masks", "iscrowd", "keypoints"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.labels):
+                raise ValueError(f"there are {len(values)} {name}, but {len(self.labels)} labels")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from splitnest.data.items import ImageSequence, Items
 from splitnest.data.loading.corrupt import LoadedSample
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import LOSS, torch_seed
@@ -75,8 +76,8 @@ class TrainingBatches:
         return height, width
 
 
-def open_training(recipe: Recipe) -> TrainingBatches:
-    """Open the training dataset of a recipe.
+def open_training(recipe: Recipe, data: ImageSequence | None = None) -> TrainingBatches:
+    """Open the training dataset of a recipe, or one from Python.
 
     Raises:
         UsageError: The recipe has no training section, or a path is not set.
@@ -84,7 +85,8 @@ def open_training(recipe: Recipe) -> TrainingBatches:
     """
     required_training(recipe)
     task = task_of(recipe)
-    return TrainingBatches(task.training_set(task.open_dataset(recipe, "train"), recipe), recipe)
+    dataset = task.open_dataset(recipe, "train") if data is None else task.wrap(Items(data, "train_data"), recipe)
+    return TrainingBatches(task.training_set(dataset, recipe), recipe)
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:
