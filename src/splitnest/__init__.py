@@ -19,30 +19,39 @@ if TYPE_CHECKING:
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
     from splitnest.inference.predictor import Prediction, Predictor, load
+    from splitnest.models.backbones.resnet import ResNet
     from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
     from splitnest.structures import (
         Classification,
+        ClassProbability,
         Detections,
         PanopticSegmentation,
         Poses,
         Result,
+        SegmentInfo,
         SemanticSegmentation,
     )
     from splitnest.structures.batch import Batch
+    from splitnest.structures.box_masks import BoxMasks
     from splitnest.structures.categories import Categories, Category
     from splitnest.structures.instances import Instances
     from splitnest.structures.panoptic_labels import PanopticLabels
+    from splitnest.structures.person import CropRegion, Person
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
+    from splitnest.weights.report import Report
     from splitnest.zoo import list_models
 
 _HOMES = {
     "Batch": "splitnest.structures.batch",
+    "BoxMasks": "splitnest.structures.box_masks",
     "Categories": "splitnest.structures.categories",
     "Category": "splitnest.structures.categories",
+    "ClassProbability": "splitnest.structures",
     "Classification": "splitnest.structures",
+    "CropRegion": "splitnest.structures.person",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
     "ImageSequence": "splitnest.data.items",
@@ -52,12 +61,16 @@ _HOMES = {
     "OutputError": "splitnest.errors",
     "PanopticLabels": "splitnest.structures.panoptic_labels",
     "PanopticSegmentation": "splitnest.structures",
+    "Person": "splitnest.structures.person",
     "Poses": "splitnest.structures",
     "Prediction": "splitnest.inference.predictor",
     "Predictor": "splitnest.inference.predictor",
     "Recipe": "splitnest.recipe",
+    "Report": "splitnest.weights.report",
+    "ResNet": "splitnest.models.backbones.resnet",
     "Result": "splitnest.structures",
     "Run": "splitnest.training.run_folder",
+    "SegmentInfo": "splitnest.structures",
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
     "UsageError": "splitnest.errors",
@@ -74,9 +87,12 @@ _HOMES = {
 
 __all__ = [
     "Batch",
+    "BoxMasks",
     "Categories",
     "Category",
+    "ClassProbability",
     "Classification",
+    "CropRegion",
     "DataError",
     "Detections",
     "ImageSequence",
@@ -86,12 +102,16 @@ __all__ = [
     "OutputError",
     "PanopticLabels",
     "PanopticSegmentation",
+    "Person",
     "Poses",
     "Prediction",
     "Predictor",
     "Recipe",
+    "Report",
+    "ResNet",
     "Result",
     "Run",
+    "SegmentInfo",
     "SemanticSegmentation",
     "SplitnestError",
     "UsageError",

@@ -49,5 +49,16 @@ class Instances:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the instances with their tensors on ``device``, boxes as ``dtype``."""
-        masks = self.masks and tuple(mask.to(device) if isinstance(mask, Tensor) else mask for mask in self.masks)
-        return replace(self, boxes=self.boxes.to(device, dtype), labels=self.labels.to(device), masks=masks)
+        masks = self.masks and tuple(copy_to(m, device) if isinstance(m, Tensor) else m for m in self.masks)
+        boxes, labels = copy_to(self.boxes, device, dtype), copy_to(self.labels, device)
+        return replace(self, boxes=boxes, labels=labels, masks=masks)
+
+    def pin_memory(self) -> Self:
+        """Return the instances with their tensors in pinned memory."""
+        masks = self.masks and tuple(m.pin_memory() if isinstance(m, Tensor) else m for m in self.masks)
+        return replace(self, boxes=self.boxes.pin_memory(), labels=self.labels.pin_memory(), masks=masks)
+
+
+def copy_to(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor on a device, and as a type; from pinned memory to a GPU it is copied without blocking."""
+    return tensor.to(device, dtype, non_blocking=device.type == "cuda" and tensor.is_pinned())

@@ -11,7 +11,7 @@ import torch
 
 from splitnest import zoo
 from splitnest.data.items import ImageSequence
-from splitnest.device import pick_device
+from splitnest.device import float32_matmul_precision, pick_device
 from splitnest.distributed import (
     broadcast_from_main,
     check_devices,
@@ -119,17 +119,18 @@ def _train(
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
-    data = open_training(recipe, train_data)
+    target = pick_device(device)
+    data = open_training(recipe, train_data, pin_memory=target.type == "cuda")
     validation = None if train_data is not None and val_data is None else open_validation(recipe, val_data)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
         print_once(describe_schedule(schedule, has_validation=validation is not None))
-    model = _new_model(recipe, train_cfg.seed, pick_device(device))
+    model = _new_model(recipe, train_cfg.seed, target)
     report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
     description = None if train_data is None else "\n".join(data.training_set.summary()) + "\n"
-    with locked(path):
+    with locked(path), float32_matmul_precision(train_cfg.float32_matmul_precision, target):
         if report is None:
             state, folder = _resume(recipe, model, schedule, path, description)
         else:
