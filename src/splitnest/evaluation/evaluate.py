@@ -96,7 +96,7 @@ def run_evaluation(
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     if results is not None and is_main_process():
-        check_results(task.result_files(results, dataset), [*inputs, dataset.source])
+        check_results(task.result_files(results, dataset), [*inputs, dataset.source, *dataset.inputs])
     _print_problems(dataset.problems)
     evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image)
     if not dataset.has_annotations:

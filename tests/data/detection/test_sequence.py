@@ -15,6 +15,7 @@ from splitnest.data.detection.training_set import DetectionTrainingSet
 from splitnest.data.items import Items
 from splitnest.data.scenes.classes import CATEGORIES, THINGS
 from splitnest.errors import DataError
+from splitnest.metrics.coco import CocoEvaluator
 from splitnest.recipe import DetectionRecipe, overrides
 from splitnest.structures.instances import Instances
 
@@ -64,6 +65,16 @@ def test_crowd_regions() -> None:
 
 def test_classes_have_the_order_of_the_model() -> None:
     assert dataset_of(SceneItems(1)).categories.names == CLASSES
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_perfect_detections(dense: bool) -> None:
+    dataset = dataset_of(SceneItems(3, dense=dense))
+    evaluator = CocoEvaluator(dataset, ("bbox", "segm"))
+    for index in range(len(dataset)):
+        evaluator.update(dataset.image_id(index), dataset.ground_truth(index, masks=True))
+    metrics = evaluator.compute()
+    assert (metrics["box_ap"], metrics["mask_ap"]) == (1, 1)
 
 
 def test_panoptic_segments() -> None:
