@@ -13,31 +13,64 @@ from splitnest._version import __version__
 
 if TYPE_CHECKING:
     from splitnest import models
+    from splitnest.data.items import ImageSequence
     from splitnest.errors import DataError, Interrupted, OutputError, SplitnestError, UsageError, WeightsError
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
-    from splitnest.inference.predictor import Predictor, load
+    from splitnest.inference.predictor import Prediction, Predictor, load
+    from splitnest.models.backbones.resnet import ResNet
+    from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
-    from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
+    from splitnest.structures import (
+        Classification,
+        ClassProbability,
+        Detections,
+        PanopticSegmentation,
+        Poses,
+        Result,
+        SegmentInfo,
+        SemanticSegmentation,
+    )
+    from splitnest.structures.batch import Batch
+    from splitnest.structures.box_masks import BoxMasks
+    from splitnest.structures.categories import Categories, Category
     from splitnest.structures.instances import Instances
+    from splitnest.structures.panoptic_labels import PanopticLabels
+    from splitnest.structures.person import CropRegion, Person
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
+    from splitnest.weights.report import Report
     from splitnest.zoo import list_models
 
 _HOMES = {
+    "Batch": "splitnest.structures.batch",
+    "BoxMasks": "splitnest.structures.box_masks",
+    "Categories": "splitnest.structures.categories",
+    "Category": "splitnest.structures.categories",
+    "ClassProbability": "splitnest.structures",
     "Classification": "splitnest.structures",
+    "CropRegion": "splitnest.structures.person",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
+    "ImageSequence": "splitnest.data.items",
     "Instances": "splitnest.structures.instances",
     "Interrupted": "splitnest.errors",
+    "Model": "splitnest.models.base",
     "OutputError": "splitnest.errors",
+    "PanopticLabels": "splitnest.structures.panoptic_labels",
     "PanopticSegmentation": "splitnest.structures",
+    "Person": "splitnest.structures.person",
     "Poses": "splitnest.structures",
+    "Prediction": "splitnest.inference.predictor",
     "Predictor": "splitnest.inference.predictor",
     "Recipe": "splitnest.recipe",
+    "Report": "splitnest.weights.report",
+    "ResNet": "splitnest.models.backbones.resnet",
+    "Result": "splitnest.structures",
     "Run": "splitnest.training.run_folder",
+    "SegmentInfo": "splitnest.structures",
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
     "UsageError": "splitnest.errors",
@@ -53,17 +86,32 @@ _HOMES = {
 """Module of each public name."""
 
 __all__ = [
+    "Batch",
+    "BoxMasks",
+    "Categories",
+    "Category",
+    "ClassProbability",
     "Classification",
+    "CropRegion",
     "DataError",
     "Detections",
+    "ImageSequence",
     "Instances",
     "Interrupted",
+    "Model",
     "OutputError",
+    "PanopticLabels",
     "PanopticSegmentation",
+    "Person",
     "Poses",
+    "Prediction",
     "Predictor",
     "Recipe",
+    "Report",
+    "ResNet",
+    "Result",
     "Run",
+    "SegmentInfo",
     "SemanticSegmentation",
     "SplitnestError",
     "UsageError",

@@ -88,6 +88,24 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
+def float32_matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Set torch's precision of float32 matrix products inside this context, for a CUDA device only.
+
+    Args:
+        precision: ``highest``, ``high`` (TensorFloat32) or ``medium`` (bfloat16).
+        device: Device that runs the network; nothing changes on a CPU.
+    """
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
 def on_meta() -> Iterator[None]:
     """Construct networks on the meta device inside this context: shapes and dtypes without memory or initialization."""
     with torch.device("meta"), _SkipNormalInit():

@@ -9,6 +9,9 @@ Item = TypeVar("Item")
 LINE_INTERVAL_S = 10.0
 """Interval between lines in seconds."""
 
+PROGRESS_FROM = 200
+"""Number of images from which reading all of them before the work begins, which takes seconds, shows progress."""
+
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -> Iterator[Item]:
     """Yield items, and show the progress on standard error in the main process.

@@ -10,9 +10,9 @@ from PIL import Image
 
 import splitnest
 from helpers.command_line import CocoFolder, Run
-from splitnest.data.images.write import write_image
 from splitnest.errors import UsageError
 from splitnest.evaluation.results_path import check_results
+from splitnest.visualize.write import write_image
 
 
 def test_metrics_and_results(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:

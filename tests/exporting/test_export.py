@@ -123,7 +123,7 @@ def check_results(model: splitnest.Predictor, path: Path) -> None:
     images = [random_image(80, 120), random_image(64, 120)]
     options = whole_image_boxes(model, images)
     for ours, theirs in zip(
-        again.predict(images, 2, **options), model.predict(images, batch_size=2, **options), strict=True
+        again.predict(images, batch_size=2, **options), model.predict(images, batch_size=2, **options), strict=True
     ):
         if isinstance(theirs, PanopticSegmentation):
             assert (ours.segments == theirs.segments).mean() > 0.99

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 import splitnest
 from helpers.families import load_small, random_image
 from splitnest.exporting.export import metadata
+from splitnest.inference.runtimes import CPU_PROVIDER, CUDA_PROVIDER, execution_providers
 
 IMAGES = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, "height", "width"])
 CLASSIFIER = "resnest50_imagenet.official"
@@ -66,6 +69,35 @@ def test_network_that_does_something_else_is_an_error(
         onnx.save(model, path)
     with pytest.raises(splitnest.WeightsError, match=message):
         splitnest.load(path).predict(random_image(64, 64))
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is available")
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "onnxruntime cannot use the device 'cuda' here.*install onnxruntime-gpu"),
+        ("cuda:1", "onnxruntime cannot use the device 'cuda:1'"),
+        ("meta", "onnxruntime cannot use the device 'meta'"),
+        ("gpu", "There is no device 'gpu'"),
+    ],
+)
+def test_devices_that_the_runtime_lacks_are_refused(device: str, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "network.onnx", *channel_means())
+    with pytest.raises(splitnest.UsageError, match=message):
+        splitnest.load(path, device=device)
+    for possible in ("auto", "cpu", torch.device("cpu")):
+        assert splitnest.load(path, device=possible).device == torch.device("cpu")
+
+
+def test_cuda_is_used_where_the_runtime_has_it() -> None:
+    class Runtime:
+        def get_available_providers(self) -> list[str]:
+            return [CUDA_PROVIDER, CPU_PROVIDER]
+
+    cuda = [(CUDA_PROVIDER, {"device_id": 1}), CPU_PROVIDER]
+    assert execution_providers(Runtime(), torch.device("cuda", 1)) == cuda
+    assert execution_providers(Runtime(), "auto") == [(CUDA_PROVIDER, {"device_id": 0}), CPU_PROVIDER]
+    assert execution_providers(Runtime(), "cpu") == [CPU_PROVIDER]
 
 
 def external() -> Any:

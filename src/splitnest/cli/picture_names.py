@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 
 from splitnest.data.images.read import Source, is_url
 from splitnest.data.images.sources import expand_sources, images_in
-from splitnest.data.images.write import is_free, is_written_here
 from splitnest.files import shortened
+from splitnest.visualize.write import is_free, is_written_here
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 240, 3800
 """Maximum length of a file name without its number, and of a path; file systems allow 255 and 4095 bytes."""

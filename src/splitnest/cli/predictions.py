@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from splitnest.cli.picture_names import PictureNames
 from splitnest.cli.results import ResultsFile
 from splitnest.data.images.read import Source
-from splitnest.data.images.write import write_image
 from splitnest.errors import DataError, OutputError, printable, tell
 from splitnest.files import is_standard_output
 from splitnest.inference.predictor import Prediction, Predictor
@@ -27,6 +26,7 @@ from splitnest.structures import (
     Result,
     SemanticSegmentation,
 )
+from splitnest.visualize.write import write_image
 
 MAX_NAMED = 5
 """Number of classes of a semantic segmentation that are printed, largest first."""

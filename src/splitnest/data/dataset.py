@@ -17,12 +17,14 @@ class ImageDataset(ABC):
     Attributes:
         categories: Classes that the labels index.
         source: Annotation file or image folder, for messages.
+        inputs: Annotation files that are read, if there are several; results do not replace them.
         has_annotations: Whether there is ground truth; False for a test set.
     """
 
     categories: Categories
     source: str
     has_annotations: bool = True
+    inputs: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int:

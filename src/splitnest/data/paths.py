@@ -28,11 +28,21 @@ def required_path(data: Data, key: str, what: str) -> Path:
     Raises:
         UsageError: ``data.root`` or the path is not set.
     """
-    value: str | None = getattr(data, key)
+    (path,) = required_paths(data, key, what)
+    return path
+
+
+def required_paths(data: Data, key: str, what: str) -> list[Path]:
+    """Return the paths of a dataset under a key that may be a list; see ``required_path``.
+
+    Raises:
+        UsageError: ``data.root`` or the path is not set.
+    """
+    value: str | tuple[str, ...] | None = getattr(data, key)
     root = required_root(data)
     if value is None:
         raise UsageError(f"data.{key} is not set. Give {what}, relative to data.root.")
-    return root / value
+    return [root / each for each in (value if isinstance(value, tuple) else (value,))]
 
 
 def existing_folder(path: Path, what: str) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from splitnest.data.items import ImageSequence, Items
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
 from splitnest.errors import DataError, UsageError, tell
 from splitnest.evaluation.predict_dataset import predict_dataset
@@ -38,10 +39,11 @@ def evaluate(
     overrides: Mapping[str, Any] | None = None,
     tta: bool = False,
     *,
+    data: ImageSequence | None = None,
     batch_size: int = 1,
     workers: int = 0,
 ) -> dict[str, float]:
-    """Return the metrics of a model on its validation dataset, from 0 to 1.
+    """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
     If ``torchrun`` started several processes, each evaluates a share of the images, and all return the same metrics.
 
@@ -49,6 +51,7 @@ def evaluate(
         model: Predictor, or name or file for ``load``.
         overrides: Values of the recipe by dotted key; ``data.root`` is the folder of the dataset.
         tta: Whether to use the published test-time augmentation, one image at a time.
+        data: Dataset from Python; None opens the validation dataset of the recipe.
         batch_size: Maximum number of images that are processed together.
         workers: Number of data loading processes; 0 loads in this process.
 
@@ -57,7 +60,7 @@ def evaluate(
         DataError: The dataset cannot be read, has other classes than the model, or has no annotations.
     """
     with process_group():
-        evaluation = run_evaluation(model, overrides, tta, batch_size=batch_size, workers=workers)
+        evaluation = run_evaluation(model, overrides, tta, data=data, batch_size=batch_size, workers=workers)
     if not evaluation.metrics:
         raise DataError(
             "The dataset has no annotations, as for a test set, so no metrics can be computed. Give a dataset with "
@@ -71,6 +74,7 @@ def run_evaluation(
     overrides: Mapping[str, Any] | None = None,
     tta: bool = False,
     *,
+    data: ImageSequence | None = None,
     batch_size: int = 1,
     workers: int = 0,
     results: Path | None = None,
@@ -89,9 +93,10 @@ def run_evaluation(
             "window and flip test to load."
         )
     predict_image = published_tta(predictor.module, recipe) if tta else None
-    dataset = task_of(recipe).open_dataset(recipe, "val")
+    task = task_of(recipe)
+    dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     if results is not None and is_main_process():
-        check_results(task_of(recipe).result_files(results, dataset), [*inputs, dataset.source])
+        check_results(task.result_files(results, dataset), [*inputs, dataset.source, *dataset.inputs])
     _print_problems(dataset.problems)
     evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image)
     if not dataset.has_annotations:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from splitnest.data.images.write import is_free
 from splitnest.errors import UsageError, printable
 from splitnest.files import check_output, is_stream
+from splitnest.visualize.write import is_free
 
 IMAGE_SUFFIXES = (".png", ".jpg")
 STARTS = (b"[", b'{"annotations": ', b"file,")

@@ -18,7 +18,7 @@ _SYMBOL = re.compile(r"[A-Za-z_]\w*")
 
 def without_local_paths(recipe: Recipe) -> Recipe:
     """Return a recipe without the folder of its dataset, other absolute paths, and the file of its initial weights."""
-    data = {"root": None, **{key: None for key, value in recipe.data if _is_absolute(value)}}
+    data = {"root": None, **{key: None for key, value in recipe.data if _has_absolute_path(key, value)}}
     update: dict[str, Any] = {"data": recipe.data.model_copy(update=data)}
     if recipe.train is not None and not _is_published(recipe.train.init_from):
         update["train"] = recipe.train.model_copy(update={"init_from": None})
@@ -62,6 +62,12 @@ def _rename(value: Any, names: dict[str, str]) -> None:
     for axis, size in enumerate(value.shape):
         if not isinstance(size, int) and size.value is not None:
             value.shape[axis] = _SYMBOL.sub(lambda match: names.get(match[0], match[0]), size.value)
+
+
+def _has_absolute_path(key: str, value: Any) -> bool:
+    """Return whether a value of a data section is an absolute path, or a list of paths with one."""
+    is_list = isinstance(value, tuple) and key.endswith(("_images", "_annotations"))
+    return any(map(_is_absolute, value)) if is_list else _is_absolute(value)
 
 
 def _is_absolute(value: Any) -> bool:

@@ -32,11 +32,13 @@ class LoadedImage:
         index: Index of the image.
         name: Path or URL of the image.
         pixels: uint8 RGB ``[H, W, 3]``.
+        read_again: Function that returns the pixels later, for drawing; None if they are not kept.
     """
 
     index: int
     name: str
     pixels: NDArray[np.uint8]
+    read_again: Callable[[], NDArray[np.uint8]] | None = None
 
 
 FindPeople = Callable[[LoadedImage], PersonBoxes]

@@ -1,14 +1,15 @@
 """Prediction with a model that was loaded by name or from a file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splitnest.data.images.read import source_name, to_array
+from splitnest.data.images.read import is_url, read_image, source_name, to_array
 from splitnest.data.images.sources import expand_sources, iterate_sources
 from splitnest.device import on_meta, pick_device, pick_dtype
 from splitnest.errors import DataError, UsageError, first_few
@@ -62,9 +63,15 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.recipe.name!r}, device={self.device}, dtype={self.dtype})"
 
-    def __call__(self, images: Any, **options: Any) -> list[Result] | Iterator[Result]:
+    @overload
+    def __call__(self, images: Any, *, stream: Literal[False] = False, **options: Any) -> list[Result]: ...
+    @overload
+    def __call__(self, images: Any, *, stream: Literal[True], **options: Any) -> Iterator[Result]: ...
+    @overload
+    def __call__(self, images: Any, *, stream: bool, **options: Any) -> list[Result] | Iterator[Result]: ...
+    def __call__(self, images: Any, *, stream: bool = False, **options: Any) -> list[Result] | Iterator[Result]:
         """Predict for images; see ``predict``."""
-        return self.predict(images, **options)
+        return self.predict(images, stream=stream, **options)
 
     @property
     def device(self) -> torch.device:
@@ -76,19 +83,58 @@ class Predictor:
         """Type of the network's weights."""
         return next(self.module.parameters()).dtype
 
+    @overload
     def predict(
         self,
         images: Any,
+        *,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        stream: Literal[False] = False,
+        tta: bool = False,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
+    ) -> list[Result]: ...
+    @overload
+    def predict(
+        self,
+        images: Any,
+        *,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        stream: Literal[True],
+        tta: bool = False,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
+    ) -> Iterator[Result]: ...
+    @overload
+    def predict(
+        self,
+        images: Any,
+        *,
+        batch_size: int = 1,
+        resize: bool = True,
+        score_threshold: float | None = None,
+        stream: bool,
+        tta: bool = False,
+        boxes_xywh: Boxes | None = None,
+        detector: "Predictor | None" = None,
+    ) -> list[Result] | Iterator[Result]: ...
+    def predict(
+        self,
+        images: Any,
+        *,
         batch_size: int = 1,
         resize: bool = True,
         score_threshold: float | None = None,
         stream: bool = False,
         tta: bool = False,
-        *,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
     ) -> list[Result] | Iterator[Result]:
-        """Predict for images.
+        """Predict for images. Arguments are checked at once, images when they are read.
 
         Args:
             images: Path, URL, folder with its subfolders, glob, PIL image, uint8 RGB array ``[H, W, 3]``, or a list or
@@ -146,12 +192,12 @@ class Predictor:
             images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: Same as in ``predict``.
             on_error: Function that is called for an unreadable image, which is then skipped; None raises the error.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}. Give at least 1.")
-        if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise UsageError(f"score_threshold is {score_threshold}. Give a probability, from 0 to 1.")
-        sources = iterate_sources(images) if isinstance(images, Iterator) else expand_sources(images)
-        loaded = _load_images(sources, on_error)
+        _check_numbers(batch_size, score_threshold)
+        if detector is not None and not isinstance(detector, Predictor):
+            raise UsageError(f"detector is a {type(detector).__name__}. Give a detector that splitnest.load returned.")
+        is_stream = isinstance(images, Iterator)
+        sources = iterate_sources(images) if is_stream else expand_sources(images)
+        loaded = _load_images(sources, on_error, keeps_pixels=not is_stream)
         results: Iterator[tuple[LoadedImage, Result]]
         if tta:
             predict = published_tta(self.module, self.recipe)
@@ -160,10 +206,8 @@ class Predictor:
             names = [source_name(source) for source in sources] if isinstance(sources, list) else None
             prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
             results = predict_prepared(self.module, self.recipe, prepared, batch_size)
-        return (
-            Prediction(image.name, image.pixels, result if score_threshold is None else result.above(score_threshold))
-            for image, result in results
-        )
+        kept = ((image, r if score_threshold is None else r.above(score_threshold)) for image, r in results)
+        return (Prediction(image.name, image.pixels, result.on_image(image.read_again)) for image, result in kept)
 
     def _prepared(
         self,
@@ -255,7 +299,8 @@ def load(
             or as ``config.yaml`` beside it. A configuration file alone needs ``weights``.
         weights: ``"auto"`` for the published weights, or those of the checkpoint; None for random weights; or a
             checkpoint of any code base.
-        device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device. ONNX Runtime uses CUDA if its
+            package for GPUs (onnxruntime-gpu) is installed; OpenVINO uses the CPU.
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
         fast: Whether to fold normalization into convolutions, fuse layers, and arrange weights for the processor.
             Logits change by rounding only, 1e-6 of their standard deviation; the network cannot be trained or saved.
@@ -273,7 +318,7 @@ def load(
     if checkpoint is not None and checkpoint.suffix == ONNX_SUFFIX:
         if weights not in ("auto", None) or fast or precision != "fp32" or compile:
             raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision and compile.")
-        return Predictor(ExportedModel(recipe, open_session(checkpoint, runtime)), recipe)
+        return Predictor(ExportedModel(recipe, open_session(checkpoint, runtime, device)), recipe)
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
     predictor = Predictor(_build_with_weights(recipe, checkpoint, weights).to(target), recipe)
@@ -308,7 +353,20 @@ def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
         raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
-def _load_images(sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None) -> Iterator[LoadedImage]:
+def _check_numbers(batch_size: int, score_threshold: float | None) -> None:
+    """Raise a UsageError for a batch size or a threshold that is out of range or no number."""
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size!r}. Give an integer of at least 1.")
+    if score_threshold is None:
+        return
+    if not isinstance(score_threshold, int | float | np.number) or not 0 <= score_threshold <= 1:
+        raise UsageError(f"score_threshold is {score_threshold!r}. Give a probability, from 0 to 1.")
+
+
+def _load_images(
+    sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None, *, keeps_pixels: bool
+) -> Iterator[LoadedImage]:
+    """Yield images; those that are no files are kept for drawing if ``keeps_pixels`` is set."""
     for index, source in enumerate(sources):
         try:
             pixels, name = to_array(source)
@@ -317,4 +375,9 @@ def _load_images(sources: Iterable[Any], on_error: Callable[[str, DataError], No
                 raise
             on_error(str(source), error)
             continue
-        yield LoadedImage(index, name, pixels)
+        read_again: Callable[[], NDArray[np.uint8]] | None = None
+        if isinstance(source, str | Path) and not is_url(source):
+            read_again = partial(read_image, source)
+        elif keeps_pixels:
+            read_again = partial(np.asarray, pixels)
+        yield LoadedImage(index, name, pixels, read_again)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.classification.dataset import ClassificationDataset
-from splitnest.data.images.write import write_image
 from splitnest.files import write_text
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.structures import Classification
 from splitnest.visualize.confusion import draw_confusion
 from splitnest.visualize.sheet import contact_sheet
+from splitnest.visualize.write import write_image
 
 NUM_KEPT = 5
 """Number of predictions that are kept for each image (ILSVRC protocol)."""

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from splitnest.data.detection.panoptic import PanopticDataset
-from splitnest.data.images.write import encoded_image
 from splitnest.files import output_errors, write_bytes, write_json
 from splitnest.metrics.coco import CocoEvaluator
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.panoptic_quality import PanopticQuality
 from splitnest.structures import PanopticSegmentation
+from splitnest.visualize.write import encoded_image
 
 State = tuple[Any, Any, list[dict[str, Any]], list[bytes]]
 """States of both metrics, rows and PNG files of the results."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.images.write import encoded_image
 from splitnest.data.semantic.dataset import SemanticDataset
 from splitnest.files import write_bytes
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.structures import SemanticSegmentation
+from splitnest.visualize.write import encoded_image
 
 METRICS = {"miou": "mIoU", "macc": "mAcc", "pixel_accuracy": "aAcc"}
 """Metric name -> its name in hotcoco."""

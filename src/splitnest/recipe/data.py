@@ -148,6 +148,8 @@ class CocoData(DetectionFileData):
     """COCO JSON annotations of boxes, instance masks and panoptic segments.
 
     Attributes:
+        train_annotations, val_annotations: Annotation file, or a list of files that make one dataset.
+        train_images, val_images: Image folder, or one for each annotation file.
         stuff: Stuff classes of a panoptic dataset: ``coco_stuff``, or their names in label order. The annotation files
             are then COCO's panoptic JSON, with the PNG folder of the same name beside it.
         train_instances, val_instances: COCO instance annotations of the images of a panoptic dataset; None derives
@@ -155,6 +157,10 @@ class CocoData(DetectionFileData):
     """
 
     format: Literal["coco"] = "coco"
+    train_images: str | Names | None = None  # type: ignore[assignment]  # wider than in other sections
+    train_annotations: str | Names | None = None  # type: ignore[assignment]
+    val_images: str | Names | None = None  # type: ignore[assignment]
+    val_annotations: str | Names | None = None  # type: ignore[assignment]
     stuff: Literal["coco_stuff"] | Names | None = None
     train_instances: str | None = None
     val_instances: str | None = None
@@ -163,6 +169,16 @@ class CocoData(DetectionFileData):
     def stuff_classes(self) -> str | tuple[str, ...] | None:
         """Stuff classes of a panoptic dataset."""
         return self.stuff
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for split in ("train", "val"):
+            images, annotations = getattr(self, f"{split}_images"), getattr(self, f"{split}_annotations")
+            if isinstance(images, tuple) and (not isinstance(annotations, tuple) or len(images) != len(annotations)):
+                raise ValueError(f"{split}_images is a list: give as many {split}_annotations, or one folder for all")
+            if isinstance(annotations, tuple) and self.stuff is not None:
+                raise ValueError(f"{split}_annotations is a list, but panoptic annotations are one file")
+        return self
 
     @model_validator(mode="after")
     def _check_listed_things(self) -> Self:

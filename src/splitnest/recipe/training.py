@@ -36,6 +36,8 @@ class Training(Section):
         warmup_factor: Learning rate at the start of the warm-up, as a fraction of the full rate.
         clip_grad_norm: Maximum norm of all gradients together; None does not clip.
         precision: Floating-point type of the forward pass; weights and gradients stay float32.
+        float32_matmul_precision: Precision of float32 matrix products on a GPU: ``highest``, ``high`` (TensorFloat32)
+            or ``medium`` (bfloat16), as in ``torch.set_float32_matmul_precision``; without effect on the CPU.
         ema_decay: Decay of an exponential moving average (EMA) of the weights, which is then evaluated and saved; None
             uses no average.
         precise_bn_batches: Batches over which the statistics of batch normalization are recomputed before an
@@ -75,6 +77,7 @@ class Training(Section):
     warmup_factor: Probability = 0.001
     clip_grad_norm: PositiveFloat | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    float32_matmul_precision: Literal["highest", "high", "medium"] = "highest"
     ema_decay: float | None = Field(None, gt=0, lt=1)
     precise_bn_batches: Interval = 0
     evaluate_every: Interval = 0

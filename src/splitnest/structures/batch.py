@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from splitnest.structures.instances import Instances
+from splitnest.structures.instances import Instances, copy_to
 from splitnest.structures.panoptic_labels import UNLABELED
 from splitnest.structures.person import Person
 
@@ -54,12 +54,21 @@ class Batch:
             if value is not None and len(value) != len(self.sizes):
                 raise ValueError(f"{len(self.sizes)} images have {len(value)} {name}")
 
+    def pin_memory(self) -> Self:
+        """Return the batch with its tensors in pinned memory, from which ``to`` copies without blocking."""
+        instances = self.instances and tuple(each.pin_memory() for each in self.instances)
+        semantic, keypoints, labels = (
+            None if tensor is None else tensor.pin_memory() for tensor in (self.semantic, self.keypoints, self.labels)
+        )
+        images = self.images.pin_memory()
+        return replace(self, images=images, instances=instances, semantic=semantic, keypoints=keypoints, labels=labels)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the batch with its tensors on ``device``, floating-point ones as ``dtype``."""
         instances = self.instances and tuple(each.to(device, dtype) for each in self.instances)
-        semantic, keypoints = (None if t is None else t.to(device) for t in (self.semantic, self.keypoints))
-        labels = None if self.labels is None else self.labels.to(device, dtype if self.labels.ndim == 2 else None)
-        images = self.images.to(device, dtype)
+        semantic, keypoints = (None if t is None else copy_to(t, device) for t in (self.semantic, self.keypoints))
+        labels = None if self.labels is None else copy_to(self.labels, device, dtype if self.labels.ndim == 2 else None)
+        images = copy_to(self.images, device, dtype)
         return replace(self, images=images, instances=instances, semantic=semantic, keypoints=keypoints, labels=labels)
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from splitnest.structures.categories import Categories
+from splitnest.structures.picture import Pictured
 from splitnest.structures.supervision import import_supervision
 from splitnest.structures.validation import checked_array, checked_image, checked_sizes
 from splitnest.visualize import draw_classification
@@ -26,7 +27,7 @@ class ClassProbability(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Classification:
+class Classification(Pictured):
     """Class probabilities of one image. The array is read-only.
 
     Attributes:

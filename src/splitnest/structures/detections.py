@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from splitnest.structures.box_masks import BoxMasks, check_box_masks
 from splitnest.structures.boxes import xyxy_to_xywh
 from splitnest.structures.categories import Categories
+from splitnest.structures.picture import Pictured
 from splitnest.structures.supervision import import_supervision
 from splitnest.structures.validation import (
     checked_array,
@@ -40,8 +41,14 @@ class _LazyMasks:
         detections.__dict__.update(_cropped=masks if is_cropped else None, _dense=None if is_cropped else masks)
 
 
+if TYPE_CHECKING:
+    _Masks = _LazyMasks
+else:
+    _Masks = np.ndarray | BoxMasks | None  # what a signature shows
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Detections:
+class Detections(Pictured):
     """N instances in one image. The arrays are read-only; ``detections[rows]`` selects instances.
 
     Attributes:
@@ -60,7 +67,7 @@ class Detections:
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    masks: _LazyMasks = _LazyMasks()
+    masks: _Masks = _LazyMasks()
     image_size: tuple[int, int] = field(kw_only=True)
     categories: Categories = field(kw_only=True)
 
@@ -116,7 +123,7 @@ class Detections:
             masks=None if masks is None else masks[rows],
             image_size=self.image_size,
             categories=self.categories,
-        )
+        ).on_image(self._read_image)
 
     def __iter__(self) -> Iterator[Self]:
         return (self[row] for row in range(len(self)))

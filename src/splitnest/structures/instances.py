@@ -21,6 +21,10 @@ class Instances:
         boxes: ``[G, 4]``, xyxy.
         labels: int64 ``[G]``, class indices from 0.
         masks: Mask of each instance; None for a dataset of boxes only.
+        iscrowd: bool ``[G]``, crowd regions, in a dataset from Python only: they are excluded from training, and
+            detections in them are not counted; None if there are none.
+        keypoints: ``[G, K, 3]``, x and y in pixels of the image, and visibility (0 not labeled, 1 hidden, 2 visible),
+            in a dataset from Python for pose estimation only.
 
     Raises:
         ValueError: The fields have different lengths.
@@ -28,18 +32,33 @@ class Instances:
 
     boxes: Tensor
     labels: Tensor
-    masks: tuple[InstanceMask, ...] | None = None
+    masks: Sequence[InstanceMask] | None = None
+    iscrowd: Tensor | None = None
+    keypoints: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.labels), 4):
             raise ValueError(f"boxes have shape {list(self.boxes.shape)}, but there are {len(self.labels)} labels")
-        if self.masks is not None and len(self.masks) != len(self.labels):
-            raise ValueError(f"there are {len(self.masks)} masks, but {len(self.labels)} labels")
+        for name in ("masks", "iscrowd", "keypoints"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.labels):
+                raise ValueError(f"there are {len(values)} {name}, but {len(self.labels)} labels")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the instances with their tensors on ``device``, boxes as ``dtype``."""
-        masks = self.masks and tuple(mask.to(device) if isinstance(mask, Tensor) else mask for mask in self.masks)
-        return replace(self, boxes=self.boxes.to(device, dtype), labels=self.labels.to(device), masks=masks)
+        masks = self.masks and tuple(copy_to(m, device) if isinstance(m, Tensor) else m for m in self.masks)
+        boxes, labels = copy_to(self.boxes, device, dtype), copy_to(self.labels, device)
+        return replace(self, boxes=boxes, labels=labels, masks=masks)
+
+    def pin_memory(self) -> Self:
+        """Return the instances with their tensors in pinned memory."""
+        masks = self.masks and tuple(m.pin_memory() if isinstance(m, Tensor) else m for m in self.masks)
+        return replace(self, boxes=self.boxes.pin_memory(), labels=self.labels.pin_memory(), masks=masks)
+
+
+def copy_to(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor on a device, and as a type; from pinned memory to a GPU it is copied without blocking."""
+    return tensor.to(device, dtype, non_blocking=device.type == "cuda" and tensor.is_pinned())

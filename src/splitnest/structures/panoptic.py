@@ -9,6 +9,7 @@ import numpy as np
 from splitnest.structures.categories import Categories
 from splitnest.structures.detections import Detections
 from splitnest.structures.masks import mask_to_rle
+from splitnest.structures.picture import Pictured
 from splitnest.structures.supervision import import_supervision
 from splitnest.structures.validation import checked_array, checked_image, checked_sizes
 from splitnest.visualize import draw_panoptic
@@ -34,7 +35,7 @@ class SegmentInfo(TypedDict):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PanopticSegmentation:
+class PanopticSegmentation(Pictured):
     """Segments of one image. The array is read-only.
 
     Attributes:
@@ -89,7 +90,9 @@ class PanopticSegmentation:
 
     def above(self, score: float) -> Self:
         """Return the segmentation with the detections of at least this score; its segments are unchanged."""
-        return self if self.detections is None else replace(self, detections=self.detections.above(score))
+        if self.detections is None:
+            return self
+        return replace(self, detections=self.detections.above(score)).on_image(self._read_image)
 
     def mask(self, segment_id: int) -> np.ndarray:
         """Return the mask of one segment, bool ``[H, W]``."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from splitnest.structures.categories import Categories
+from splitnest.structures.picture import Pictured
 from splitnest.structures.supervision import import_supervision
 from splitnest.structures.validation import checked_array, checked_boxes, checked_image, checked_sizes, selected_rows
 from splitnest.visualize import draw_poses
@@ -14,7 +15,7 @@ from splitnest.visualize.colors import side_color
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Poses:
+class Poses(Pictured):
     """N persons in one image with K keypoints. The arrays are read-only; ``poses[rows]`` selects persons.
 
     Attributes:
@@ -88,7 +89,7 @@ class Poses:
             labels=self.labels[rows],
             image_size=self.image_size,
             categories=self.categories,
-        )
+        ).on_image(self._read_image)
 
     def __iter__(self) -> Iterator[Self]:
         return (self[row] for row in range(len(self)))

@@ -7,12 +7,13 @@ import numpy as np
 
 from splitnest.structures.categories import Categories
 from splitnest.structures.masks import mask_to_rle
+from splitnest.structures.picture import Pictured
 from splitnest.structures.validation import checked_array, checked_image, checked_labels, checked_sizes
 from splitnest.visualize import color_map, draw_semantic
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SemanticSegmentation:
+class SemanticSegmentation(Pictured):
     """Label map of one image. The array is read-only.
 
     Attributes:

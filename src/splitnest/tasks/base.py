@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.findings import Findings
+from splitnest.data.items import Items
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.errors import UsageError
@@ -57,6 +58,14 @@ class Task(ABC, Generic[R, D]):
         Raises:
             UsageError: ``data.root`` or a path is not set.
             DataError: The dataset cannot be read, or has other classes than the model.
+        """
+
+    @abstractmethod
+    def wrap(self, items: Items, recipe: R) -> D:
+        """Return a dataset over items from Python, whose targets have the form of the task.
+
+        Raises:
+            DataError: An item cannot be used.
         """
 
     @abstractmethod

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from splitnest.data.classification.check import ClassificationFindings, check_dataset, print_report
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.classification.open import open_dataset, with_folder_classes
+from splitnest.data.classification.sequence import SequenceClassification
 from splitnest.data.images.normalize import center_crop, normalize
+from splitnest.data.items import Items
 from splitnest.data.loading.seeds import MIXUP, torch_seeded
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
@@ -37,6 +39,10 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
     def open_dataset(self, recipe: ClassificationRecipe, split: Split) -> ClassificationDataset:
         """Open one split of the dataset."""
         return open_dataset(recipe.data, split, build_categories(recipe))
+
+    def wrap(self, items: Items, recipe: ClassificationRecipe) -> ClassificationDataset:
+        """Return a dataset over images with class indices."""
+        return SequenceClassification(items, build_categories(recipe))
 
     def result_files(self, path: Path, dataset: ClassificationDataset) -> Iterator[Path]:
         """Yield the predictions and the drawings."""

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from splitnest.data.detection.check import DetectionFindings, check_dataset, print_report
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.open import open_dataset, with_file_classes
+from splitnest.data.detection.sequence import SequenceDetection
 from splitnest.data.images.normalize import normalize, resize_image
+from splitnest.data.items import Items
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.metrics.coco import CocoEvaluator, IouType
@@ -33,6 +35,10 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
     def open_dataset(self, recipe: DetectionRecipe, split: Split) -> DetectionDataset:
         """Open one split of the dataset."""
         return open_dataset(recipe.data, split, build_categories(recipe))
+
+    def wrap(self, items: Items, recipe: DetectionRecipe) -> DetectionDataset:
+        """Return a dataset over images with ``Instances``."""
+        return SequenceDetection(items, build_categories(recipe))
 
     def training_set(self, dataset: DetectionDataset, recipe: DetectionRecipe) -> TrainingSet:
         """Return the training samples of a dataset."""

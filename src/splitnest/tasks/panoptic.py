@@ -5,7 +5,10 @@ from pathlib import Path
 
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
+from splitnest.data.detection.sequence import SequencePanoptic
+from splitnest.data.items import Items
 from splitnest.metrics.panoptic import PanopticEvaluator
+from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe
 from splitnest.structures import PanopticSegmentation
 from splitnest.tasks.base import required_suffix
@@ -14,6 +17,10 @@ from splitnest.tasks.detection import DetectionTask, skips_without_mask
 
 class PanopticTask(DetectionTask):
     """Panoptic segmentation: as detection, with a segment for each pixel and panoptic quality."""
+
+    def wrap(self, items: Items, recipe: DetectionRecipe) -> DetectionDataset:
+        """Return a dataset over images with ``PanopticLabels``."""
+        return SequencePanoptic(items, build_categories(recipe))
 
     def evaluator(
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from splitnest.data.items import Items
 from splitnest.data.pose.check import PoseFindings, check_dataset, print_report
 from splitnest.data.pose.crop import crop_people, no_people
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.open import open_dataset, with_complete_keypoints
 from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.data.pose.sequence import SequencePose
 from splitnest.data.pose.training_set import PoseTrainingSet
 from splitnest.metrics.keypoints import KeypointEvaluator
 from splitnest.models.build import build_categories
@@ -35,6 +37,10 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
     def open_dataset(self, recipe: PoseRecipe, split: Split) -> PoseDataset:
         """Open one split of the dataset."""
         return open_dataset(recipe.data, split, build_categories(recipe), skeleton_of(recipe))
+
+    def wrap(self, items: Items, recipe: PoseRecipe) -> PoseDataset:
+        """Return a dataset over images with ``Instances`` that have keypoints."""
+        return SequencePose(items, build_categories(recipe), skeleton_of(recipe))
 
     def training_set(self, dataset: PoseDataset, recipe: PoseRecipe) -> PoseTrainingSet:
         """Return the training samples of a dataset."""

@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from splitnest.data.formats.label_map_folders import index_encoding
 from splitnest.data.images.normalize import normalize, resize_image
+from splitnest.data.items import Items
 from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.data.semantic.check import SemanticFindings, check_dataset, print_report
 from splitnest.data.semantic.dataset import SemanticDataset
 from splitnest.data.semantic.open import open_dataset
+from splitnest.data.semantic.sequence import SequenceSemantic
 from splitnest.metrics.semantic import SemanticEvaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import NormName, SemanticRecipe, Split, required_training
@@ -30,6 +33,12 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
     def open_dataset(self, recipe: SemanticRecipe, split: Split) -> SemanticDataset:
         """Open one split of the dataset."""
         return open_dataset(recipe.data, split, build_categories(recipe))
+
+    def wrap(self, items: Items, recipe: SemanticRecipe) -> SemanticDataset:
+        """Return a dataset over images with label maps; ``data.ignore_label`` is respected."""
+        categories = build_categories(recipe)
+        encoding = index_encoding(categories, ignore_label=getattr(recipe.data, "ignore_label", None))
+        return SequenceSemantic(items, categories, encoding)
 
     def training_set(self, dataset: SemanticDataset, recipe: SemanticRecipe) -> TrainingSet:
         """Return the training samples of a dataset."""

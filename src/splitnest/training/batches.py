@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from splitnest.data.items import ImageSequence, Items
 from splitnest.data.loading.corrupt import LoadedSample
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import LOSS, torch_seed
@@ -23,12 +24,14 @@ class TrainingBatches:
     Args:
         training_set: Training samples.
         recipe: Recipe with a training section.
+        pin_memory: Whether batches are in pinned memory, for training on a GPU.
 
     Raises:
         UsageError: There are fewer samples than a batch has.
     """
 
-    def __init__(self, training_set: TrainingSet, recipe: Recipe) -> None:
+    def __init__(self, training_set: TrainingSet, recipe: Recipe, *, pin_memory: bool = False) -> None:
+        self._pin_memory = pin_memory
         self.training_set, self.recipe, self.train_cfg = training_set, recipe, required_training(recipe)
         self.loader = TrainingLoader(training_set, self.train_cfg)
         self._task: Task[Any, Any] = task_of(recipe)
@@ -47,10 +50,11 @@ class TrainingBatches:
             DataError: Too many images are unreadable, or a worker process died.
         """
         for step, parts in enumerate(self.loader.steps(start), start=start):
-            yield [
+            batches = [
                 self._task.mix_batch(self._collate(part), self.recipe, step, number)
                 for number, part in enumerate(parts)
             ]
+            yield [batch.pin_memory() for batch in batches] if self._pin_memory else batches
 
     def _collate(self, loaded: Sequence[LoadedSample]) -> Batch:
         samples = [each.sample for each in loaded if each.sample is not None]
@@ -75,8 +79,8 @@ class TrainingBatches:
         return height, width
 
 
-def open_training(recipe: Recipe) -> TrainingBatches:
-    """Open the training dataset of a recipe.
+def open_training(recipe: Recipe, data: ImageSequence | None = None, *, pin_memory: bool = False) -> TrainingBatches:
+    """Open the training dataset of a recipe, or one from Python; see ``TrainingBatches``.
 
     Raises:
         UsageError: The recipe has no training section, or a path is not set.
@@ -84,7 +88,8 @@ def open_training(recipe: Recipe) -> TrainingBatches:
     """
     required_training(recipe)
     task = task_of(recipe)
-    return TrainingBatches(task.training_set(task.open_dataset(recipe, "train"), recipe), recipe)
+    dataset = task.open_dataset(recipe, "train") if data is None else task.wrap(Items(data, "train_data"), recipe)
+    return TrainingBatches(task.training_set(dataset, recipe), recipe, pin_memory=pin_memory)
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:

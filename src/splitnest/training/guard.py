@@ -50,7 +50,7 @@ class Guard:
         """Return the error to raise after the checkpoint was written."""
         return Interrupted(
             f"Interrupted by {self._signals.name} after step {self._state.step} of {self._total}. Resume with: "
-            f"splitnest train {self._folder.path} --resume"
+            f"{self._folder.how_to_resume}"
         )
 
     @contextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.images.write import write_image
 from splitnest.distributed import is_main_process
 from splitnest.errors import OutputError, UsageError, first_few
 from splitnest.files import output_errors, remove_parts, versions, write_text
@@ -20,6 +19,7 @@ from splitnest.training.lock import LOCK_FILE
 from splitnest.training.metrics_log import CSV_FILE, JSON_FILE, MetricsLog, Row, headline
 from splitnest.training.state import TrainingState
 from splitnest.visualize.curves import Panel, draw_curves
+from splitnest.visualize.write import write_image
 
 RUNS = Path("runs")
 """Parent of run folders, relative to the working directory."""
@@ -27,10 +27,13 @@ RUNS = Path("runs")
 RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE = "recipe.yaml", "environment.txt", "init_from.txt"
 CURVES_FILE, PREDICTIONS_FILE = "curves.png", "predictions.jpg"
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
+DATA_FILE = "train_data.txt"
+"""Description of a training dataset from Python; a run whose data is in files has none."""
 
 WRITTEN = frozenset(
     {
         *(RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE, CURVES_FILE, PREDICTIONS_FILE, LAST_FILE, BEST_FILE),
+        DATA_FILE,
         *(JSON_FILE, CSV_FILE, "confusion_matrix.png", "mistakes.jpg"),
     }
 )
@@ -66,13 +69,20 @@ class RunFolder:
         path: Existing folder.
         recipe: Recipe of the training.
         done: Number of steps done before.
+        has_python_data: Whether the training data is from Python.
+
+    Attributes:
+        how_to_resume: Command or call that resumes the run, for messages.
 
     Raises:
         OutputError: A file cannot be written.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, done: int = 0) -> None:
+    def __init__(self, path: Path, recipe: Recipe, done: int = 0, *, has_python_data: bool = False) -> None:
         self.path, self._recipe = path, recipe
+        self.how_to_resume = f"splitnest train {path} --resume"
+        if has_python_data:
+            self.how_to_resume = f"splitnest.train({str(path)!r}, resume=True, train_data=...)"
         self.last, self.best = path / LAST_FILE, path / BEST_FILE
         if is_main_process():
             for checkpoint_file in (self.last, self.best):

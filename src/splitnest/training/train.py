@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from splitnest import zoo
-from splitnest.device import pick_device
+from splitnest.data.items import ImageSequence
+from splitnest.device import float32_matmul_precision, pick_device
 from splitnest.distributed import (
     broadcast_from_main,
     check_devices,
@@ -38,6 +39,7 @@ from splitnest.training.lock import locked
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_data, describe_schedule
 from splitnest.training.run_folder import (
+    DATA_FILE,
     ENVIRONMENT_FILE,
     INIT_FROM_FILE,
     LAST_FILE,
@@ -69,6 +71,8 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     *,
+    train_data: ImageSequence | None = None,
+    val_data: ImageSequence | None = None,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
     config: str | Path | None = None,
@@ -85,6 +89,9 @@ def train(
             checkpoint in it.
         overrides: Values of the recipe by dotted key, such as ``{"data.root": "/data/coco"}``.
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
+        train_data: Training dataset from Python, see ``ImageSequence``; None opens that of the recipe. A run is resumed
+            with the same dataset.
+        val_data: Validation dataset from Python; None opens that of the recipe, or none if ``train_data`` is given.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
         config: Configuration of a checkpoint of another code base that does not hold it.
@@ -98,7 +105,9 @@ def train(
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config)
+        return _train(
+            recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, train_data, val_data
+        )
 
 
 def _train(
@@ -108,48 +117,59 @@ def _train(
     out: Path | None,
     device: str | torch.device,
     config: str | Path | None,
+    train_data: ImageSequence | None,
+    val_data: ImageSequence | None,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
-    data, validation = open_training(recipe), open_validation(recipe)
+    target = pick_device(device)
+    data = open_training(recipe, train_data, pin_memory=target.type == "cuda")
+    validation = None if train_data is not None and val_data is None else open_validation(recipe, val_data)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
         print_once(describe_schedule(schedule, has_validation=validation is not None))
-    model = _new_model(recipe, train_cfg.seed, pick_device(device))
+    model = _new_model(recipe, train_cfg.seed, target)
     report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
-    with locked(path):
-        state, folder = (
-            _resume(recipe, model, schedule, path) if report is None else _start(recipe, model, schedule, path, report)
-        )
+    description = None if train_data is None else "\n".join(data.training_set.summary()) + "\n"
+    with locked(path), float32_matmul_precision(train_cfg.float32_matmul_precision, target):
+        if report is None:
+            state, folder = _resume(recipe, model, schedule, path, description)
+        else:
+            state, folder = _start(recipe, model, schedule, path, report, description)
         evaluate = None if validation is None else Validation(recipe, validation, folder)
         fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
         return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
 
 
 def _start(
-    recipe: Recipe, model: Model, schedule: Schedule, path: Path, report: str
+    recipe: Recipe, model: Model, schedule: Schedule, path: Path, report: str, python_data: str | None
 ) -> tuple[TrainingState, RunFolder]:
-    """Write the first files of a run folder."""
+    """Write the first files of a run folder; ``python_data`` describes a training dataset from Python."""
     state = initial_state(model, schedule.train_cfg, schedule)
-    folder = RunFolder(path, recipe)
+    folder = RunFolder(path, recipe, has_python_data=python_data is not None)
+    if python_data is not None:
+        folder.write_text(DATA_FILE, python_data)
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
     folder.write_text(ENVIRONMENT_FILE, describe_environment())
     folder.write_text(INIT_FROM_FILE, report)
     print_once(report.rstrip())
-    print_once(f"run folder: {folder.path}; to resume after an interruption: splitnest train {folder.path} --resume")
+    print_once(f"run folder: {folder.path}; to resume after an interruption: {folder.how_to_resume}")
     return state, folder
 
 
-def _resume(recipe: Recipe, model: Model, schedule: Schedule, path: Path) -> tuple[TrainingState, RunFolder]:
+def _resume(
+    recipe: Recipe, model: Model, schedule: Schedule, path: Path, python_data: str | None
+) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
     _check_same(recipe, path)
+    _check_same_data(path, python_data)
     state = initial_state(model, schedule.train_cfg, schedule)
     checkpoint.restore_newest(state, path / LAST_FILE)
     print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
-    return state, RunFolder(path, recipe, state.step)
+    return state, RunFolder(path, recipe, state.step, has_python_data=python_data is not None)
 
 
 def plan(
@@ -279,6 +299,19 @@ def _check_same(recipe: Recipe, folder: Path) -> None:
                 f"The run in {folder} was started with {key} {before.get(key)}, not {now.get(key)}. Resume it with its "
                 f"own {RECIPE_FILE}, or start a new run."
             )
+
+
+def _check_same_data(folder: Path, python_data: str | None) -> None:
+    """Raise a UsageError if the training dataset from Python is not that of the run; None stands for none."""
+    file = folder / DATA_FILE
+    before = file.read_text(encoding="utf-8") if file.is_file() else None
+    if before == python_data:
+        return
+    descriptions = ["that of the recipe" if each is None else each.splitlines()[0] for each in (before, python_data)]
+    raise UsageError(
+        f"The run in {folder} was started with other training data: {descriptions[0]}, now {descriptions[1]}. Resume "
+        f"it with the same train_data."
+    )
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

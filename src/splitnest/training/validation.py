@@ -6,6 +6,7 @@ from functools import partial
 from torch import nn
 
 from splitnest.data.dataset import ImageDataset
+from splitnest.data.items import ImageSequence, Items
 from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError
 from splitnest.evaluation.predict_dataset import predict_dataset
@@ -52,17 +53,21 @@ class Validation:
         return evaluator.compute()
 
 
-def open_validation(recipe: Recipe) -> ImageDataset | None:
-    """Open the validation dataset of a recipe; None if it has none.
+def open_validation(recipe: Recipe, data: ImageSequence | None = None) -> ImageDataset | None:
+    """Open the validation dataset of a recipe, or one from Python; None if there is none.
 
     Raises:
         UsageError: A path is not set.
         DataError: The dataset cannot be read, has no annotations, or lacks some that the metrics need.
     """
-    if not recipe.data.has_split("val"):
-        return None
     task = task_of(recipe)
-    dataset: ImageDataset = task.open_dataset(recipe, "val")
+    dataset: ImageDataset
+    if data is not None:
+        dataset = task.wrap(Items(data, "val_data"), recipe)
+    elif recipe.data.has_split("val"):
+        dataset = task.open_dataset(recipe, "val")
+    else:
+        return None
     if not dataset.has_annotations:
         raise DataError(
             f"{dataset.source} has no annotations, as for a test set, so the training cannot be evaluated on it. Give "

@@ -20,13 +20,13 @@ SEED = 1000
 
 def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawings.")] = Path("demo")) -> None:
     """Train a small Mask R-CNN from scratch on synthetic scenes, evaluate it, and predict."""
-    from splitnest.data.images.write import is_free, write_image
     from splitnest.data.scenes import Scenes
     from splitnest.inference.predictor import load
     from splitnest.metrics.evaluator import percent
     from splitnest.structures import Detections
     from splitnest.training.train import train
     from splitnest.visualize import contact_sheet
+    from splitnest.visualize.write import is_free, write_image
 
     page = _free_path(out / "demo.png", is_free)
     check_output(page)

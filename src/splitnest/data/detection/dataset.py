@@ -70,10 +70,13 @@ class DetectionDataset(ImageDataset):
         categories: Classes that the labels index: those of the file sorted by id, with its ids. If the file has a
             subset of the model's classes, with the same ids and names, those of the model. Categories of the file that
             have no annotations and are not classes of the model are dropped.
+        keeps_rle_masks: Whether instances with RLE masks take part in training whatever the recipe says.
 
     Raises:
         DataError: The folder does not exist, or the file has other classes than the model.
     """
+
+    keeps_rle_masks: bool = False
 
     def __init__(
         self,

@@ -1,15 +1,17 @@
 """Opening of the detection or panoptic dataset that a recipe describes."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import CocoPanoptic
 from splitnest.data.formats.coco import read_coco
+from splitnest.data.formats.concatenation import concatenate
 from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.formats.voc_files import find_annotations
 from splitnest.data.formats.yolo import read_yolo, yolo_class_names
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.paths import existing_folder, required_path, required_paths, required_root
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
@@ -39,7 +41,8 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
     if isinstance(data, SceneData):
         scenes = open_scenes(data, split)
         return ScenePanoptic(scenes, categories) if data.stuff else SceneDetection(scenes, categories)
-    images = required_path(data, f"{split}_images", "the image folder")
+    folders = required_paths(data, f"{split}_images", "the image folder")
+    images = folders[0]
     match data:
         case YoloData():
             labels = _yolo_labels(data, split)
@@ -48,7 +51,10 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
             source, folder = _voc_source(data, split, images)
             return DetectionDataset(images, read_voc(source, folder, images, categories), source, categories)
         case CocoData():
-            annotations = required_path(data, f"{split}_annotations", "the annotation file")
+            files = required_paths(data, f"{split}_annotations", "the annotation file")
+            if len(files) > 1:
+                return _concatenated(required_root(data), folders, files, categories)
+            annotations = files[0]
             if not data.stuff:
                 return DetectionDataset.from_coco(images, annotations, categories)
             instances: str | None = getattr(data, f"{split}_instances")
@@ -79,10 +85,25 @@ def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[st
         case YoloData():
             names = yolo_class_names(required_root(data), _yolo_labels(data, splits[0]))
         case CocoData():
-            names, notes = _coco_names([required_path(data, f"{split}_annotations", "the file") for split in splits])
+            files = [path for split in splits for path in required_paths(data, f"{split}_annotations", "the file")]
+            names, notes = _coco_names(files)
     if not names:
         raise DataError(f"The annotations of {data.root} have no classes. List the class names in data.classes.")
     return recipe.model_copy(update={"data": data.model_copy(update={"classes": tuple(names)})}), notes
+
+
+def _concatenated(
+    root: Path, folders: Sequence[Path], files: Sequence[Path], categories: Categories
+) -> DetectionDataset:
+    """Return the dataset of several COCO files, whose image names are relative to the root."""
+    for folder in folders:
+        existing_folder(folder, "images")
+    of_files = list(folders) * len(files) if len(folders) == 1 else folders
+    prefixes = [os.path.relpath(folder, root) for folder in of_files]
+    content = concatenate([read_coco(file) for file in files], prefixes, [str(file) for file in files])
+    dataset = DetectionDataset(root, content, files[0], categories)
+    dataset.source, dataset.inputs = f"{files[0]} and {len(files) - 1} more", tuple(map(str, files))
+    return dataset
 
 
 def _coco_names(paths: Iterable[Path]) -> tuple[list[str], list[str]]:

@@ -20,13 +20,38 @@ from splitnest.data.formats.coco_json import index_of
 from splitnest.data.formats.coco_panoptic import read_panoptic
 from splitnest.data.images.read import read_image
 from splitnest.errors import DataError
-from splitnest.progress import track
+from splitnest.progress import PROGRESS_FROM, track
 from splitnest.structures.categories import Categories, match_panoptic_categories, things_of
 from splitnest.structures.masks import segments_to_rles
 from splitnest.structures.panoptic_labels import PanopticLabels
 
-PROGRESS_FROM = 200
-"""Number of images from which reading their segments, which takes seconds, shows progress."""
+
+def instances_of(labels: PanopticLabels, image_id: int, categories: Categories) -> list[dict[str, Any]]:
+    """Return the thing segments of an image as annotations in COCO's form, with tight boxes and RLE masks.
+
+    Args:
+        labels: Segments of the image.
+        image_id: Id of the image.
+        categories: Thing classes, then stuff classes.
+    """
+    from hotcoco.mask import area, to_bbox
+
+    instances = []
+    rles = segments_to_rles(labels.segments, labels.ids)
+    for rle, label, iscrowd in zip(rles, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
+        category = categories[label]
+        if category.is_thing:
+            instances.append(
+                {
+                    "image_id": image_id,
+                    "category_id": category.id,
+                    "bbox": to_bbox(rle).tolist(),
+                    "area": int(area(rle)),
+                    "iscrowd": iscrowd,
+                    "segmentation": rle,
+                }
+            )
+    return instances
 
 
 class PanopticDataset(DetectionDataset):
@@ -150,24 +175,7 @@ class CocoPanoptic(PanopticDataset):
             return from_rows(path, images, things, (row for rows in instances for row in rows))
 
     def _instances_of(self, index: int) -> list[dict[str, Any]]:
-        from hotcoco.mask import area, to_bbox
-
-        labels, instances = self.labels(index), []
-        rles = segments_to_rles(labels.segments, labels.ids)
-        for rle, label, iscrowd in zip(rles, labels.labels.tolist(), labels.iscrowd.tolist(), strict=True):
-            category = self.panoptic_categories[label]
-            if category.is_thing:
-                instances.append(
-                    {
-                        "image_id": int(self._panoptic.image_ids[index]),
-                        "category_id": category.id,
-                        "bbox": to_bbox(rle).tolist(),
-                        "area": int(area(rle)),
-                        "iscrowd": iscrowd,
-                        "segmentation": rle,
-                    }
-                )
-        return instances
+        return instances_of(self.labels(index), int(self._panoptic.image_ids[index]), self.panoptic_categories)
 
     def _aligned(self, instances_file: Path) -> AnnotationFile:
         """Read a COCO file of instances, with its images in the order of the panoptic file."""

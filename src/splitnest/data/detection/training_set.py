@@ -53,7 +53,7 @@ class DetectionTrainingSet(TrainingSet):
             self._panoptic = dataset
         self.excluded: dict[str, int] = {}
         self._takes_part = np.ones(len(dataset.file.ids), bool)
-        self._exclude_annotations(recipe.model.conventions.rle_masks == "kept")
+        self._exclude_annotations(dataset.keeps_rle_masks or recipe.model.conventions.rle_masks == "kept")
         self._indices = self._included_images()
         if not len(self._indices):
             raise DataError(self._explain_empty())

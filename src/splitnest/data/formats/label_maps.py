@@ -1,7 +1,7 @@
 """Encodings of label maps: from the pixel values of a file to labels."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class LabelEncoding:
         self._values = np.array(sorted(label_of), np.int64)
         self._labels = np.array([label_of[value] for value in self._values.tolist()], np.int64)
 
-    def decode(self, values: NDArray[np.integer], path: Path) -> NDArray[np.unsignedinteger]:
+    def decode(self, values: NDArray[np.integer], path: PurePath) -> NDArray[np.unsignedinteger]:
         """Return the label of each pixel.
 
         Args:

@@ -4,8 +4,9 @@ Shapes: K classes.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,11 @@ def label_histogram(labels: NDArray[np.unsignedinteger], categories: Categories)
 
 
 def count_labels(
-    read_labels: Callable[[int], NDArray[np.unsignedinteger]], count: int, categories: Categories, source: str
+    read_labels: Callable[[int], NDArray[np.unsignedinteger]],
+    count: int,
+    categories: Categories,
+    source: str,
+    threads: int | None = None,
 ) -> ClassCounts:
     """Return how many labeled pixels each class has, from label maps in random order until all classes occurred.
 
@@ -41,6 +46,7 @@ def count_labels(
         count: Number of label maps.
         categories: Classes of the label maps.
         source: Name of the dataset in messages.
+        threads: Number of threads that read; None for one per CPU core, 0 reads in this thread.
 
     Raises:
         DataError: No label map can be read.
@@ -54,12 +60,12 @@ def count_labels(
             return fault
 
     order = np.random.default_rng(0).permutation(count).tolist()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the GIL
+    with _reading(threads) as map_labels:
         for start in range(0, count, CHUNK):
             num_present = np.count_nonzero(total[:-1])
             if num_present == len(categories) > 1 or (num_present > 1 and start >= MAX_LABEL_MAPS):
                 break
-            for result in pool.map(read, order[start : start + CHUNK]):
+            for result in map_labels(read, order[start : start + CHUNK]):
                 if isinstance(result, DataError):
                     error = error or result
                 else:
@@ -67,6 +73,16 @@ def count_labels(
     if not num_read and error is not None:
         raise error
     return label_counts(total, categories, source, f"in {num_read} of {count} label maps" if num_read < count else "")
+
+
+@contextmanager
+def _reading(threads: int | None) -> Iterator[Callable[..., Iterable[NDArray[np.int64] | DataError]]]:
+    """Yield ``map``, or that of a thread pool."""
+    if threads == 0:
+        yield map
+        return
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # Pillow decodes outside the GIL
+        yield pool.map
 
 
 def label_counts(total: NDArray[np.int64], categories: Categories, source: str, sample: str = "") -> ClassCounts:
