@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from splitnest.data.augmentations.augmentations import UserTransform
 from splitnest.data.loading.corrupt import LoadedSample
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import LOSS, torch_seed
@@ -75,8 +76,12 @@ class TrainingBatches:
         return height, width
 
 
-def open_training(recipe: Recipe) -> TrainingBatches:
+def open_training(recipe: Recipe, augment: UserTransform | None = None) -> TrainingBatches:
     """Open the training dataset of a recipe.
+
+    Args:
+        recipe: Recipe with a training section.
+        augment: Augmentation of the user, after those of the recipe.
 
     Raises:
         UsageError: The recipe has no training section, or a path is not set.
@@ -84,7 +89,9 @@ def open_training(recipe: Recipe) -> TrainingBatches:
     """
     required_training(recipe)
     task = task_of(recipe)
-    return TrainingBatches(task.training_set(task.open_dataset(recipe, "train"), recipe), recipe)
+    training_set = task.training_set(task.open_dataset(recipe, "train"), recipe)
+    training_set.augmentations = training_set.augmentations.followed_by(augment)
+    return TrainingBatches(training_set, recipe)
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:

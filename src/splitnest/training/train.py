@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from splitnest import zoo
+from splitnest.data.augmentations.augmentations import UserTransform
 from splitnest.device import pick_device
 from splitnest.distributed import (
     broadcast_from_main,
@@ -71,6 +72,7 @@ def train(
     *,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
+    augment: UserTransform | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -85,6 +87,8 @@ def train(
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        augment: Augmentation after those of the recipe, for example a transform of torchvision v2: a function of a
+            uint8 image ``[3, H, W]`` and a dict with its ground truth that returns both. Give it again to resume.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -95,7 +99,7 @@ def train(
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, augment)
 
 
 def _train(
@@ -104,11 +108,12 @@ def _train(
     resume: bool,
     out: Path | None,
     device: str | torch.device,
+    augment: UserTransform | None,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
-    data, validation = open_training(recipe), open_validation(recipe)
+    data, validation = open_training(recipe, augment), open_validation(recipe)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))

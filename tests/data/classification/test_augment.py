@@ -8,9 +8,15 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.transforms import v2
 
 from helpers.image_tree import recipe_of, write_classes
-from splitnest.data.classification.augment import Lighting, augmentation, mixup
+from splitnest.data.classification.augment import (
+    Lighting,
+    crop_augmentation,
+    lighting_and_normalization,
+    mixup,
+)
 from splitnest.data.classification.open import open_dataset
 from splitnest.data.classification.training_set import ClassificationTrainingSet
 from splitnest.data.images.normalize import center_crop, normalize
@@ -18,6 +24,7 @@ from splitnest.data.loading.seeds import torch_seeded
 from splitnest.inference.resolve import complete
 from splitnest.models.build import build_categories
 from splitnest.recipe import ClassificationRecipe, ClassificationTraining, overrides
+from splitnest.recipe.inputs import ClassificationInput
 from splitnest.training.batches import open_training
 
 UNCHANGED: dict[str, Any] = {"crop_area": (1.0, 1.0), "flip": 0, "color_jitter": 0, "lighting": 0}
@@ -25,6 +32,11 @@ UNCHANGED: dict[str, Any] = {"crop_area": (1.0, 1.0), "flip": 0, "color_jitter":
 
 def train_config(**changes: Any) -> ClassificationTraining:
     return ClassificationTraining(**{"epochs": 1, "lr": 0.1, **UNCHANGED, **changes})
+
+
+def augmentation(input_cfg: ClassificationInput, train_cfg: ClassificationTraining) -> v2.Compose:
+    """Return the whole transform of a training image."""
+    return v2.Compose([crop_augmentation(input_cfg, train_cfg), lighting_and_normalization(input_cfg, train_cfg)])
 
 
 def random_image(height: int = 48, width: int = 48) -> np.ndarray:
