@@ -87,11 +87,19 @@ class Augmentations:
 
         Raises:
             DataError: The image, or another one that is drawn, cannot be read.
-            UsageError: The augmentation of the user returns something else than an image and its ground truth.
+            UsageError: The augmentation of the user fails, or returns no image with its ground truth.
         """
         with all_seeded(self._seed, epoch, index, AUGMENT):
             image, target = self._run(view, views, len(self._entries))
-            return (image, target) if self._own is None else _checked(self._own(image, dict(target)), target)
+            if self._own is None:
+                return image, target
+            try:
+                result = self._own(image, dict(target))
+            except Exception as error:
+                raise UsageError(
+                    f"augment failed for sample {index} of epoch {epoch}: {type(error).__name__}: {error}. Correct it."
+                ) from error
+            return _checked(result, target)
 
     def _run(self, view: View, views: Views, num_entries: int) -> View:
         """Return a view after the first entries of the list."""
