@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from torch import nn
+from torchvision.transforms import v2
 
 import splitnest
 from helpers.tiny_detector import BACKBONE, CLASSES, CONTENT
@@ -93,6 +94,20 @@ def test_resumed_run_equals_an_uninterrupted_one(finished: Path, recipe_file: Pa
     assert (run.last, run.best) == (tmp_path / "run" / "last.pt", tmp_path / "run" / "best.pt")
     assert_equal_tensors(state_dict_of(finished / "last.pt"), state_dict_of(run.last))
     assert run.metrics == torch.load(finished / "best.pt", weights_only=True)["metrics"]
+
+
+def test_resumed_run_with_augmentations_equals_an_uninterrupted_one(recipe_file: Path, tmp_path: Path) -> None:
+    """With a list, a function of the user, and data loading in the training process and in workers."""
+    entries = ["color_jitter", {"type": "large_scale_jitter", "scale": [0.5, 2]}, {"type": "copy_paste", "p": 1}]
+    values = {"train.augment": entries, "train.save_every": 1}
+    augment = v2.RandomRotation(20)
+    whole = train(recipe_file, values, out=tmp_path / "whole", device="cpu", augment=augment)
+    with interrupted(3), pytest.raises(KeyboardInterrupt):
+        train(recipe_file, values, out=tmp_path / "run", device="cpu", augment=augment)
+    run = train(tmp_path / "run", {"train.workers": 1}, resume=True, device="cpu", augment=augment)
+    assert_equal_tensors(state_dict_of(whole.last), state_dict_of(run.last))
+    with pytest.raises(UsageError, match=r"started with train\.augment"):
+        train(tmp_path / "run", {"train.augment": []}, resume=True, device="cpu")
 
 
 def test_damaged_checkpoint_resumes_from_the_previous_one(

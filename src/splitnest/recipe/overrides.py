@@ -316,6 +316,9 @@ def _sentence(error: ValidationError, values: Mapping[str, Any], cls: RecipeClas
         case "union_tag_invalid":
             discriminator, tags = first["ctx"]["discriminator"].strip("'"), first["ctx"]["expected_tags"]
             return f"{label}.{discriminator} should be one of {tags}, not {first['ctx']['tag']!r}."
+        case "union_tag_not_found":
+            discriminator = first["ctx"]["discriminator"].strip("'")
+            return f"{label}.{discriminator} is missing."
     same = [problem for problem in problems if _label(problem["loc"], keys) == label]
     expected = " or ".join(dict.fromkeys(_expected(problem["type"], problem["msg"]) for problem in same))
     return f"{label} should {expected}, not {short_repr(first['input'])}."
@@ -353,5 +356,10 @@ def _key_of(location: tuple[int | str, ...], keys: tuple[str, ...]) -> str:
 
 
 def _label(location: tuple[int | str, ...], keys: tuple[str, ...]) -> str:
-    """Return the key with indices, such as ``input.mean[2]``."""
-    return _key_of(location, keys) + "".join(f"[{part}]" for part in location if isinstance(part, int))
+    """Return the key with indices, such as ``input.mean[2]``, and the key inside an item: ``train.augment[0].p``."""
+    label = _key_of(location, keys)
+    for index, part in enumerate(location):
+        if isinstance(part, int):
+            _, *inner = location[index + 1 :] or ("",)  # first the name of the union's member
+            label += f"[{part}]" + "".join(f".{key}" for key in inner[:1] if isinstance(key, str))
+    return label

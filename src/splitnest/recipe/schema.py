@@ -289,6 +289,8 @@ class DetectionRecipe(RecipeBase):
         for key, value in (("model.panoptic", self.model.panoptic), ("data.stuff", self.data.stuff_classes)):
             if panoptic != (value is not None):
                 raise ValueError(f"task {self.task} {'needs' if panoptic else 'has no'} {key}")
+        if not masks and self.train and any(entry.type == "copy_paste" for entry in self.train.augment):
+            raise ValueError("train.augment: copy_paste needs masks, which task detection has not. Use mosaic instead")
         if panoptic and self.data.format not in ("coco", "scenes"):
             raise ValueError(f"data.format {self.data.format} has no panoptic segments: use coco or scenes")
         return self

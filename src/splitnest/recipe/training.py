@@ -5,6 +5,13 @@ from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 from pydantic import Field, PositiveFloat, model_validator
 
 from splitnest.errors import UsageError
+from splitnest.recipe.augmentation import (
+    ClassificationAugmentation,
+    DetectionAugmentation,
+    Once,
+    PoseAugmentation,
+    SemanticAugmentation,
+)
 from splitnest.recipe.base import Section
 from splitnest.recipe.limits import BatchSize, Interval, Length, Side, Workers
 from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, ScheduleConfig
@@ -126,6 +133,7 @@ class DetectionTraining(Training):
         without_mask: Treatment of instances without a segmentation in the training of a model with masks: ``error``
             rejects the dataset, ``skip`` excludes and counts them.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
+        augment: Further augmentations, in order, of the cropped, resized and flipped image.
     """
 
     short_sides: tuple[Side, ...] = Field(min_length=1)
@@ -139,6 +147,7 @@ class DetectionTraining(Training):
     keep_empty_images: bool = False
     without_mask: Literal["error", "skip"] = "error"
     group_by_aspect_ratio: bool = True
+    augment: Annotated[tuple[DetectionAugmentation, ...], Once] = ()
 
 
 class ClassificationTraining(Training):
@@ -155,6 +164,8 @@ class ClassificationTraining(Training):
         color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
         lighting: Standard deviation of PCA lighting noise (Krizhevsky et al. 2012).
         mixup: Alpha of mixup (Zhang et al. 2017); 0 for none.
+        cutmix: Alpha of CutMix (Yun et al. 2019); 0 for none. With mixup too, each batch gets one of them at random.
+        augment: Further augmentations, in order, of the crop before lighting noise and normalization.
         label_smoothing: Label smoothing.
         drop_block: Drop probability of DropBlock in c4 and c5 at the end of training; it rises linearly from 0.
         dropout: Dropout probability before the classifier.
@@ -170,6 +181,8 @@ class ClassificationTraining(Training):
     color_jitter: Probability = 0.4
     lighting: float = Field(0.1, ge=0)
     mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
+    augment: Annotated[tuple[ClassificationAugmentation, ...], Once] = ()
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     drop_block: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -205,6 +218,7 @@ class SemanticTraining(Training):
         photometric_distortion: Whether to apply random brightness, contrast, saturation and hue (SSD).
         auxiliary_loss_weight: Weight of the loss of the auxiliary head.
         ohem: Online hard example mining; None uses all pixels.
+        augment: Further augmentations, in order, of the crop before it is padded.
     """
 
     crop_size: tuple[Side, Side]
@@ -214,6 +228,7 @@ class SemanticTraining(Training):
     photometric_distortion: bool = True
     auxiliary_loss_weight: float = Field(0.4, ge=0)
     ohem: OHEM | None = None
+    augment: Annotated[tuple[SemanticAugmentation, ...], Once] = ()
 
     @model_validator(mode="after")
     def _check_resize_ratios(self) -> Self:
@@ -233,6 +248,7 @@ class PoseTraining(Training):
         scale: Maximum change of the crop size, as a fraction of it.
         rotation: Maximum rotation in degrees.
         rotation_probability: Probability of a rotation.
+        augment: Further augmentations, in order, of the crop.
     """
 
     flip: Probability = 0.5
@@ -242,6 +258,7 @@ class PoseTraining(Training):
     scale: float = Field(0.5, ge=0, lt=1)
     rotation: float = Field(80.0, ge=0, le=180)
     rotation_probability: Probability = 0.6
+    augment: Annotated[tuple[PoseAugmentation, ...], Once] = ()
 
 
 T_co = TypeVar("T_co", bound=Training, covariant=True)

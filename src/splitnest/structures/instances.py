@@ -9,8 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splitnest.structures.masks import polygons_to_mask
+
 InstanceMask = Sequence[NDArray[np.float64]] | Tensor
 """Mask of an instance: polygons, flat ``[x, y, x, y, ...]`` in pixels, or bool ``[H, W]``."""
+
+
+def dense_masks(masks: Sequence[InstanceMask], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the masks of the instances of an image of a (height, width) in pixels as bool ``[G, H, W]``."""
+    dense = np.zeros((len(masks), *size_hw), bool)
+    for row, mask in zip(dense, masks, strict=True):
+        row[:] = mask.cpu().numpy() if isinstance(mask, Tensor) else polygons_to_mask(mask, size_hw)
+    return dense
 
 
 @dataclass(frozen=True)

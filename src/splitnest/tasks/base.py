@@ -99,6 +99,16 @@ class Task(ABC, Generic[R, D]):
         """Return the ground truth of one image as a result, for drawing."""
 
     @abstractmethod
+    def sample_result(self, batch: Batch, number: int, dataset: D) -> Result:
+        """Return the ground truth of one image of a training batch as a result in its pixels, for drawing.
+
+        Args:
+            batch: Training batch.
+            number: Index of the image in the batch.
+            dataset: Dataset of the batch.
+        """
+
+    @abstractmethod
     def prepare(
         self,
         image: NDArray[np.uint8],

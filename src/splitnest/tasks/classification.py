@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import one_hot
 
 from splitnest.data.classification.check import ClassificationFindings, check_dataset, print_report
 from splitnest.data.classification.dataset import ClassificationDataset
@@ -73,6 +74,13 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         height, width = dataset.read(index).shape[:2]
         return dataset.ground_truth(index, (height, width))
 
+    def sample_result(self, batch: Batch, number: int, dataset: ClassificationDataset) -> Classification:
+        """Return the class of one image of a training batch, or the classes of a mixed one, as a result."""
+        assert batch.labels is not None
+        labels = batch.labels if batch.labels.ndim == 2 else one_hot(batch.labels, len(dataset.categories))
+        probabilities = labels[number].numpy().astype(np.float32)
+        return Classification(probabilities, image_size=batch.sizes[number], categories=dataset.categories)
+
     def prepare(
         self,
         image: NDArray[np.uint8],
@@ -92,13 +100,13 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         return size, size
 
     def mix_batch(self, batch: Batch, recipe: ClassificationRecipe, *key: int) -> Batch:
-        """Apply mixup."""
+        """Apply mixup or CutMix."""
         train_cfg = required_training(recipe)
-        if not train_cfg.mixup:
+        if not (train_cfg.mixup or train_cfg.cutmix):
             return batch
-        from splitnest.data.classification.augment import mixup
+        from splitnest.data.classification.augment import mix
 
         assert batch.labels is not None
         with torch_seeded(train_cfg.seed, *key, MIXUP):
-            images, labels = mixup(batch.images, batch.labels, recipe.num_classes, train_cfg.mixup)
+            images, labels = mix(batch.images, batch.labels, recipe.num_classes, train_cfg)
         return replace(batch, images=images, labels=labels)

@@ -17,6 +17,8 @@ from splitnest.metrics.evaluator import Evaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe, Split, required_training
 from splitnest.structures import Detections, PanopticSegmentation
+from splitnest.structures.batch import Batch
+from splitnest.structures.instances import dense_masks
 from splitnest.structures.prepared import PreparedImage
 from splitnest.tasks.base import Task
 
@@ -73,6 +75,19 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
     ) -> Detections | PanopticSegmentation:
         """Return the annotations of one image as detections."""
         return dataset.ground_truth(index, masks=recipe.model.mask_convs > 0)
+
+    def sample_result(self, batch: Batch, number: int, dataset: DetectionDataset) -> Detections | PanopticSegmentation:
+        """Return the instances of one image of a training batch as detections."""
+        assert batch.instances is not None
+        instances, size_hw = batch.instances[number], batch.sizes[number]
+        return Detections(
+            boxes=instances.boxes.numpy().astype(np.float32),
+            scores=np.ones(len(instances), np.float32),
+            labels=instances.labels.numpy(),
+            masks=None if instances.masks is None else dense_masks(instances.masks, size_hw),
+            image_size=size_hw,
+            categories=dataset.categories,
+        )
 
     def prepare(
         self,

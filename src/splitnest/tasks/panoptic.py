@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.data.detection.sequence import SequencePanoptic
@@ -11,6 +13,9 @@ from splitnest.metrics.panoptic import PanopticEvaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe
 from splitnest.structures import PanopticSegmentation
+from splitnest.structures.batch import Batch
+from splitnest.structures.instances import dense_masks
+from splitnest.structures.panoptic_labels import UNLABELED, PanopticLabels
 from splitnest.tasks.base import required_suffix
 from splitnest.tasks.detection import DetectionTask, skips_without_mask
 
@@ -32,6 +37,21 @@ class PanopticTask(DetectionTask):
         """Return the segments of one image as a result."""
         panoptic = _panoptic(dataset)
         return panoptic.labels(index).to_result(panoptic.panoptic_categories)
+
+    def sample_result(self, batch: Batch, number: int, dataset: DetectionDataset) -> PanopticSegmentation:
+        """Return the stuff classes and the instances before them of one image of a training batch as segments."""
+        assert batch.instances is not None
+        assert batch.semantic is not None
+        instances, (height, width), panoptic = batch.instances[number], batch.sizes[number], _panoptic(dataset)
+        stuff = batch.semantic[number, :height, :width].numpy().astype(np.int32)
+        segments = np.where((stuff == 0) | (stuff == UNLABELED), 0, stuff)
+        num_things, num_stuff = len(panoptic.categories), len(panoptic.panoptic_categories) - len(panoptic.categories)
+        for index, mask in enumerate(dense_masks(instances.masks or (), (height, width))):
+            segments[mask] = num_stuff + 1 + index
+        labels = np.append(num_things + np.arange(num_stuff), instances.labels.numpy())
+        ids = np.unique(segments[segments > 0]).astype(np.int64)
+        visible = PanopticLabels(segments, ids, labels[ids - 1], np.zeros(len(ids), bool))
+        return visible.to_result(panoptic.panoptic_categories)
 
     def result_files(self, path: Path, dataset: DetectionDataset) -> Iterator[Path]:
         """Yield the JSON file and the PNG files beside it."""

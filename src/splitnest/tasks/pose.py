@@ -7,17 +7,18 @@ import torch
 from numpy.typing import NDArray
 
 from splitnest.data.items import Items
+from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.check import PoseFindings, check_dataset, print_report
 from splitnest.data.pose.crop import crop_people, no_people
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.open import open_dataset, with_complete_keypoints
 from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.data.pose.sequence import SequencePose
-from splitnest.data.pose.training_set import PoseTrainingSet
 from splitnest.metrics.keypoints import KeypointEvaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import PoseRecipe, Split
 from splitnest.structures import Poses
+from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
 from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.skeleton import skeleton_of
@@ -42,8 +43,10 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
         """Return a dataset over images with ``Instances`` that have keypoints."""
         return SequencePose(items, build_categories(recipe), skeleton_of(recipe))
 
-    def training_set(self, dataset: PoseDataset, recipe: PoseRecipe) -> PoseTrainingSet:
+    def training_set(self, dataset: PoseDataset, recipe: PoseRecipe) -> TrainingSet:
         """Return the training samples of a dataset."""
+        from splitnest.data.pose.training_set import PoseTrainingSet
+
         return PoseTrainingSet(dataset, recipe)
 
     def check(self, dataset: PoseDataset, recipe: PoseRecipe, split: Split) -> PoseFindings:
@@ -59,6 +62,19 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
     def ground_truth(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> Poses:
         """Return the persons of one image as a result."""
         return dataset.poses(index)
+
+    def sample_result(self, batch: Batch, number: int, dataset: PoseDataset) -> Poses:
+        """Return the keypoints of one crop of a training batch as a pose whose box is the crop."""
+        assert batch.keypoints is not None
+        keypoints, (height, width) = batch.keypoints[number].numpy(), batch.sizes[number]
+        return Poses(
+            keypoints=keypoints[None, :, :2],
+            scores=keypoints[None, :, 2],
+            boxes=np.array([[0, 0, width, height]], np.float32),
+            box_scores=np.ones(1, np.float32),
+            image_size=(height, width),
+            categories=dataset.categories,
+        )
 
     def prepare(
         self,

@@ -20,6 +20,7 @@ from splitnest.metrics.semantic import SemanticEvaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import NormName, SemanticRecipe, Split, required_training
 from splitnest.structures import SemanticSegmentation
+from splitnest.structures.batch import Batch
 from splitnest.structures.prepared import PreparedImage
 from splitnest.tasks.base import Task
 
@@ -67,6 +68,13 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
     def ground_truth(self, dataset: SemanticDataset, index: int, recipe: SemanticRecipe) -> SemanticSegmentation:
         """Return the label map of one image as a result."""
         return dataset.ground_truth(index)
+
+    def sample_result(self, batch: Batch, number: int, dataset: SemanticDataset) -> SemanticSegmentation:
+        """Return the label map of one crop of a training batch as a result."""
+        assert batch.semantic is not None
+        height, width = batch.sizes[number]
+        labels = batch.semantic[number, :height, :width].numpy()
+        return SemanticSegmentation(labels, image_size=(height, width), categories=dataset.categories)
 
     def prepare(
         self,

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from splitnest.data.augmentations.augmentations import UserTransform
 from splitnest.data.items import ImageSequence, Items
 from splitnest.data.loading.corrupt import LoadedSample
 from splitnest.data.loading.sample import TrainingSample
@@ -79,8 +80,16 @@ class TrainingBatches:
         return height, width
 
 
-def open_training(recipe: Recipe, data: ImageSequence | None = None, *, pin_memory: bool = False) -> TrainingBatches:
+def open_training(
+    recipe: Recipe, data: ImageSequence | None = None, augment: UserTransform | None = None, *, pin_memory: bool = False
+) -> TrainingBatches:
     """Open the training dataset of a recipe, or one from Python; see ``TrainingBatches``.
+
+    Args:
+        recipe: Recipe with a training section.
+        data: Dataset from Python; None opens that of the recipe.
+        augment: Augmentation of the user, after those of the recipe.
+        pin_memory: Same as in ``TrainingBatches``.
 
     Raises:
         UsageError: The recipe has no training section, or a path is not set.
@@ -89,7 +98,9 @@ def open_training(recipe: Recipe, data: ImageSequence | None = None, *, pin_memo
     required_training(recipe)
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "train") if data is None else task.wrap(Items(data, "train_data"), recipe)
-    return TrainingBatches(task.training_set(dataset, recipe), recipe, pin_memory=pin_memory)
+    training_set = task.training_set(dataset, recipe)
+    training_set.augmentations = training_set.augmentations.followed_by(augment)
+    return TrainingBatches(training_set, recipe, pin_memory=pin_memory)
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:

@@ -41,13 +41,22 @@ def prediction_sheet(model: Model, recipe: Recipe, dataset: ImageDataset) -> NDA
     pictures, titles = [], []
     for index, result in predict_prepared(model, recipe, prepared, NUM_IMAGES if task.has_fixed_input_size else 1):
         image = dataset.read(index)
-        pictures += [_draw(task.ground_truth(dataset, index, recipe), image, scores=False), _draw(result, image)]
+        pictures += [
+            draw_by_class(task.ground_truth(dataset, index, recipe), image, scores=False),
+            draw_by_class(result, image),
+        ]
         titles += [f"ground truth: {dataset.name(index)}", "predicted"]
     return contact_sheet(pictures, titles, cell_width=CELL_WIDTH) if pictures else None
 
 
-def _draw(result: Result, image: NDArray[np.uint8], scores: bool = True) -> NDArray[np.uint8]:
-    """Draw a result in class colors: a class has one color in ground truth and predictions."""
+def draw_by_class(result: Result, image: NDArray[np.uint8], scores: bool = True) -> NDArray[np.uint8]:
+    """Draw a result in class colors: a class has one color in ground truth and predictions.
+
+    Args:
+        result: Result of any task.
+        image: uint8 RGB ``[H, W, 3]``.
+        scores: Whether to show scores of detections.
+    """
     match result:
         case Detections():
             return result.draw(image, scores=scores, by_class=True)

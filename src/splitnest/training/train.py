@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from splitnest import zoo
+from splitnest.data.augmentations.augmentations import UserTransform
 from splitnest.data.items import ImageSequence
 from splitnest.device import float32_matmul_precision, pick_device
 from splitnest.distributed import (
@@ -76,6 +77,7 @@ def train(
     out: str | Path | None = None,
     device: str | torch.device = "auto",
     config: str | Path | None = None,
+    augment: UserTransform | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -95,6 +97,8 @@ def train(
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
         config: Configuration of a checkpoint of another code base that does not hold it.
+        augment: Augmentation after those of the recipe, for example a transform of torchvision v2: a function of a
+            uint8 image ``[3, H, W]`` and a dict with its ground truth that returns both. Give it again to resume.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -105,9 +109,8 @@ def train(
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(
-            recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, train_data, val_data
-        )
+        from_python = (train_data, val_data, augment)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, *from_python)
 
 
 def _train(
@@ -119,12 +122,13 @@ def _train(
     config: str | Path | None,
     train_data: ImageSequence | None,
     val_data: ImageSequence | None,
+    augment: UserTransform | None,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
     target = pick_device(device)
-    data = open_training(recipe, train_data, pin_memory=target.type == "cuda")
+    data = open_training(recipe, train_data, augment, pin_memory=target.type == "cuda")
     validation = None if train_data is not None and val_data is None else open_validation(recipe, val_data)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:

@@ -16,7 +16,7 @@ JPEG_QUALITY = 92
 
 
 WRITTEN_BY = "Written by splitnest"
-"""Comment in the head of image files, by which they are told from files of others."""
+"""Comment in the head of image files and HTML pages, by which they are told from files of others."""
 
 
 def write_image(path: str | Path, pixels: NDArray[np.integer]) -> None:
@@ -43,12 +43,12 @@ def encoded_image(pixels: NDArray[np.integer], suffix: str = ".png") -> bytes:
 
 
 def is_free(path: str | Path) -> bool:
-    """Return whether nothing has a path, or an image file that ``write_image`` wrote and that may be replaced."""
+    """Return whether nothing has a path, or a file with the comment, which may be replaced."""
     return not os.path.lexists(path) or is_written_here(path)
 
 
 def is_written_here(path: str | Path) -> bool:
-    """Return whether a path is an image file that ``write_image`` wrote, and not a link to one."""
+    """Return whether a path is a file with the comment in its head, and not a link to one."""
     if os.path.islink(path) or not os.path.isfile(path):
         return False
     try:

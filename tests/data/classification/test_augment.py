@@ -8,16 +8,26 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.transforms import v2
 
 from helpers.image_tree import recipe_of, write_classes
-from splitnest.data.classification.augment import Lighting, augmentation, mixup
+from splitnest.data.classification.augment import (
+    Lighting,
+    crop_augmentation,
+    cutmix,
+    lighting_and_normalization,
+    mix,
+    mixup,
+)
 from splitnest.data.classification.open import open_dataset
 from splitnest.data.classification.training_set import ClassificationTrainingSet
 from splitnest.data.images.normalize import center_crop, normalize
 from splitnest.data.loading.seeds import torch_seeded
+from splitnest.errors import UsageError
 from splitnest.inference.resolve import complete
 from splitnest.models.build import build_categories
 from splitnest.recipe import ClassificationRecipe, ClassificationTraining, overrides
+from splitnest.recipe.inputs import ClassificationInput
 from splitnest.training.batches import open_training
 
 UNCHANGED: dict[str, Any] = {"crop_area": (1.0, 1.0), "flip": 0, "color_jitter": 0, "lighting": 0}
@@ -25,6 +35,11 @@ UNCHANGED: dict[str, Any] = {"crop_area": (1.0, 1.0), "flip": 0, "color_jitter":
 
 def train_config(**changes: Any) -> ClassificationTraining:
     return ClassificationTraining(**{"epochs": 1, "lr": 0.1, **UNCHANGED, **changes})
+
+
+def augmentation(input_cfg: ClassificationInput, train_cfg: ClassificationTraining) -> v2.Compose:
+    """Return the whole transform of a training image."""
+    return v2.Compose([crop_augmentation(input_cfg, train_cfg), lighting_and_normalization(input_cfg, train_cfg)])
 
 
 def random_image(height: int = 48, width: int = 48) -> np.ndarray:
@@ -97,6 +112,42 @@ def test_mixup_follows_the_formula() -> None:
     one_hot = nn.functional.one_hot(labels, 3).float()
     assert torch.allclose(probabilities, proportion * one_hot + (1 - proportion) * one_hot.roll(1, 0))
     assert torch.allclose(mixed, proportion * images + (1 - proportion) * images.roll(1, 0), atol=1e-6)
+
+
+def test_cutmix_labels_are_the_areas() -> None:
+    images, labels = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 8), torch.tensor([0, 1, 1, 2])
+    with torch_seeded(5):
+        mixed, probabilities = cutmix(images.clone(), labels, 3, 1.0)
+    own = (mixed == images).float().mean((1, 2, 3))
+    assert 0 < own[0] < 1
+    one_hot = nn.functional.one_hot(labels, 3).float()
+    assert torch.allclose(probabilities, own[:, None] * one_hot + (1 - own[:, None]) * one_hot.roll(1, 0))
+
+
+def test_each_batch_gets_mixup_or_cutmix() -> None:
+    images, labels = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 8, 8).clone(), torch.tensor([0, 1, 1, 2])
+    kinds = set()
+    for seed in range(8):
+        with torch_seeded(seed):
+            mixed, _ = mix(images, labels, 3, train_config(mixup=0.8, cutmix=1.0))
+        kinds.add("cutmix" if set(mixed.unique().tolist()) <= {0, 1, 2, 3} else "mixup")
+    assert kinds == {"mixup", "cutmix"}
+
+
+def test_list_follows_the_crop_and_keeps_other_random_numbers(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"train": 2})
+    values = {"train.mixup": 0, "train.policy": "rand_augment"}
+    plain = open_training(complete(recipe_of(tmp_path, **values))).training_set[0, 4]
+    entry = {"type": "random_erasing", "p": 1, "value": 0}
+    recipe = complete(recipe_of(tmp_path, **values, **{"train.augment": [entry]}))
+    erased = open_training(recipe).training_set[0, 4]
+    kept = (erased.image == plain.image).all(0)
+    assert 0.5 < kept.float().mean() < 1
+    own = open_training(recipe, lambda image, target: (image, target | {"label": 0})).training_set[0, 4]
+    assert (plain.label, erased.label, own.label) == (2, 2, 0)
+    smaller = open_training(recipe, lambda image, target: (image[:, 1:], target)).training_set
+    with pytest.raises(UsageError, match=r"augment returned \[31, 32\] pixels for a crop of \[32, 32\]"):
+        smaller[0, 4]
 
 
 def test_mixup_is_a_function_of_seed_and_step(tmp_path: Path) -> None:

@@ -1,15 +1,21 @@
-"""Commands ``data``: checks of datasets."""
+"""Commands ``data``: checks of datasets, and pages of training samples."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from splitnest.cli.command import Command, Group
 from splitnest.cli.options import Overrides
-from splitnest.errors import DataError
+from splitnest.errors import DataError, UsageError
+from splitnest.files import check_output, is_stream
 
 app = typer.Typer(cls=Group, help="Datasets.", no_args_is_help=True)
 
+MAX_COUNT = 1000
+"""Maximum number of samples of a page, which holds all of them."""
+
+SHOW_EXAMPLE = "Example: splitnest data show examples/camvid.yaml data.root=/data/camvid --out samples.html"
 EXAMPLE = "Example: splitnest data check mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco"
 
 
@@ -46,3 +52,24 @@ def check(
             errors.append(error)
     if errors:
         raise DataError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]
+
+
+@app.command("show", epilog=SHOW_EXAMPLE, cls=Command)
+def show(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a published model.")],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="HTML page.")] = Path("samples.html"),
+    count: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Number of samples.")] = 16,
+) -> None:
+    """Draw training samples as the network gets them, after augmentation, in one self-contained HTML page."""
+    from splitnest.data.images.write import is_free
+    from splitnest.inference.resolve import resolve
+    from splitnest.recipe.overrides import parse
+    from splitnest.training.sample_page import write_sample_page
+
+    resolved, _ = resolve(recipe, parse(overrides or []))
+    if not is_stream(out) and not is_free(out):
+        raise UsageError(f"{out} is a file that splitnest did not write, and is not replaced. Give another --out.")
+    check_output(out, [recipe])
+    size = write_sample_page(resolved, out, count)
+    print(f"{count} samples of {size} in an epoch: {out}")

@@ -45,8 +45,8 @@ class ReverseChannels(v2.Transform):
         return inpt.flip(0)
 
 
-def augmentation(input_cfg: ClassificationInput, train_cfg: ClassificationTraining) -> v2.Compose:
-    """Return the transform from an RGB Pillow image to a normalized image ``[3, size, size]``, float32.
+def crop_augmentation(input_cfg: ClassificationInput, train_cfg: ClassificationTraining) -> v2.Compose:
+    """Return the transform from an RGB Pillow image to a crop ``[3, size, size]``, uint8.
 
     Args:
         input_cfg: Section ``input`` of the recipe.
@@ -59,18 +59,49 @@ def augmentation(input_cfg: ClassificationInput, train_cfg: ClassificationTraini
             steps.append(v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET))
         case "rand_augment":
             steps.append(v2.RandAugment(train_cfg.policy_operations, train_cfg.policy_magnitude))
-    scale = input_cfg.pixel_range
     steps += [
         v2.RandomResizedCrop(size, train_cfg.crop_area, ASPECT_RATIOS, v2.InterpolationMode(input_cfg.interpolation)),
         v2.RandomHorizontalFlip(train_cfg.flip),
         v2.ColorJitter(*[train_cfg.color_jitter] * 3),
         v2.PILToTensor(),
-        v2.ToDtype(torch.float32, scale=True),
-        Lighting(train_cfg.lighting),
-        ReverseChannels() if input_cfg.channels == "BGR" else v2.Identity(),
-        v2.Normalize([mean / scale for mean in input_cfg.mean], [std / scale for std in input_cfg.std]),
     ]
     return v2.Compose(steps)
+
+
+def lighting_and_normalization(input_cfg: ClassificationInput, train_cfg: ClassificationTraining) -> v2.Compose:
+    """Return the transform from a crop ``[3, size, size]``, uint8, to a normalized image with lighting noise, float32.
+
+    Args:
+        input_cfg: Section ``input`` of the recipe.
+        train_cfg: Section ``train`` of the recipe.
+    """
+    scale = input_cfg.pixel_range
+    return v2.Compose(
+        [
+            v2.ToDtype(torch.float32, scale=True),
+            Lighting(train_cfg.lighting),
+            ReverseChannels() if input_cfg.channels == "BGR" else v2.Identity(),
+            v2.Normalize([mean / scale for mean in input_cfg.mean], [std / scale for std in input_cfg.std]),
+        ]
+    )
+
+
+def mix(images: Tensor, labels: Tensor, num_classes: int, train_cfg: ClassificationTraining) -> tuple[Tensor, Tensor]:
+    """Mix the images of a batch by mixup or CutMix, whichever the recipe asks for; one of the two at random if both.
+
+    Args:
+        images: ``[N, 3, H, W]``.
+        labels: int64 ``[N]``.
+        num_classes: Number of classes.
+        train_cfg: Section ``train`` of the recipe.
+
+    Returns:
+        Images of the same shape, and class probabilities ``[N, num_classes]``.
+    """
+    methods = [(mixup, train_cfg.mixup), (cutmix, train_cfg.cutmix)]
+    asked = [(method, alpha) for method, alpha in methods if alpha]
+    method, alpha = asked[int(torch.randint(len(asked), ()))] if len(asked) > 1 else asked[0]
+    return method(images, labels, num_classes, alpha)
 
 
 def mixup(images: Tensor, labels: Tensor, num_classes: int, alpha: float) -> tuple[Tensor, Tensor]:
@@ -86,4 +117,20 @@ def mixup(images: Tensor, labels: Tensor, num_classes: int, alpha: float) -> tup
         Images of the same shape, and class probabilities ``[N, num_classes]``.
     """
     mixed: tuple[Tensor, Tensor] = v2.MixUp(alpha=alpha, num_classes=num_classes)(images, labels)
+    return mixed
+
+
+def cutmix(images: Tensor, labels: Tensor, num_classes: int, alpha: float) -> tuple[Tensor, Tensor]:
+    """Replace a random rectangle of each image by that of the image before it, and mix labels by area (CutMix).
+
+    Args:
+        images: ``[N, 3, H, W]``.
+        labels: int64 ``[N]``.
+        num_classes: Number of classes.
+        alpha: Both parameters of the beta distribution of the area that is kept.
+
+    Returns:
+        Images of the same shape, and class probabilities ``[N, num_classes]``.
+    """
+    mixed: tuple[Tensor, Tensor] = v2.CutMix(alpha=alpha, num_classes=num_classes)(images, labels)
     return mixed

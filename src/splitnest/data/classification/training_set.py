@@ -3,13 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
 
-from splitnest.data.classification.augment import augmentation
+from splitnest.data.augmentations.augmentations import Augmentations, Views
+from splitnest.data.augmentations.view import View
+from splitnest.data.classification.augment import crop_augmentation, lighting_and_normalization
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import torch_seeded
 from splitnest.data.loading.training_loader import TrainingSet
-from splitnest.errors import DataError
+from splitnest.errors import DataError, UsageError
 from splitnest.recipe import ClassificationRecipe, required_training
 
 
@@ -29,7 +33,9 @@ class ClassificationTrainingSet(TrainingSet):
         self.dataset: ClassificationDataset = dataset
         self.train_cfg = required_training(recipe)
         self.size = self.train_cfg.crop_size or recipe.input.size
-        self.augment = augmentation(recipe.input, self.train_cfg)
+        self.crop = crop_augmentation(recipe.input, self.train_cfg)
+        self.normalize = lighting_and_normalization(recipe.input, self.train_cfg)
+        self.augmentations = Augmentations(self.train_cfg.augment, recipe.input, self.train_cfg.seed)
         if not dataset.has_annotations:
             raise DataError(
                 f"{dataset.source} has images without classes, so there is nothing to train on. Put the images of each "
@@ -50,12 +56,30 @@ class ClassificationTrainingSet(TrainingSet):
         """
         epoch, index = key
         pixels = self.dataset.read(index)
+        size_hw, label = (pixels.shape[0], pixels.shape[1]), int(self.dataset.labels[index])
         with torch_seeded(self.train_cfg.seed, epoch, index):
-            image = self.augment(Image.fromarray(pixels))
-        size_hw = pixels.shape[0], pixels.shape[1]
-        return TrainingSample(image, size_hw, self.dataset.name(index), label=int(self.dataset.labels[index]))
+            crop = self.crop(Image.fromarray(pixels))
+            if self.augmentations:
+                crop, label = self._augmented(crop, label, epoch, index)
+            image = self.normalize(crop)
+        return TrainingSample(image, size_hw, self.dataset.name(index), label=label)
+
+    def _augmented(self, crop: Tensor, label: int, epoch: int, index: int) -> tuple[Tensor, int]:
+        """Return a crop ``[3, size, size]`` and its label after the augmentations of ``train.augment``."""
+        no_others = Views(_no_view, 0)  # no augmentation of several images is listed for classification
+        image, target = self.augmentations((tv_tensors.Image(crop), {"label": label}), no_others, epoch, index)
+        if image.shape != crop.shape:
+            raise UsageError(
+                f"augment returned {list(image.shape[-2:])} pixels for a crop of {[self.size] * 2}. Keep the size of "
+                f"images."
+            )
+        return image.as_subclass(Tensor), int(target["label"])
 
     @property
     def sizes_hw(self) -> NDArray[np.int64]:
         """Height and width of each sample in pixels, ``[len(self), 2]``: those of the crop."""
         return np.full((len(self), 2), self.size, np.int64)
+
+
+def _no_view(index: int) -> View:
+    raise IndexError(index)

@@ -8,9 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splitnest.data.augmentations.augmentations import Augmentations, Views
+from splitnest.data.augmentations.view import View
 from splitnest.data.class_counts import ClassCounts
 from splitnest.data.detection.annotated_image import AnnotatedImage
 from splitnest.data.detection.augment import augment
+from splitnest.data.detection.augmented_view import annotated_image, view_of
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.data.formats.annotation_file import Segmentation, valid_polygons
@@ -47,6 +50,7 @@ class DetectionTrainingSet(TrainingSet):
         self.dataset: DetectionDataset = dataset
         self.train_cfg, self.input_cfg = required_training(recipe), recipe.input
         self.has_masks = recipe.model.mask_convs > 0
+        self.augmentations = Augmentations(self.train_cfg.augment, self.input_cfg, self.train_cfg.seed)
         self._panoptic: PanopticDataset | None = None
         if recipe.model.panoptic is not None:
             assert isinstance(dataset, PanopticDataset)  # open_dataset opens no other for the task
@@ -72,18 +76,31 @@ class DetectionTrainingSet(TrainingSet):
         """
         epoch, index = key
         image_index = int(self._indices[index])
+        image, labels = self._read(epoch, image_index)
+        if self.augmentations:
+            before = self._view(image, labels)
+            views = Views(lambda other: self._view(*self._read(epoch, int(self._indices[other]))), len(self))
+            image, labels = annotated_image(self.augmentations(before, views, epoch, index), before, image, labels)
+        height, width = self.dataset.size_hw(image_index)
+        return TrainingSample(
+            image=normalize(image.pixels, self.input_cfg),
+            original_size=(height, width),
+            name=self.dataset.name(image_index),
+            instances=self._instances(image, labels),
+            semantic=None if image.semantic is None else image.semantic.as_subclass(Tensor),
+        )
+
+    def _read(self, epoch: int, image_index: int) -> tuple[AnnotatedImage, NDArray[np.int64]]:
+        """Return an image after the augmentation by the keys of the recipe, and the class of each instance."""
         sample = self.dataset[image_index]
         kept = np.flatnonzero(self._takes_part[self.dataset.rows(image_index)])
         masks = [_to_mask(sample.segmentations[row]) for row in kept.tolist()] if self.has_masks else []
         image = AnnotatedImage.from_arrays(sample.image, sample.boxes[kept], masks, self._semantic(image_index))
-        image = augment(image, self.input_cfg, self.train_cfg, generator(self.train_cfg.seed, epoch, image_index))
-        return TrainingSample(
-            image=normalize(image.pixels, self.input_cfg),
-            original_size=(sample.image.shape[0], sample.image.shape[1]),
-            name=sample.file_name,
-            instances=self._instances(image, sample.labels[kept]),
-            semantic=None if image.semantic is None else image.semantic.as_subclass(Tensor),
-        )
+        rng = generator(self.train_cfg.seed, epoch, image_index)
+        return augment(image, self.input_cfg, self.train_cfg, rng), sample.labels[kept]
+
+    def _view(self, image: AnnotatedImage, labels: NDArray[np.int64]) -> View:
+        return view_of(image, labels, self.has_masks, with_target=not self.augmentations.change_pixels_only)
 
     @property
     def sizes_hw(self) -> NDArray[np.int64]:

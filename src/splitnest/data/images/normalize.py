@@ -49,6 +49,25 @@ def normalize(image: NDArray[np.uint8], input_cfg: Input, dtype: torch.dtype = t
     return pixels.sub_(mean).div_(std)
 
 
+def denormalize(image: Tensor, input_cfg: Input) -> NDArray[np.uint8]:
+    """Return the pixels, uint8 RGB ``[H, W, 3]``, of a normalized image ``[3, H, W]``, rounded and clipped.
+
+    Args:
+        image: Image as ``normalize`` returns it.
+        input_cfg: Section ``input`` of the recipe.
+    """
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (input_cfg.mean, input_cfg.std))
+    pixels = (image.float().cpu() * std + mean) * (255 / input_cfg.pixel_range)
+    array: NDArray[np.uint8] = pixels.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(array[..., ::-1] if input_cfg.channels == "BGR" else array)
+
+
+def mean_color(input_cfg: Input) -> tuple[int, int, int]:
+    """Return the RGB color from 0 to 255 that is nearest to zero after normalization."""
+    r, g, b = denormalize(torch.zeros(3, 1, 1), input_cfg)[0, 0].tolist()
+    return r, g, b
+
+
 def _official_crop(image: NDArray[np.uint8], input_cfg: ClassificationInput) -> NDArray[np.uint8]:
     """Crop the center, then resize; the start and then the end of the crop are rounded half to even."""
     side = input_cfg.size / (input_cfg.size + OFFICIAL_MARGIN) * min(image.shape[:2])

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from splitnest.data.loading.workers import check_main_is_guarded, initialize_wor
 from splitnest.distributed import rank, world_size
 from splitnest.recipe import Training
 
+if TYPE_CHECKING:  # torchvision's transforms take a second to import
+    from splitnest.data.augmentations.augmentations import Augmentations
+
 
 class TrainingSet(Dataset[TrainingSample]):
     """Samples of a dataset that take part in training.
@@ -26,9 +30,11 @@ class TrainingSet(Dataset[TrainingSample]):
 
     Attributes:
         dataset: Dataset of the samples.
+        augmentations: Augmentations of ``train.augment``.
     """
 
     dataset: ImageDataset
+    augmentations: "Augmentations"
 
     @abstractmethod
     def __len__(self) -> int:
