@@ -13,7 +13,15 @@ from splitnest._version import __version__
 
 if TYPE_CHECKING:
     from splitnest import models
-    from splitnest.errors import DataError, Interrupted, OutputError, SplitnestError, UsageError, WeightsError
+    from splitnest.errors import (
+        DataError,
+        Interrupted,
+        OutputError,
+        SplitnestError,
+        UsageError,
+        UserCodeError,
+        WeightsError,
+    )
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
@@ -22,11 +30,13 @@ if TYPE_CHECKING:
     from splitnest.recipe import Recipe
     from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
     from splitnest.structures.instances import Instances
+    from splitnest.training.callbacks import Callback
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
     from splitnest.zoo import list_models
 
 _HOMES = {
+    "Callback": "splitnest.training.callbacks",
     "Classification": "splitnest.structures",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
@@ -41,6 +51,7 @@ _HOMES = {
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
     "UsageError": "splitnest.errors",
+    "UserCodeError": "splitnest.errors",
     "WeightsError": "splitnest.errors",
     "backbone": "splitnest.models.pretrained",
     "convert": "splitnest.exporting.convert",
@@ -53,6 +64,7 @@ _HOMES = {
 """Module of each public name."""
 
 __all__ = [
+    "Callback",
     "Classification",
     "DataError",
     "Detections",
@@ -67,6 +79,7 @@ __all__ = [
     "SemanticSegmentation",
     "SplitnestError",
     "UsageError",
+    "UserCodeError",
     "WeightsError",
     "__version__",
     "backbone",

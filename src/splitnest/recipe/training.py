@@ -9,6 +9,9 @@ from splitnest.recipe.base import Section
 from splitnest.recipe.limits import BatchSize, Interval, Length, Side, Workers
 from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, ScheduleConfig
 
+Logger = Literal["tensorboard", "wandb", "mlflow"]
+"""Service that rows of losses and metrics are passed on to."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -41,6 +44,10 @@ class Training(Section):
         precise_bn_batches: Batches over which the statistics of batch normalization are recomputed before an
             evaluation (precise BN); 0 keeps the running statistics.
         evaluate_every: Interval between evaluations; 0 evaluates at the end only.
+        best_by: Name of the metric by which the best model is selected, such as ``mask_ap`` or ``val_loss``; None uses
+            the first metric of the task.
+        patience: Number of evaluations without a gain after which the training stops early; 0 trains to the end.
+        min_gain: Minimum increase of the metric (from 0 to 1), or decrease of a loss, that counts as a gain.
         save_every: Interval between checkpoints, besides one after each evaluation; 0 saves no others.
         keep_checkpoints: Number of resumable checkpoints to keep: ``last.pt``, ``last-1.pt`` and so on.
         max_skipped_steps: Steps with a non-finite loss or gradient that may be skipped in the whole training; one more
@@ -51,6 +58,7 @@ class Training(Section):
             whole network is loaded where it fits, otherwise its backbone. None starts from random weights.
         seed: Seed of weights, sample order, augmentation and sampling.
         workers: Number of data loading processes; 0 loads in the training process.
+        loggers: Services that get the rows of ``metrics.csv``; ``auto`` writes event files if TensorBoard is installed.
     """
 
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -78,6 +86,9 @@ class Training(Section):
     ema_decay: float | None = Field(None, gt=0, lt=1)
     precise_bn_batches: Interval = 0
     evaluate_every: Interval = 0
+    best_by: str | None = None
+    patience: Interval = 0
+    min_gain: float = Field(0.0, ge=0)
     save_every: Interval = 0
     keep_checkpoints: int = Field(2, ge=1, le=1000)
     max_skipped_steps: Interval = 0
@@ -85,6 +96,7 @@ class Training(Section):
     init_from: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
     workers: Workers = 2
+    loggers: Literal["auto"] | tuple[Logger, ...] = "auto"
 
     @property
     def peak_lr(self) -> float:
@@ -97,6 +109,12 @@ class Training(Section):
             raise ValueError("set one of epochs and iterations, the length of the training")
         if self.warmup_iterations and self.warmup_epochs:
             raise ValueError("set one of warmup_iterations and warmup_epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _check_patience(self) -> Self:
+        if self.patience and not self.evaluate_every:
+            raise ValueError("patience counts evaluations, and evaluate_every is 0: set it too")
         return self
 
     @model_validator(mode="after")

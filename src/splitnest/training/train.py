@@ -1,7 +1,7 @@
 """Training of a model by its recipe."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
 from splitnest.training import checkpoint
 from splitnest.training.batches import open_training
+from splitnest.training.callbacks import Callback, Callbacks, RowFunction
 from splitnest.training.environment import describe_environment
 from splitnest.training.guard import Guard
 from splitnest.training.init_from import check_initial_weights, load_initial_weights
 from splitnest.training.lock import locked
+from splitnest.training.loggers.open import check_loggers, open_loggers
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_data, describe_schedule
 from splitnest.training.run_folder import (
@@ -55,6 +57,8 @@ from splitnest.training.validation import Validation, open_validation
 CHANGEABLE = {
     "data.root",
     "train.workers",
+    "train.loggers",
+    "train.patience",
     "train.evaluate_every",
     "train.save_every",
     "train.keep_checkpoints",
@@ -71,6 +75,7 @@ def train(
     *,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
+    callbacks: Sequence[Callback | RowFunction] = (),
 ) -> Run:
     """Train a model by its recipe.
 
@@ -85,6 +90,8 @@ def train(
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        callbacks: Callbacks, called in this order: functions of a row of ``metrics.csv``, or objects of a subclass of
+            ``Callback`` with hooks for a row, an evaluation and the end.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -93,9 +100,11 @@ def train(
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
+        UserCodeError: A callback raises an exception; the current step was saved.
     """
+    called = Callbacks(callbacks)
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, called)
 
 
 def _train(
@@ -104,6 +113,7 @@ def _train(
     resume: bool,
     out: Path | None,
     device: str | torch.device,
+    callbacks: Callbacks,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
@@ -121,8 +131,11 @@ def _train(
             _resume(recipe, model, schedule, path) if report is None else _start(recipe, model, schedule, path, report)
         )
         evaluate = None if validation is None else Validation(recipe, validation, folder)
-        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
-        return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+        callbacks = callbacks.preceded_by(open_loggers(recipe, path, state.step))
+        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe), callbacks)
+        run = broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+        callbacks.end(run)
+        return run
 
 
 def _start(
@@ -236,7 +249,8 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
 
 
 def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
-    """Raise a UsageError for a batch size or frozen stages that cannot be trained in a number of processes."""
+    """Raise a UsageError for loggers, a batch size or frozen stages with which a number of processes cannot train."""
+    check_loggers(train_cfg)
     images = train_cfg.batch_size // train_cfg.accumulate // processes
     if not images:
         raise UsageError(

@@ -7,7 +7,7 @@ from torch import nn
 
 from splitnest.data.dataset import ImageDataset
 from splitnest.distributed import broadcast_from_main
-from splitnest.errors import DataError
+from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import predict_dataset
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.models.base import Model
@@ -56,10 +56,17 @@ def open_validation(recipe: Recipe) -> ImageDataset | None:
     """Open the validation dataset of a recipe; None if it has none.
 
     Raises:
-        UsageError: A path is not set.
+        UsageError: A path is not set; or there is no validation set, which a key of the recipe needs.
         DataError: The dataset cannot be read, has no annotations, or lacks some that the metrics need.
     """
+    train_cfg = required_training(recipe)
     if not recipe.data.has_split("val"):
+        for key, is_set in (("patience", train_cfg.patience), ("best_by", train_cfg.best_by is not None)):
+            if is_set:
+                raise UsageError(
+                    f"train.{key} needs evaluations, and the recipe has no validation set. Set data.val_images, or "
+                    f"remove train.{key}."
+                )
         return None
     task = task_of(recipe)
     dataset: ImageDataset = task.open_dataset(recipe, "val")
