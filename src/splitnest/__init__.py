@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
     from splitnest.inference.predictor import Predictor, load
+    from splitnest.metrics.own import Metric
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
     from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
@@ -42,6 +43,7 @@ _HOMES = {
     "Detections": "splitnest.structures",
     "Instances": "splitnest.structures.instances",
     "Interrupted": "splitnest.errors",
+    "Metric": "splitnest.metrics.own",
     "OutputError": "splitnest.errors",
     "PanopticSegmentation": "splitnest.structures",
     "Poses": "splitnest.structures",
@@ -70,6 +72,7 @@ __all__ = [
     "Detections",
     "Instances",
     "Interrupted",
+    "Metric",
     "OutputError",
     "PanopticSegmentation",
     "Poses",

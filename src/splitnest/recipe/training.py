@@ -44,6 +44,7 @@ class Training(Section):
         precise_bn_batches: Batches over which the statistics of batch normalization are recomputed before an
             evaluation (precise BN); 0 keeps the running statistics.
         evaluate_every: Interval between evaluations; 0 evaluates at the end only.
+        val_loss: Whether an evaluation also computes the losses on the validation set, without augmentation.
         best_by: Name of the metric by which the best model is selected, such as ``mask_ap`` or ``val_loss``; None uses
             the first metric of the task.
         patience: Number of evaluations without a gain after which the training stops early; 0 trains to the end.
@@ -86,6 +87,7 @@ class Training(Section):
     ema_decay: float | None = Field(None, gt=0, lt=1)
     precise_bn_batches: Interval = 0
     evaluate_every: Interval = 0
+    val_loss: bool = False
     best_by: str | None = None
     patience: Interval = 0
     min_gain: float = Field(0.0, ge=0)

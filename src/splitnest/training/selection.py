@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from splitnest.errors import UsageError
-
-VAL_LOSS = "val_loss"
-"""Beginning of the names of losses on the validation dataset; of these the lowest is the best."""
+from splitnest.metrics.evaluator import VAL_LOSS
 
 
 def selected_first(metrics: Mapping[str, float], best_by: str | None) -> dict[str, float]:
@@ -19,7 +17,8 @@ def selected_first(metrics: Mapping[str, float], best_by: str | None) -> dict[st
     if best_by is None:
         return dict(metrics)
     if best_by not in metrics:
-        raise UsageError(f"train.best_by is {best_by}, which is not a metric. Use one of {', '.join(metrics)}.")
+        loss = "" if VAL_LOSS in metrics else f", or set train.val_loss for {VAL_LOSS}"
+        raise UsageError(f"train.best_by is {best_by}, which is not a metric. Use one of {', '.join(metrics)}{loss}.")
     return {best_by: metrics[best_by], **metrics}
 
 

@@ -23,6 +23,7 @@ from splitnest.distributed import (
 from splitnest.errors import UsageError
 from splitnest.files import versions
 from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
+from splitnest.metrics.own import Metric, check_metrics
 from splitnest.models.base import Model
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe, Training, required_training
@@ -76,6 +77,7 @@ def train(
     out: str | Path | None = None,
     device: str | torch.device = "auto",
     callbacks: Sequence[Callback | RowFunction] = (),
+    metrics: Sequence[Metric] = (),
 ) -> Run:
     """Train a model by its recipe.
 
@@ -92,6 +94,7 @@ def train(
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
         callbacks: Callbacks, called in this order: functions of a row of ``metrics.csv``, or objects of a subclass of
             ``Callback`` with hooks for a row, an evaluation and the end.
+        metrics: Metrics of the user, which each evaluation computes too; their values are in the log.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -100,11 +103,12 @@ def train(
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
-        UserCodeError: A callback raises an exception; the current step was saved.
+        UserCodeError: A callback or metric raises an exception; the current step was saved.
     """
     called = Callbacks(callbacks)
+    check_metrics(metrics)
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, called)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, called, metrics)
 
 
 def _train(
@@ -114,11 +118,12 @@ def _train(
     out: Path | None,
     device: str | torch.device,
     callbacks: Callbacks,
+    metrics: Sequence[Metric],
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
     _check(recipe, train_cfg, world_size())
-    data, validation = open_training(recipe), open_validation(recipe)
+    data, validation = open_training(recipe), open_validation(recipe, metrics)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
@@ -130,7 +135,7 @@ def _train(
         state, folder = (
             _resume(recipe, model, schedule, path) if report is None else _start(recipe, model, schedule, path, report)
         )
-        evaluate = None if validation is None else Validation(recipe, validation, folder)
+        evaluate = None if validation is None else Validation(recipe, validation, folder, metrics)
         callbacks = callbacks.preceded_by(open_loggers(recipe, path, state.step))
         fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe), callbacks)
         run = broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process

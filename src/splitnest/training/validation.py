@@ -1,5 +1,6 @@
 """Evaluation during training: metrics on the validation dataset, and drawings in the run folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,13 +10,16 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import predict_dataset
-from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
+from splitnest.metrics.own import Metric
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
 from splitnest.training.memory import images_per_forward
 from splitnest.training.prediction_sheet import prediction_sheet
 from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
+from splitnest.training.selection import selected_first
+from splitnest.training.validation_loss import validation_loss
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,30 @@ class Validation:
         recipe: Recipe of the training.
         dataset: Validation dataset.
         folder: Run folder.
+        metrics: Metrics of the user.
     """
 
     recipe: Recipe
     dataset: ImageDataset
     folder: RunFolder
+    metrics: Sequence[Metric] = ()
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return the metrics of a model in evaluation mode, from 0 to 1; collective."""
+        """Return the metrics of a model in evaluation mode, from 0 to 1, and the losses if asked for; collective."""
         assert isinstance(model, Model)
         train_cfg = required_training(self.recipe)
         batch_size = images_per_forward(train_cfg) if task_of(self.recipe).has_fixed_input_size else 1
         evaluator = predict_dataset(
-            model, self.recipe, self.dataset, batch_size, train_cfg.workers, keep_label_maps=False
+            model,
+            self.recipe,
+            self.dataset,
+            batch_size,
+            train_cfg.workers,
+            keep_label_maps=False,
+            metrics=self.metrics,
         )
-        return broadcast_from_main(partial(self._compute, model, evaluator))
+        metrics = broadcast_from_main(partial(self._compute, model, evaluator))
+        return metrics | validation_loss(model, self.recipe, self.dataset) if train_cfg.val_loss else metrics
 
     def _compute(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
         """Write drawings and return the metrics, in the main process."""
@@ -52,8 +65,12 @@ class Validation:
         return evaluator.compute()
 
 
-def open_validation(recipe: Recipe) -> ImageDataset | None:
+def open_validation(recipe: Recipe, metrics: Sequence[Metric] = ()) -> ImageDataset | None:
     """Open the validation dataset of a recipe; None if it has none.
+
+    Args:
+        recipe: Recipe of the training.
+        metrics: Metrics of the user.
 
     Raises:
         UsageError: A path is not set; or there is no validation set, which a key of the recipe needs.
@@ -61,8 +78,9 @@ def open_validation(recipe: Recipe) -> ImageDataset | None:
     """
     train_cfg = required_training(recipe)
     if not recipe.data.has_split("val"):
-        for key, is_set in (("patience", train_cfg.patience), ("best_by", train_cfg.best_by is not None)):
-            if is_set:
+        needed = ("patience", train_cfg.patience), ("best_by", train_cfg.best_by), ("val_loss", train_cfg.val_loss)
+        for key, value in needed:
+            if value:
                 raise UsageError(
                     f"train.{key} needs evaluations, and the recipe has no validation set. Set data.val_images, or "
                     f"remove train.{key}."
@@ -75,5 +93,10 @@ def open_validation(recipe: Recipe) -> ImageDataset | None:
             f"{dataset.source} has no annotations, as for a test set, so the training cannot be evaluated on it. Give "
             f"another validation set, or none (data.val_images=null)."
         )
-    task.evaluator(dataset, recipe)  # raises its error before the training instead of after its first hours
+    evaluator = task.evaluator(dataset, recipe)  # raises its error before the training, not after its first hours
+    if train_cfg.val_loss:
+        task.training_set(dataset, recipe)
+    best_by = train_cfg.best_by
+    if best_by is not None and not metrics and not (train_cfg.val_loss and best_by.startswith(VAL_LOSS)):
+        selected_first(evaluator.compute(), best_by)  # of no images, for the names alone
     return dataset
