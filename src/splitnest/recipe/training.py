@@ -24,7 +24,8 @@ class Training(Section):
     Attributes:
         epochs: Length of the training in epochs.
         iterations: Length of the training in iterations (optimizer steps).
-        batch_size: Images of an iteration, over all processes and accumulated parts.
+        batch_size: Images of an iteration, over all processes and accumulated parts; ``auto`` for as many as the memory
+            estimate allows, which needs ``lr_batch_size``.
         accumulate: Number of parts that a batch is split into for gradient accumulation.
         optimizer: Optimizer and its parameters.
         lr: Learning rate after the warm-up.
@@ -33,11 +34,15 @@ class Training(Section):
         weight_decay: Weight decay.
         decay_norms: Whether weight decay applies to the parameters of normalization layers.
         decay_biases: Whether weight decay applies to the biases of other layers.
+        layer_decay: Factor of the learning rate from each stage of the backbone to the one before it, beginning with
+            the heads; None trains all layers with the same learning rate.
         schedule: Learning-rate schedule and its parameters.
         warmup_iterations: Length of the linear warm-up in iterations.
         warmup_epochs: Length of the linear warm-up in epochs, instead of ``warmup_iterations``.
         warmup_factor: Learning rate at the start of the warm-up, as a fraction of the full rate.
         clip_grad_norm: Maximum norm of all gradients together; None does not clip.
+        checkpoint_stages: Stages of the backbone, from 2 to 5, whose features are recomputed in the backward pass
+            instead of being kept (gradient checkpointing).
         precision: Floating-point type of the forward pass; weights and gradients stay float32.
         ema_decay: Decay of an exponential moving average (EMA) of the weights, which is then evaluated and saved; None
             uses no average.
@@ -70,7 +75,7 @@ class Training(Section):
 
     epochs: Length | None = None
     iterations: Length | None = None
-    batch_size: BatchSize = 16
+    batch_size: BatchSize | Literal["auto"] = 16
     accumulate: BatchSize = 1
     optimizer: OptimizerConfig = SGD()
     lr: PositiveFloat
@@ -78,11 +83,13 @@ class Training(Section):
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
     decay_biases: bool = True
+    layer_decay: float | None = Field(None, gt=0, le=1)
     schedule: ScheduleConfig = MultiStep()
     warmup_iterations: Interval = 0
     warmup_epochs: Interval = 0
     warmup_factor: Probability = 0.001
     clip_grad_norm: PositiveFloat | None = None
+    checkpoint_stages: tuple[Annotated[int, Field(ge=2, le=5)], ...] = ()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float | None = Field(None, gt=0, lt=1)
     precise_bn_batches: Interval = 0
@@ -103,7 +110,13 @@ class Training(Section):
     @property
     def peak_lr(self) -> float:
         """Learning rate after the warm-up, scaled to the batch size."""
-        return self.lr * self.batch_size / (self.lr_batch_size or self.batch_size)
+        return self.lr * self.num_images / (self.lr_batch_size or self.num_images)
+
+    @property
+    def num_images(self) -> int:
+        """Images of an iteration, for a batch size that is not (or no longer) ``auto``."""
+        assert self.batch_size != "auto", "the batch size is resolved where the training set is opened"
+        return self.batch_size
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
@@ -121,7 +134,10 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        if self.batch_size % self.accumulate:
+        if self.batch_size == "auto":
+            if self.lr_batch_size is None:
+                raise ValueError("batch_size auto needs lr_batch_size, the batch size that lr is meant for: set it too")
+        elif self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} does not divide into {self.accumulate} accumulated parts")
         return self
 
@@ -143,6 +159,8 @@ class DetectionTraining(Training):
         without_mask: Treatment of instances without a segmentation in the training of a model with masks: ``error``
             rejects the dataset, ``skip`` excludes and counts them.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
+        repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
+            sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
     """
 
     short_sides: tuple[Side, ...] = Field(min_length=1)
@@ -156,6 +174,7 @@ class DetectionTraining(Training):
     keep_empty_images: bool = False
     without_mask: Literal["error", "skip"] = "error"
     group_by_aspect_ratio: bool = True
+    repeat_threshold: float | None = Field(None, gt=0, le=1)
 
 
 class ClassificationTraining(Training):
@@ -176,6 +195,10 @@ class ClassificationTraining(Training):
         drop_block: Drop probability of DropBlock in c4 and c5 at the end of training; it rises linearly from 0.
         dropout: Dropout probability before the classifier.
         zero_init_last: Whether the last normalization of each residual block is initialized to 0.
+        class_weights: Weight of each class in the cross entropy, in the order of ``data.classes``; the loss is still
+            divided by the number of images. None weighs all the same.
+        repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
+            sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
     """
 
     crop_size: Side | None = None
@@ -191,6 +214,8 @@ class ClassificationTraining(Training):
     drop_block: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     zero_init_last: bool = False
+    class_weights: tuple[PositiveFloat, ...] | None = None
+    repeat_threshold: float | None = Field(None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _check_crop_area(self) -> Self:
@@ -222,6 +247,8 @@ class SemanticTraining(Training):
         photometric_distortion: Whether to apply random brightness, contrast, saturation and hue (SSD).
         auxiliary_loss_weight: Weight of the loss of the auxiliary head.
         ohem: Online hard example mining; None uses all pixels.
+        class_weights: Weight of each class in the cross entropy, in the order of ``data.classes``; the loss is still
+            divided by the number of pixels. None weighs all the same.
     """
 
     crop_size: tuple[Side, Side]
@@ -231,6 +258,7 @@ class SemanticTraining(Training):
     photometric_distortion: bool = True
     auxiliary_loss_weight: float = Field(0.4, ge=0)
     ohem: OHEM | None = None
+    class_weights: tuple[PositiveFloat, ...] | None = None
 
     @model_validator(mode="after")
     def _check_resize_ratios(self) -> Self:

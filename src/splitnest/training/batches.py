@@ -13,6 +13,7 @@ from splitnest.distributed import all_reduce_max
 from splitnest.recipe import Recipe, required_training
 from splitnest.structures.batch import Batch, collate
 from splitnest.tasks import Task, task_of
+from splitnest.training.auto_batch_size import with_batch_size
 
 T = TypeVar("T")
 
@@ -75,16 +76,23 @@ class TrainingBatches:
         return height, width
 
 
-def open_training(recipe: Recipe) -> TrainingBatches:
+def open_training(recipe: Recipe, device: torch.device | None = None, processes: int = 1) -> TrainingBatches:
     """Open the training dataset of a recipe.
 
+    Args:
+        recipe: Recipe with a training section.
+        device: Device of the training, whose memory ``batch_size: auto`` fills; None for the CPU.
+        processes: Number of processes of the training.
+
     Raises:
-        UsageError: The recipe has no training section, or a path is not set.
+        UsageError: The recipe has no training section, a path is not set, or not even one image fits into memory.
         DataError: The dataset cannot be read, or no sample takes part.
     """
     required_training(recipe)
     task = task_of(recipe)
-    return TrainingBatches(task.training_set(task.open_dataset(recipe, "train"), recipe), recipe)
+    training_set = task.training_set(task.open_dataset(recipe, "train"), recipe)
+    recipe = with_batch_size(recipe, len(training_set), device or torch.device("cpu"), processes)
+    return TrainingBatches(training_set, recipe)
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:

@@ -127,7 +127,7 @@ def _train(
     set_progress(state.model, state.step / schedule.total)
     with skipping_not_finite(state, train_cfg, lr, parts, folder):
         losses, norm = train_step(network, state, train_cfg, parts)
-        return StepMetrics(losses, norm, lr, train_cfg.batch_size, time.perf_counter() - started, data_seconds)
+        return StepMetrics(losses, norm, lr, train_cfg.num_images, time.perf_counter() - started, data_seconds)
     return None
 
 

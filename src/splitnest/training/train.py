@@ -31,7 +31,7 @@ from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
 from splitnest.training import checkpoint
-from splitnest.training.batches import open_training
+from splitnest.training.batches import TrainingBatches, open_training
 from splitnest.training.callbacks import Callback, Callbacks, RowFunction
 from splitnest.training.environment import describe_environment
 from splitnest.training.guard import Guard
@@ -121,9 +121,9 @@ def _train(
     metrics: Sequence[Metric],
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
-    train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, world_size())
-    data, validation = open_training(recipe), open_validation(recipe, metrics)
+    data = _open(recipe, resume, out, pick_device(device), world_size())
+    recipe, train_cfg = data.recipe, data.train_cfg
+    validation = open_validation(recipe, metrics)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
@@ -141,6 +141,21 @@ def _train(
         run = broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
         callbacks.end(run)
         return run
+
+
+def _open(recipe: Recipe, resume: bool, out: Path | None, device: torch.device, processes: int) -> TrainingBatches:
+    """Check a recipe, and open its training data; their recipe has a number in place of ``batch_size: auto``."""
+    if required_training(recipe).batch_size == "auto" and resume:
+        stored = zoo.load_recipe(broadcast_from_main(partial(find_folder, recipe, out)) / RECIPE_FILE)
+        recipe = recipe_overrides.apply(recipe, {"train.batch_size": required_training(stored).batch_size})
+    if is_auto := required_training(recipe).batch_size == "auto":
+        check_loggers(required_training(recipe))
+    else:
+        _check(recipe, required_training(recipe), processes)
+    data = open_training(recipe, device, processes)
+    if is_auto:
+        _check(data.recipe, required_training(data.recipe), processes)
+    return data
 
 
 def _start(
@@ -188,11 +203,10 @@ def plan(
             exist.
     """
     recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
-    train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, devices)
+    required_training(recipe)
     check_devices(devices)
-    pick_device(device)
-    data, validation = open_training(recipe), open_validation(recipe)
+    data = _open(recipe, resume, folder, pick_device(device), devices)
+    recipe, train_cfg, validation = data.recipe, data.train_cfg, open_validation(data.recipe)
     if resume:
         folder = find_folder(recipe, folder)
         _check_same(recipe, folder)
@@ -256,7 +270,7 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
 def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
     """Raise a UsageError for loggers, a batch size or frozen stages with which a number of processes cannot train."""
     check_loggers(train_cfg)
-    images = train_cfg.batch_size // train_cfg.accumulate // processes
+    images = train_cfg.num_images // train_cfg.accumulate // processes
     if not images:
         raise UsageError(
             f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from splitnest.models.layers.checkpointing import checkpointed
 from splitnest.models.layers.conv import ConvNormAct, DeformableConv2d, make_conv, make_norm
 from splitnest.models.layers.drop_block import DropBlock
 from splitnest.models.layers.split_attention import SplitAttention
@@ -138,6 +139,7 @@ class ResNet(nn.Module):
     Attributes:
         channels: Number of channels of each returned feature map, by name.
         strides: Stride of each returned feature map in pixels of the input, by name.
+        checkpoint_stages: Names of the stages that are recomputed in the backward pass (gradient checkpointing).
 
     Raises:
         ValueError: ``out`` is empty or names an unknown stage.
@@ -145,6 +147,7 @@ class ResNet(nn.Module):
 
     channels: dict[str, int]
     strides: dict[str, int]
+    checkpoint_stages: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -199,7 +202,8 @@ class ResNet(nn.Module):
         x = self.pool(self.stem(images))
         features = {}
         for name in STAGES:
-            x = self.get_submodule(name)(x)
+            stage = self.get_submodule(name)
+            x = checkpointed(stage, x) if name in self.checkpoint_stages else stage(x)
             if name in self.out:
                 features[name] = x
             if len(features) == len(self.out):

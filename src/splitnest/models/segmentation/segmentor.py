@@ -30,6 +30,7 @@ class Segmentor(Model):
         stride: Stride (vertical, horizontal) of the sliding window in pixels; None uses the window size.
         auxiliary_weight: Weight of the auxiliary loss.
         ohem: Online hard example mining of pixels; None uses all pixels.
+        class_weights: Weight of each class in the losses; None weighs all the same.
     """
 
     output_names = ("logits",)
@@ -45,11 +46,12 @@ class Segmentor(Model):
         stride: tuple[int, int] | None = None,
         auxiliary_weight: float = 0.4,
         ohem: PixelMiner | None = None,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
         self.categories, self.window, self.stride = categories, window, stride or window
-        self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
+        self.auxiliary_weight, self.ohem, self.class_weights = auxiliary_weight, ohem, class_weights
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
@@ -87,9 +89,10 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
-        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, self.ohem)}
+        rules = self.ohem, self.class_weights
+        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, *rules)}
         if self.auxiliary_head is not None:
-            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, self.ohem)
+            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, *rules)
             losses["loss_auxiliary"] = self.auxiliary_weight * auxiliary
         return losses
 
