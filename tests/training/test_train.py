@@ -111,7 +111,7 @@ def test_damaged_checkpoint_resumes_from_the_previous_one(
 def test_training_without_validation_data_has_no_best_checkpoint(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splitnest.training.train.open_validation", lambda _: None)
+    monkeypatch.setattr("splitnest.training.train.open_validation", lambda *_: None)
     run = train(recipe_file, ONE_STEP, out=tmp_path / "run", device="cpu")
     assert (run.metrics, run.best) == ({}, None)
     assert run.last.is_file()
