@@ -14,11 +14,20 @@ from splitnest._version import __version__
 if TYPE_CHECKING:
     from splitnest import models
     from splitnest.data.items import ImageSequence
-    from splitnest.errors import DataError, Interrupted, OutputError, SplitnestError, UsageError, WeightsError
+    from splitnest.errors import (
+        DataError,
+        Interrupted,
+        OutputError,
+        SplitnestError,
+        UsageError,
+        UserCodeError,
+        WeightsError,
+    )
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
     from splitnest.inference.predictor import Prediction, Predictor, load
+    from splitnest.metrics.own import Metric
     from splitnest.models.backbones.resnet import ResNet
     from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     from splitnest.structures.instances import Instances
     from splitnest.structures.panoptic_labels import PanopticLabels
     from splitnest.structures.person import CropRegion, Person
+    from splitnest.training.callbacks import Callback
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
     from splitnest.weights.report import Report
@@ -47,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Batch": "splitnest.structures.batch",
     "BoxMasks": "splitnest.structures.box_masks",
+    "Callback": "splitnest.training.callbacks",
     "Categories": "splitnest.structures.categories",
     "Category": "splitnest.structures.categories",
     "ClassProbability": "splitnest.structures",
@@ -57,6 +68,7 @@ _HOMES = {
     "ImageSequence": "splitnest.data.items",
     "Instances": "splitnest.structures.instances",
     "Interrupted": "splitnest.errors",
+    "Metric": "splitnest.metrics.own",
     "Model": "splitnest.models.base",
     "OutputError": "splitnest.errors",
     "PanopticLabels": "splitnest.structures.panoptic_labels",
@@ -74,6 +86,7 @@ _HOMES = {
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
     "UsageError": "splitnest.errors",
+    "UserCodeError": "splitnest.errors",
     "WeightsError": "splitnest.errors",
     "backbone": "splitnest.models.pretrained",
     "convert": "splitnest.exporting.convert",
@@ -88,6 +101,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "BoxMasks",
+    "Callback",
     "Categories",
     "Category",
     "ClassProbability",
@@ -98,6 +112,7 @@ __all__ = [
     "ImageSequence",
     "Instances",
     "Interrupted",
+    "Metric",
     "Model",
     "OutputError",
     "PanopticLabels",
@@ -115,6 +130,7 @@ __all__ = [
     "SemanticSegmentation",
     "SplitnestError",
     "UsageError",
+    "UserCodeError",
     "WeightsError",
     "__version__",
     "backbone",

@@ -47,6 +47,10 @@ class OutputError(SplitnestError):
     exit_code = 5
 
 
+class UserCodeError(SplitnestError):
+    """Callback, logger or metric that raised an exception or returned something else than it should (exit code 1)."""
+
+
 class Interrupted(SplitnestError):
     """Training that was interrupted by a signal and can be resumed (exit code 75, ``EX_TEMPFAIL``)."""
 

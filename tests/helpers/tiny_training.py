@@ -16,8 +16,10 @@ from splitnest import zoo
 from splitnest.recipe import DetectionRecipe, DetectionTraining
 from splitnest.structures.batch import Batch, collate
 from splitnest.training import loop, run_folder
+from splitnest.training.callbacks import Callback, Callbacks, RowFunction
 from splitnest.training.checkpoint import restore_newest
 from splitnest.training.guard import Guard
+from splitnest.training.loggers.open import open_loggers
 from splitnest.training.loop import Evaluate, TrainingData
 from splitnest.training.run_folder import RunFolder
 from splitnest.training.schedule import Schedule
@@ -95,7 +97,7 @@ class SignalingData(TinyData):
 
 
 def train_config(**values: Any) -> DetectionTraining:
-    defaults = {"iterations": NUM_STEPS, "lr": 0.05, "batch_size": 4, "short_sides": (8,)}
+    defaults = {"iterations": NUM_STEPS, "lr": 0.05, "batch_size": 4, "short_sides": (8,), "loggers": ()}
     return DetectionTraining(**{**defaults, **values})
 
 
@@ -119,8 +121,9 @@ def fit(
     evaluate: Evaluate | None = None,
     *,
     draws: bool = False,
+    callbacks: Sequence[Callback | RowFunction] = (),
 ) -> None:
-    """Train from the present step to the end, with ``path`` as run folder.
+    """Train from the present step to the end, with ``path`` as run folder, the recipe's loggers and callbacks.
 
     Unless ``draws`` is set, ``curves.png`` is blank: drawing takes longer than the training of a tiny model.
     """
@@ -131,7 +134,10 @@ def fit(
     with pytest.MonkeyPatch.context() as patched:
         if not draws:
             patched.setattr(run_folder, "draw_curves", lambda _: np.zeros((1, 1, 3), np.uint8))
-        loop.fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
+        guard = Guard(state, schedule.total, folder, recipe)
+        called = Callbacks([*open_loggers(recipe, path, state.step), *callbacks])
+        loop.fit(state, schedule, data, folder, evaluate, guard, called)
+        called.end(folder.result(state))
 
 
 def train(
@@ -140,6 +146,7 @@ def train(
     evaluate: Evaluate | None = None,
     *,
     draws: bool = False,
+    callbacks: Sequence[Callback | RowFunction] = (),
     **values: Any,
 ) -> TrainingState:
     """Train a tiny model, or resume the training in the run folder ``path``; ``values`` change the configuration."""
@@ -147,7 +154,7 @@ def train(
     state, schedule = new_state(train_cfg)
     if (path / "last.pt").exists():
         restore_newest(state, path / "last.pt")
-    fit(state, schedule, data or TinyData(train_cfg.accumulate), path, evaluate, draws=draws)
+    fit(state, schedule, data or TinyData(train_cfg.accumulate), path, evaluate, draws=draws, callbacks=callbacks)
     return state
 
 

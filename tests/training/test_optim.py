@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from splitnest import zoo
+from splitnest.errors import UsageError
+from splitnest.models.build import build_model
 from splitnest.recipe import ClassificationRecipe, SemanticRecipe, Training
-from splitnest.training.optim import build_optimizer, build_scheduler, parameter_groups
+from splitnest.training.optim import build_optimizer, build_scheduler, parameter_groups, stage_depths
 from splitnest.training.schedule import MAX_ROW_STEPS, MAX_ROWS, Schedule
 
 
@@ -203,3 +205,57 @@ def test_sgd_follows_the_formula() -> None:
         velocity = 0.9 * velocity + gradient + 0.5 * expected
         expected -= 0.1 * velocity
         assert weight.item() == pytest.approx(expected)
+
+
+class Staged(nn.Module):
+    """Model with a backbone of three stages, or with one inside an adapter."""
+
+    def __init__(self, *, adapter: bool = False) -> None:
+        super().__init__()
+        backbone = nn.Sequential()
+        backbone.add_module("stem", nn.Conv2d(3, 2, 1))
+        backbone.add_module("pool", nn.MaxPool2d(2))
+        backbone.add_module("c2", nn.Conv2d(2, 2, 1))
+        backbone.add_module("c3", nn.BatchNorm2d(2))
+        self.backbone = nn.Sequential(backbone) if adapter else backbone
+        self.head = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_layer_decay_lowers_the_learning_rate_from_stage_to_stage(adapter: bool) -> None:
+    model = Staged(adapter=adapter)
+    train_cfg = train_config(lr=0.1, layer_decay=0.5, decay_biases=False, weight_decay=0.01, schedule=multi_step(3))
+    schedule = Schedule(train_cfg, 5)
+    optimizer = build_optimizer(model, train_cfg)
+    lr_of = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    stages = model.backbone[0] if adapter else model.backbone
+    for module, lr in ((model.head, 0.1), (stages.c3, 0.05), (stages.c2, 0.025), (stages.stem, 0.0125)):
+        assert {lr_of[id(p)] for p in module.parameters()} == {lr}
+    assert len(lr_of) == len(list(model.parameters()))
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.01, 0.0}
+    scheduler = build_scheduler(optimizer, schedule)
+    for step in range(5):
+        factor = schedule.factor(step)
+        lrs = sorted({group["lr"] for group in optimizer.param_groups})
+        assert lrs == pytest.approx([0.0125 * factor, 0.025 * factor, 0.05 * factor, 0.1 * factor])
+        optimizer.step()
+        scheduler.step()
+
+
+STEMS = {
+    "backbone.stem.0.conv.weight": 5,
+    "backbone.c2.0.conv1.conv.weight": 4,
+    "backbone.c4.0.conv1.conv.weight": 2,
+    "backbone.c5.0.conv1.conv.weight": 1,
+}
+"""Parameter -> number of its stage, counted from the heads."""
+
+
+def test_layer_decay_of_published_backbones_and_of_none() -> None:
+    with torch.device("meta"):
+        model = build_model(zoo.get("resnest50_imagenet.official"))
+    depths = stage_depths(model)
+    assert {name: depths[id(p)] for name, p in model.named_parameters() if name in STEMS} == STEMS
+    assert id(model.fc.weight) not in depths
+    with pytest.raises(UsageError, match=r"train\.layer_decay needs a model whose submodule 'backbone' has stages"):
+        parameter_groups(nn.Linear(2, 2), train_config(layer_decay=0.5))

@@ -12,6 +12,7 @@ from splitnest.evaluation.results_path import check_results
 from splitnest.inference.predictor import Predictor, load
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.own import Metric, check_metrics
 from splitnest.recipe import Keypoints, Recipe
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.tasks import task_of
@@ -42,6 +43,7 @@ def evaluate(
     data: ImageSequence | None = None,
     batch_size: int = 1,
     workers: int = 0,
+    metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
@@ -54,13 +56,17 @@ def evaluate(
         data: Dataset from Python; None opens the validation dataset of the recipe.
         batch_size: Maximum number of images that are processed together.
         workers: Number of data loading processes; 0 loads in this process.
+        metrics: Metrics of the user, whose values are added to those of the task.
 
     Raises:
+        UserCodeError: A metric raises an exception, or uses the name of another one.
         UsageError: ``data.root`` is not set, or ``tta`` is set for a model without test-time augmentation.
         DataError: The dataset cannot be read, has other classes than the model, or has no annotations.
     """
     with process_group():
-        evaluation = run_evaluation(model, overrides, tta, data=data, batch_size=batch_size, workers=workers)
+        evaluation = run_evaluation(
+            model, overrides, tta, data=data, batch_size=batch_size, workers=workers, metrics=metrics
+        )
     if not evaluation.metrics:
         raise DataError(
             "The dataset has no annotations, as for a test set, so no metrics can be computed. Give a dataset with "
@@ -79,12 +85,14 @@ def run_evaluation(
     workers: int = 0,
     results: Path | None = None,
     inputs: Sequence[str | Path] = (),
+    metrics: Sequence[Metric] = (),
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
     In a process group the evaluator of the main process has all results. ``results`` is where they will be written:
     that they replace none of ``inputs`` and no file of others is checked before the evaluation.
     """
+    check_metrics(metrics)
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
     if _network_fields(recipe) != _network_fields(predictor.recipe):
@@ -98,7 +106,7 @@ def run_evaluation(
     if results is not None and is_main_process():
         check_results(task.result_files(results, dataset), [*inputs, dataset.source, *dataset.inputs])
     _print_problems(dataset.problems)
-    evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image)
+    evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image, metrics=metrics)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator)
     return Evaluation(*broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class())), evaluator)

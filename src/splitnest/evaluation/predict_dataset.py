@@ -1,6 +1,6 @@
 """Prediction of a whole dataset, distributed over processes, into an evaluator."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from splitnest.data.loading.evaluation_loader import EvaluationLoader
 from splitnest.distributed import gather_to_main
 from splitnest.inference.batching import predict_prepared
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.own import ExtendedEvaluator, Metric
 from splitnest.models.base import Model
 from splitnest.progress import track
 from splitnest.recipe import Recipe
@@ -35,6 +36,7 @@ def predict_dataset(
     predict_image: PredictImage | None = None,
     *,
     keep_label_maps: bool = True,
+    metrics: Sequence[Metric] = (),
 ) -> Evaluator:
     """Predict every image of a dataset, and return an evaluator with all results.
 
@@ -48,12 +50,19 @@ def predict_dataset(
         workers: Number of data loading processes; 0 loads in this process.
         predict_image: Prediction of one original image, for test-time augmentation; None uses the model.
         keep_label_maps: Whether label maps are kept for writing (semantic only).
+        metrics: Metrics of the user, which are computed too if there are annotations.
 
     Raises:
+        UserCodeError: A metric raises an exception.
         DataError: An image or its ground truth cannot be read, or annotations that the metrics need are missing.
     """
     task = task_of(recipe)
-    evaluator = task.evaluator(dataset, recipe, keep_label_maps=keep_label_maps)
+    evaluator: Evaluator = task.evaluator(dataset, recipe, keep_label_maps=keep_label_maps)
+    if metrics and dataset.has_annotations:
+        indices = {dataset.image_id(index): index for index in range(len(dataset))}
+        evaluator = ExtendedEvaluator(
+            evaluator, metrics, lambda image_id: task.ground_truth(dataset, indices[image_id], recipe)
+        )
     results: Iterable[tuple[int, Result]]
     if predict_image is None:
         prepared = EvaluationLoader(_Prepare(task, dataset, recipe), len(dataset), workers)

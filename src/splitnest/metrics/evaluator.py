@@ -13,6 +13,15 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}" if value >= 0 else "-"
 
 
+VAL_LOSS = "val_loss"
+"""Beginning of the names of losses on the validation dataset, which are neither fractions nor better if higher."""
+
+
+def readable(name: str, value: float) -> str:
+    """Return a metric in percent, or a loss as it is, as people read it."""
+    return f"{value:.4g}" if name.startswith(VAL_LOSS) else percent(value)
+
+
 class Evaluator(ABC):
     """Metrics of results that are added image by image. Images may be distributed over processes and merged."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from splitnest.errors import UsageError
 from splitnest.models.backbones.resnet import STAGES, ResNet, resnet
 from splitnest.models.base import Model
 from splitnest.recipe import (
@@ -38,7 +39,8 @@ def build_model(recipe: Recipe) -> Model:
     Channels-last weights make convolutions return channels-last feature maps, a fifth faster on CPUs.
 
     Raises:
-        UsageError: The recipe of a pose estimator does not define its keypoints.
+        UsageError: The recipe of a pose estimator does not define its keypoints; or the number of class weights is not
+            that of the classes.
     """
     model: Model
     match recipe:
@@ -50,7 +52,20 @@ def build_model(recipe: Recipe) -> Model:
             model = _build_segmentor(recipe)
         case PoseRecipe():
             model = _build_pose_estimator(recipe)
+    if recipe.train is not None and recipe.train.checkpoint_stages:
+        _set_checkpoint_stages(model.backbone, recipe.train.checkpoint_stages)
     return model.to(memory_format=torch.channels_last)
+
+
+def _set_checkpoint_stages(backbone: Any, stages: tuple[int, ...]) -> None:
+    """Select the stages that are recomputed in the backward pass.
+
+    Raises:
+        UsageError: The backbone has no stages that can be recomputed.
+    """
+    if not hasattr(backbone, "checkpoint_stages"):
+        raise UsageError(f"train.checkpoint_stages has no effect on a {type(backbone).__name__}. Remove it.")
+    backbone.checkpoint_stages = frozenset(f"c{stage}" for stage in stages)
 
 
 def build_categories(recipe: Recipe) -> Categories:
@@ -97,7 +112,22 @@ def _build_classifier(recipe: ClassificationRecipe) -> Model:
         build_categories(recipe),
         dropout=0.0 if train is None else train.dropout,
         label_smoothing=0.0 if train is None else train.label_smoothing,
+        class_weights=None if train is None else _class_weights(train.class_weights, recipe.num_classes),
     )
+
+
+def _class_weights(weights: tuple[float, ...] | None, num_classes: int) -> tuple[float, ...] | None:
+    """Return the weights of the classes in a loss.
+
+    Raises:
+        UsageError: There is another number of them.
+    """
+    if weights is not None and len(weights) != num_classes:
+        raise UsageError(
+            f"train.class_weights has {len(weights)} weights for {num_classes} classes. Give one for each class, in "
+            f"the order of data.classes."
+        )
+    return weights
 
 
 def _build_segmentor(recipe: SemanticRecipe) -> Model:
@@ -152,6 +182,7 @@ def _build_segmentor(recipe: SemanticRecipe) -> Model:
         options = {
             "auxiliary_weight": recipe.train.auxiliary_loss_weight,
             "ohem": None if ohem is None else PixelMiner(ohem.threshold, ohem.min_kept),
+            "class_weights": _class_weights(recipe.train.class_weights, len(classes)),
         }
     else:
         options = {}

@@ -16,6 +16,9 @@ from splitnest.recipe.base import Section
 from splitnest.recipe.limits import BatchSize, Interval, Length, Side, Workers
 from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, ScheduleConfig
 
+Logger = Literal["tensorboard", "wandb", "mlflow"]
+"""Service that rows of losses and metrics are passed on to."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -28,7 +31,8 @@ class Training(Section):
     Attributes:
         epochs: Length of the training in epochs.
         iterations: Length of the training in iterations (optimizer steps).
-        batch_size: Images of an iteration, over all processes and accumulated parts.
+        batch_size: Images of an iteration, over all processes and accumulated parts; ``auto`` for as many as the memory
+            estimate allows, which needs ``lr_batch_size``.
         accumulate: Number of parts that a batch is split into for gradient accumulation.
         optimizer: Optimizer and its parameters.
         lr: Learning rate after the warm-up.
@@ -37,11 +41,15 @@ class Training(Section):
         weight_decay: Weight decay.
         decay_norms: Whether weight decay applies to the parameters of normalization layers.
         decay_biases: Whether weight decay applies to the biases of other layers.
+        layer_decay: Factor of the learning rate from each stage of the backbone to the one before it, beginning with
+            the heads; None trains all layers with the same learning rate.
         schedule: Learning-rate schedule and its parameters.
         warmup_iterations: Length of the linear warm-up in iterations.
         warmup_epochs: Length of the linear warm-up in epochs, instead of ``warmup_iterations``.
         warmup_factor: Learning rate at the start of the warm-up, as a fraction of the full rate.
         clip_grad_norm: Maximum norm of all gradients together; None does not clip.
+        checkpoint_stages: Stages of the backbone, from 2 to 5, whose features are recomputed in the backward pass
+            instead of being kept (gradient checkpointing).
         precision: Floating-point type of the forward pass; weights and gradients stay float32.
         float32_matmul_precision: Precision of float32 matrix products on a GPU: ``highest``, ``high`` (TensorFloat32)
             or ``medium`` (bfloat16), as in ``torch.set_float32_matmul_precision``; without effect on the CPU.
@@ -50,6 +58,11 @@ class Training(Section):
         precise_bn_batches: Batches over which the statistics of batch normalization are recomputed before an
             evaluation (precise BN); 0 keeps the running statistics.
         evaluate_every: Interval between evaluations; 0 evaluates at the end only.
+        val_loss: Whether an evaluation also computes the losses on the validation set, without augmentation.
+        best_by: Name of the metric by which the best model is selected, such as ``mask_ap`` or ``val_loss``; None uses
+            the first metric of the task.
+        patience: Number of evaluations without a gain after which the training stops early; 0 trains to the end.
+        min_gain: Minimum increase of the metric (from 0 to 1), or decrease of a loss, that counts as a gain.
         save_every: Interval between checkpoints, besides one after each evaluation; 0 saves no others.
         keep_checkpoints: Number of resumable checkpoints to keep: ``last.pt``, ``last-1.pt`` and so on.
         max_skipped_steps: Steps with a non-finite loss or gradient that may be skipped in the whole training; one more
@@ -60,6 +73,7 @@ class Training(Section):
             whole network is loaded where it fits, otherwise its backbone. None starts from random weights.
         seed: Seed of weights, sample order, augmentation and sampling.
         workers: Number of data loading processes; 0 loads in the training process.
+        loggers: Services that get the rows of ``metrics.csv``; ``auto`` writes event files if TensorBoard is installed.
     """
 
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -70,7 +84,7 @@ class Training(Section):
 
     epochs: Length | None = None
     iterations: Length | None = None
-    batch_size: BatchSize = 16
+    batch_size: BatchSize | Literal["auto"] = 16
     accumulate: BatchSize = 1
     optimizer: OptimizerConfig = SGD()
     lr: PositiveFloat
@@ -78,16 +92,22 @@ class Training(Section):
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
     decay_biases: bool = True
+    layer_decay: float | None = Field(None, gt=0, le=1)
     schedule: ScheduleConfig = MultiStep()
     warmup_iterations: Interval = 0
     warmup_epochs: Interval = 0
     warmup_factor: Probability = 0.001
     clip_grad_norm: PositiveFloat | None = None
+    checkpoint_stages: tuple[Annotated[int, Field(ge=2, le=5)], ...] = ()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     float32_matmul_precision: Literal["highest", "high", "medium"] = "highest"
     ema_decay: float | None = Field(None, gt=0, lt=1)
     precise_bn_batches: Interval = 0
     evaluate_every: Interval = 0
+    val_loss: bool = False
+    best_by: str | None = None
+    patience: Interval = 0
+    min_gain: float = Field(0.0, ge=0)
     save_every: Interval = 0
     keep_checkpoints: int = Field(2, ge=1, le=1000)
     max_skipped_steps: Interval = 0
@@ -95,11 +115,18 @@ class Training(Section):
     init_from: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
     workers: Workers = 2
+    loggers: Literal["auto"] | tuple[Logger, ...] = "auto"
 
     @property
     def peak_lr(self) -> float:
         """Learning rate after the warm-up, scaled to the batch size."""
-        return self.lr * self.batch_size / (self.lr_batch_size or self.batch_size)
+        return self.lr * self.num_images / (self.lr_batch_size or self.num_images)
+
+    @property
+    def num_images(self) -> int:
+        """Images of an iteration, for a batch size that is not (or no longer) ``auto``."""
+        assert self.batch_size != "auto", "the batch size is resolved where the training set is opened"
+        return self.batch_size
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
@@ -110,8 +137,17 @@ class Training(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_patience(self) -> Self:
+        if self.patience and not self.evaluate_every:
+            raise ValueError("patience counts evaluations, and evaluate_every is 0: set it too")
+        return self
+
+    @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        if self.batch_size % self.accumulate:
+        if self.batch_size == "auto":
+            if self.lr_batch_size is None:
+                raise ValueError("batch_size auto needs lr_batch_size, the batch size that lr is meant for: set it too")
+        elif self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} does not divide into {self.accumulate} accumulated parts")
         return self
 
@@ -134,6 +170,8 @@ class DetectionTraining(Training):
             rejects the dataset, ``skip`` excludes and counts them.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
         augment: Further augmentations, in order, of the cropped, resized and flipped image.
+        repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
+            sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
     """
 
     short_sides: tuple[Side, ...] = Field(min_length=1)
@@ -148,6 +186,7 @@ class DetectionTraining(Training):
     without_mask: Literal["error", "skip"] = "error"
     group_by_aspect_ratio: bool = True
     augment: Annotated[tuple[DetectionAugmentation, ...], Once] = ()
+    repeat_threshold: float | None = Field(None, gt=0, le=1)
 
 
 class ClassificationTraining(Training):
@@ -170,6 +209,10 @@ class ClassificationTraining(Training):
         drop_block: Drop probability of DropBlock in c4 and c5 at the end of training; it rises linearly from 0.
         dropout: Dropout probability before the classifier.
         zero_init_last: Whether the last normalization of each residual block is initialized to 0.
+        class_weights: Weight of each class in the cross entropy, in the order of ``data.classes``; the loss is still
+            divided by the number of images. None weighs all the same.
+        repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
+            sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
     """
 
     crop_size: Side | None = None
@@ -187,6 +230,8 @@ class ClassificationTraining(Training):
     drop_block: float = Field(0.0, ge=0, lt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     zero_init_last: bool = False
+    class_weights: tuple[PositiveFloat, ...] | None = None
+    repeat_threshold: float | None = Field(None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _check_crop_area(self) -> Self:
@@ -219,6 +264,8 @@ class SemanticTraining(Training):
         auxiliary_loss_weight: Weight of the loss of the auxiliary head.
         ohem: Online hard example mining; None uses all pixels.
         augment: Further augmentations, in order, of the crop before it is padded.
+        class_weights: Weight of each class in the cross entropy, in the order of ``data.classes``; the loss is still
+            divided by the number of pixels. None weighs all the same.
     """
 
     crop_size: tuple[Side, Side]
@@ -229,6 +276,7 @@ class SemanticTraining(Training):
     auxiliary_loss_weight: float = Field(0.4, ge=0)
     ohem: OHEM | None = None
     augment: Annotated[tuple[SemanticAugmentation, ...], Once] = ()
+    class_weights: tuple[PositiveFloat, ...] | None = None
 
     @model_validator(mode="after")
     def _check_resize_ratios(self) -> Self:

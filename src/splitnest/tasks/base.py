@@ -149,6 +149,10 @@ class Task(ABC, Generic[R, D]):
         """Return key -> value of the recipe's norms of globally pooled features: one value per image and channel."""
         return {}
 
+    @abstractmethod
+    def without_augmentation(self, recipe: R) -> dict[str, Any]:
+        """Return values of the section ``train`` with which images are not augmented, by key."""
+
     def mix_batch(self, batch: Batch, recipe: R, *key: int) -> Batch:
         """Return a training batch whose images are mixed, if the task does that; ``key`` seeds it."""
         return batch

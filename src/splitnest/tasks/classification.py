@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +94,12 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         """Take the center crop of an image and normalize it."""
         crop = center_crop(image, recipe.input) if resize else image
         return PreparedImage(normalize(crop, recipe.input, dtype)[None], (image.shape[0], image.shape[1]))
+
+    def without_augmentation(self, recipe: ClassificationRecipe) -> dict[str, Any]:
+        """Return values of the section ``train`` with which images are not augmented, by key."""
+        return {
+            **{"crop_area": (1.0, 1.0), "flip": 0.0, "policy": None, "color_jitter": 0.0, "lighting": 0.0, "mixup": 0.0}
+        }
 
     def max_training_size(self, recipe: ClassificationRecipe) -> tuple[int, int]:
         """Return the size of the random crop."""

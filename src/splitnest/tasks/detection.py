@@ -1,5 +1,7 @@
 """Detection and instance segmentation."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -105,6 +107,14 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
     def divisor(self, recipe: DetectionRecipe) -> int:
         """Return ``input.divisor``."""
         return recipe.input.divisor
+
+    def without_augmentation(self, recipe: DetectionRecipe) -> dict[str, Any]:
+        """Return values of the section ``train`` with which images are not augmented, by key."""
+        return {
+            "short_sides": (recipe.input.short_side,),
+            "long_side": recipe.input.long_side,
+            **{"flip": 0.0, "crop": None, "color_jitter": 0.0},
+        }
 
     def max_training_size(self, recipe: DetectionRecipe) -> tuple[int, int]:
         """Return the largest short side by the longest side, padded."""

@@ -1,6 +1,7 @@
 """Top-down pose estimation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,6 +108,10 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
             key: round(100 * value, 6) if value <= 1 and key != "epe" else value
             for key, value in recipe.published.items()
         }
+
+    def without_augmentation(self, recipe: PoseRecipe) -> dict[str, Any]:
+        """Return values of the section ``train`` with which images are not augmented, by key."""
+        return {**dict.fromkeys(("flip", "half_body", "shift_probability", "scale", "rotation_probability"), 0.0)}
 
     def max_training_size(self, recipe: PoseRecipe) -> tuple[int, int]:
         """Return the size of a crop."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,6 +89,10 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
         """Resize an image to the limits of the recipe and normalize it."""
         resized = resize_image(image, recipe.input) if resize else image
         return PreparedImage(normalize(resized, recipe.input, dtype)[None], (image.shape[0], image.shape[1]))
+
+    def without_augmentation(self, recipe: SemanticRecipe) -> dict[str, Any]:
+        """Return values of the section ``train`` with which images are not augmented, by key."""
+        return {"resize_ratios": (1.0, 1.0), "flip": 0.0, "photometric_distortion": False}
 
     def max_training_size(self, recipe: SemanticRecipe) -> tuple[int, int]:
         """Return the crop size."""

@@ -15,6 +15,7 @@ from splitnest.distributed import all_reduce_max
 from splitnest.recipe import Recipe, required_training
 from splitnest.structures.batch import Batch, collate
 from splitnest.tasks import Task, task_of
+from splitnest.training.auto_batch_size import with_batch_size
 
 T = TypeVar("T")
 
@@ -81,26 +82,39 @@ class TrainingBatches:
 
 
 def open_training(
-    recipe: Recipe, data: ImageSequence | None = None, augment: UserTransform | None = None, *, pin_memory: bool = False
+    recipe: Recipe,
+    device: torch.device | None = None,
+    processes: int = 1,
+    *,
+    data: ImageSequence | None = None,
+    augment: UserTransform | None = None,
 ) -> TrainingBatches:
     """Open the training dataset of a recipe, or one from Python; see ``TrainingBatches``.
 
     Args:
         recipe: Recipe with a training section.
+        device: Device of the training, whose memory ``batch_size: auto`` fills; None for the CPU.
+        processes: Number of processes of the training.
         data: Dataset from Python; None opens that of the recipe.
         augment: Augmentation of the user, after those of the recipe.
-        pin_memory: Same as in ``TrainingBatches``.
+
+    Args:
+        recipe: Recipe with a training section.
+        device: Device of the training, whose memory ``batch_size: auto`` fills; None for the CPU.
+        processes: Number of processes of the training.
 
     Raises:
-        UsageError: The recipe has no training section, or a path is not set.
+        UsageError: The recipe has no training section, a path is not set, or not even one image fits into memory.
         DataError: The dataset cannot be read, or no sample takes part.
     """
     required_training(recipe)
     task = task_of(recipe)
+    device = device or torch.device("cpu")
     dataset = task.open_dataset(recipe, "train") if data is None else task.wrap(Items(data, "train_data"), recipe)
     training_set = task.training_set(dataset, recipe)
     training_set.augmentations = training_set.augmentations.followed_by(augment)
-    return TrainingBatches(training_set, recipe, pin_memory=pin_memory)
+    recipe = with_batch_size(recipe, len(training_set), device, processes)
+    return TrainingBatches(training_set, recipe, pin_memory=device.type == "cuda")
 
 
 def _present(values: Iterator[T | None]) -> list[T] | None:

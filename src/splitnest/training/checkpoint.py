@@ -6,6 +6,7 @@ the rest; ``best`` checkpoints have none. A checksum reveals damage before anyth
 """
 
 import random
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from splitnest.errors import DamagedError, WeightsError, cannot_read, tell
 from splitnest.files import replacing, versions
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
+from splitnest.training.selection import EarlyStopping
 from splitnest.training.state import TrainingState
 from splitnest.weights import torch_file
 from splitnest.weights.checksum import add_checksum, has_valid_checksum
@@ -61,6 +63,7 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None =
             "random": random_states,
             "evaluated_step": state.evaluated_step,
             "skipped": state.skipped,
+            "early_stopping": asdict(state.early_stopping),
         }
     with replacing(path, keep) as file:
         torch.save(content, file)
@@ -120,6 +123,7 @@ def restore(state: TrainingState, path: Path) -> None:
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]
     state.evaluated_step, state.skipped = training["evaluated_step"], training["skipped"]
+    state.early_stopping = EarlyStopping(**training.get("early_stopping", {}))
     if rank() < len(training["random"]):
         set_random_states(training["random"][rank()])
     else:  # more processes than before

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from splitnest.distributed import is_main_process
-from splitnest.metrics.evaluator import percent
+from splitnest.metrics.evaluator import readable
 from splitnest.progress import LINE_INTERVAL_S, memory_mb
 from splitnest.training.meter import StepMetrics
 from splitnest.training.metrics_log import headline
@@ -63,9 +63,9 @@ class Display:
             print(f"step {done}/{self._total}, {self._loss_line()}, {self._time_line()}", file=sys.stderr, flush=True)
 
     def metrics(self, done: int, metrics: Mapping[str, float]) -> None:
-        """Print the metrics of an evaluation in percent, while the live lines are paused."""
+        """Print the metrics of an evaluation, in percent but for losses, while the live lines are paused."""
         if metrics and is_main_process():
-            values = ", ".join(f"{name} {percent(value)}" for name, value in headline(metrics).items())
+            values = ", ".join(f"{name} {readable(name, value)}" for name, value in headline(metrics).items())
             print(f"step {done}/{self._total}: {values}", file=sys.stderr, flush=True)
 
     @contextmanager

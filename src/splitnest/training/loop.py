@@ -8,10 +8,11 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from splitnest.distributed import wrap_ddp
+from splitnest.distributed import print_once, wrap_ddp
 from splitnest.models.layers.drop_block import set_progress
 from splitnest.recipe import Training
 from splitnest.structures.batch import Batch
+from splitnest.training.callbacks import Callbacks
 from splitnest.training.display import Display
 from splitnest.training.guard import Guard
 from splitnest.training.meter import Meter, StepMetrics
@@ -19,11 +20,12 @@ from splitnest.training.not_finite import skipping_not_finite
 from splitnest.training.precise_bn import recompute_statistics
 from splitnest.training.run_folder import RunFolder
 from splitnest.training.schedule import Schedule
+from splitnest.training.selection import score, selected_first
 from splitnest.training.state import TrainingState
 from splitnest.training.step import Losses, train_step
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-"""Function from a model in evaluation mode to its metrics; models are compared by the first."""
+"""Function from a model in evaluation mode to its metrics."""
 
 
 class TrainingData(Protocol):
@@ -40,8 +42,9 @@ def fit(
     folder: RunFolder,
     evaluate: Evaluate | None,
     guard: Guard,
+    callbacks: Callbacks,
 ) -> None:
-    """Train from ``state.step`` to the end of the schedule.
+    """Train from ``state.step`` to the end of the schedule, or until early stopping is due.
 
     Rows of losses and metrics and the checkpoints ``last`` and ``best`` are written into the run folder. Evaluation
     does not change torch's random state, so training does not depend on how often the model is evaluated.
@@ -53,36 +56,55 @@ def fit(
         folder: Run folder.
         evaluate: Evaluation of the model; None without a validation dataset.
         guard: Guard of the training.
+        callbacks: Callbacks, which are called after what they get was written; ``on_end`` only on errors.
 
     Raises:
         DataError: A loss or the gradient is not finite, or the data cannot be read.
         Interrupted: SIGTERM or SIGINT was received; a checkpoint was written.
         OutputError: A file cannot be written.
         UsageError: Memory ran out.
+        UserCodeError: A callback or a metric raises an exception; a checkpoint was written.
     """
     network = wrap_ddp(Losses(state.model), state.device).train()
     meter = Meter()
-    with Display(schedule.total, state.step) as display, guard:
+    patience = schedule.train_cfg.patience
+    metrics: dict[str, float] | None
+    with callbacks.ending_on_error(), Display(schedule.total, state.step) as display, guard:
         if schedule.evaluates(state.step) and state.evaluated_step != state.step:  # interrupted while it was evaluated
-            folder.log(_row(state, schedule) | _evaluation(state, schedule, data, folder, evaluate, display, guard))
+            metrics = _evaluation(state, schedule, data, folder, evaluate, display, guard)
+            row = _row(state, schedule) | metrics
+            folder.log(row)
             folder.save_last(state)
+            _call(callbacks, guard, row, metrics)
         batches = iter(data.steps(state.step))
-        while state.step < schedule.total:
-            metrics = _train(network, state, schedule, batches, folder, guard)
-            if metrics is not None:
-                meter.add(metrics)
-                display.update(state.step, metrics)
+        while state.step < schedule.total and not state.early_stopping.is_due(patience):
+            measured, metrics = _train(network, state, schedule, batches, folder, guard), None
+            if measured is not None:
+                meter.add(measured)
+                display.update(state.step, measured)
             if schedule.logs(state.step):
                 row = _row(state, schedule) | meter.row()
                 if schedule.evaluates(state.step):
-                    row |= _evaluation(state, schedule, data, folder, evaluate, display, guard)
+                    metrics = _evaluation(state, schedule, data, folder, evaluate, display, guard)
+                    row |= metrics
                     network.train()
                 folder.log(row)
+                _call(callbacks, guard, row, metrics)
             is_interrupted = guard.is_interrupted()
             if schedule.saves(state.step) or is_interrupted:
                 folder.save_last(state)
             if is_interrupted and state.step < schedule.total:
                 raise guard.interruption()
+    if state.early_stopping.is_due(patience) and state.step < schedule.total:
+        print_once(f"stopped early: {patience} evaluations without a gain, after step {state.step} of {schedule.total}")
+
+
+def _call(callbacks: Callbacks, guard: Guard, row: Mapping[str, float], metrics: Mapping[str, float] | None) -> None:
+    """Call the callbacks with a row, and with the metrics of an evaluation if there was one."""
+    with guard.saving_on_error():
+        if metrics:
+            callbacks.evaluation(int(row["step"]), metrics)
+        callbacks.row(row)
 
 
 def _row(state: TrainingState, schedule: Schedule) -> dict[str, float]:
@@ -105,7 +127,7 @@ def _train(
     set_progress(state.model, state.step / schedule.total)
     with skipping_not_finite(state, train_cfg, lr, parts, folder):
         losses, norm = train_step(network, state, train_cfg, parts)
-        return StepMetrics(losses, norm, lr, train_cfg.batch_size, time.perf_counter() - started, data_seconds)
+        return StepMetrics(losses, norm, lr, train_cfg.num_images, time.perf_counter() - started, data_seconds)
     return None
 
 
@@ -121,6 +143,8 @@ def _evaluation(
     """Evaluate the model, save it if it is the best so far, and return its metrics."""
     with display.paused(), guard.saving_on_error(), guard.abortable():
         metrics = evaluate_model(state, schedule.train_cfg, data, evaluate)
+        if metrics:
+            metrics = selected_first(metrics, schedule.train_cfg.best_by)
         if state.is_best(metrics):
             previous, state.best = state.best, metrics
             try:
@@ -129,6 +153,7 @@ def _evaluation(
                 state.best = previous
                 raise
         display.metrics(state.step, metrics)
+    state.early_stopping.update(score(metrics), schedule.train_cfg.min_gain)
     state.evaluated_step = state.step
     return metrics
 

@@ -1,4 +1,4 @@
-"""Metrics log of a run: rows of losses and metrics as JSON lines, CSV and TensorBoard events."""
+"""Metrics log of a run: rows of losses and metrics as JSON lines and CSV."""
 
 import csv
 import io
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from splitnest.errors import first_few
 from splitnest.files import output_errors, write_text
-from splitnest.training.tensorboard import EventLog
 
 Row = Mapping[str, float]
 
@@ -26,7 +25,7 @@ def headline(metrics: Row) -> dict[str, float]:
 
 
 class MetricsLog:
-    """``metrics.jsonl`` and ``metrics.csv`` of a run folder, and event files if TensorBoard is installed.
+    """``metrics.jsonl`` and ``metrics.csv`` of a run folder.
 
     A JSON line has the values of its step. The CSV file has a column for each name, with 6 digits, and is rewritten
     when a new name occurs. A resumed run drops the rows of later steps, which are trained again. Damaged lines are
@@ -48,15 +47,12 @@ class MetricsLog:
         self.rows: list[Row] = [row for row in _read(self._json) if row["step"] <= done]
         write_text(self._json, "".join(json.dumps(row) + "\n" for row in self.rows))
         self._write_csv()
-        self._events = EventLog(folder, done)
 
     def append(self, row: Row) -> None:
         """Add the row of a step, with at least the key ``step``."""
         self.rows.append(row)
         with output_errors(self._json), self._json.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        with output_errors(self._json.parent):
-            self._events.append(row)
         if not row.keys() <= self._columns.keys():
             self._write_csv()
             return

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from splitnest.errors import UsageError
 from splitnest.recipe import Training
 from splitnest.recipe.optimization import SGD, Adam, AdamW
 from splitnest.training.schedule import Schedule
@@ -27,7 +28,10 @@ def build_optimizer(module: nn.Module, train_cfg: Training) -> torch.optim.Optim
 
 
 def parameter_groups(module: nn.Module, train_cfg: Training) -> list[dict[str, object]]:
-    """Return the trainable parameters in the order of the module: those with weight decay, then those without."""
+    """Return the trainable parameters in the order of the module: those with weight decay, then those without.
+
+    With ``layer_decay`` there are such groups for each learning rate, from the highest to the lowest.
+    """
     exempt = set()
     for layer in module.modules():
         is_norm = isinstance(layer, NORMS)
@@ -35,9 +39,41 @@ def parameter_groups(module: nn.Module, train_cfg: Training) -> list[dict[str, o
             if not (train_cfg.decay_norms if is_norm else train_cfg.decay_biases or name != "bias"):
                 exempt.add(id(parameter))
     trainable = [p for p in module.parameters() if p.requires_grad]
-    decayed, others = ([p for p in trainable if (id(p) in exempt) == is_exempt] for is_exempt in (False, True))
-    groups: list[dict[str, object]] = [{"params": decayed, "weight_decay": train_cfg.weight_decay}]
+    if train_cfg.layer_decay is None:
+        return _by_weight_decay(trainable, exempt, train_cfg.weight_decay)
+    depths = stage_depths(module)
+    groups: list[dict[str, object]] = []
+    for depth in sorted({depths.get(id(p), 0) for p in trainable}):
+        of_depth = [p for p in trainable if depths.get(id(p), 0) == depth]
+        lr = train_cfg.peak_lr * train_cfg.layer_decay**depth
+        groups += [{**group, "lr": lr} for group in _by_weight_decay(of_depth, exempt, train_cfg.weight_decay)]
+    return [group for group in groups if group["params"]]
+
+
+def _by_weight_decay(parameters: list[nn.Parameter], exempt: set[int], weight_decay: float) -> list[dict[str, object]]:
+    decayed, others = ([p for p in parameters if (id(p) in exempt) == is_exempt] for is_exempt in (False, True))
+    groups: list[dict[str, object]] = [{"params": decayed, "weight_decay": weight_decay}]
     return [*groups, {"params": others, "weight_decay": 0.0}] if others else groups
+
+
+def stage_depths(module: nn.Module) -> dict[int, int]:
+    """Return id of each backbone parameter -> number of its stage, counted from the heads: 1 for c5, 5 for the stem.
+
+    The stages of a backbone are its submodules with parameters, in their order.
+
+    Raises:
+        UsageError: The module has no backbone.
+    """
+    backbone = getattr(module, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise UsageError("train.layer_decay needs a model whose submodule 'backbone' has stages. Remove it.")
+    stages = [child for child in backbone.children() if any(True for _ in child.parameters())]
+    while len(stages) == 1 and any(True for _ in stages[0].children()):  # a backbone inside an adapter
+        stages = [child for child in stages[0].children() if any(True for _ in child.parameters())]
+    depths = {id(p): len(stages) for p in backbone.parameters()}  # parameters outside of stages are of the input
+    for depth, stage in enumerate(reversed(stages), start=1):
+        depths |= {id(p): depth for p in stage.parameters()}
+    return depths
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, schedule: Schedule) -> LambdaLR:

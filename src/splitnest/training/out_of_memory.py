@@ -1,7 +1,5 @@
 """Out-of-memory errors with a batch size that would fit."""
 
-import os
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +10,7 @@ from splitnest.device import is_out_of_memory
 from splitnest.distributed import world_size
 from splitnest.errors import UsageError
 from splitnest.recipe import Recipe, Training, required_training
-from splitnest.training.memory import Memory, estimate_memory, images_per_forward
-
-USABLE_FRACTION = 0.8
-"""Fraction of the memory that an estimated step may take; the rest is for workspaces and libraries."""
+from splitnest.training.memory import USABLE_FRACTION, Memory, estimate_memory, images_per_forward, total_memory
 
 
 @contextmanager
@@ -59,24 +54,11 @@ def explain(memory: Memory, train_cfg: Training, device: torch.device, total: in
         return f"{text} Not even one image fits. Reduce the input size, or set train.precision=bf16."
     accumulate = next(
         n
-        for n in range(1, train_cfg.batch_size + 1)
-        if train_cfg.batch_size % n == 0 and train_cfg.batch_size <= n * fits * world_size()
+        for n in range(1, train_cfg.num_images + 1)
+        if train_cfg.num_images % n == 0 and train_cfg.num_images <= n * fits * world_size()
     )
     batch_size = fits * train_cfg.accumulate * world_size()
     return (
         f"{text} About {fits} would fit: set train.batch_size={batch_size} and scale train.lr with it, or keep the "
         f"batch size and set train.accumulate={accumulate}."
     )
-
-
-def total_memory(device: torch.device) -> int | None:
-    """Return the memory in bytes that a process may use on a device; None if unknown."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return installed if limit == resource.RLIM_INFINITY else min(limit, installed)

@@ -63,7 +63,7 @@ def describe_schedule(schedule: Schedule, *, has_validation: bool) -> str:
     first = f"first after step {schedule.first_evaluation}, " if schedule.num_evaluations > 1 else ""
     times = f"{schedule.num_evaluations}, {first}last after step {total}"
     lines = [
-        f"{total} steps of {train_cfg.batch_size} images"
+        f"{total} steps of {train_cfg.num_images} images"
         + (f" in {train_cfg.accumulate} parts" if train_cfg.accumulate > 1 else "")
         + f", {schedule.epoch(total):.4g} epochs of {schedule.steps_per_epoch} steps",
         f"{train_cfg.optimizer.type}, learning rate {rates}",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from splitnest.distributed import is_main_process
 from splitnest.errors import OutputError, UsageError, first_few
 from splitnest.files import output_errors, remove_parts, versions, write_text
+from splitnest.metrics.evaluator import VAL_LOSS
 from splitnest.recipe import Recipe, required_training
 from splitnest.training import checkpoint
 from splitnest.training.lock import LOCK_FILE
@@ -188,7 +189,10 @@ def _panels(rows: list[Row]) -> list[Panel]:
     names = {name: value for row in rows for name, value in row.items()}
     curves = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
     losses = {name.removeprefix("loss_"): curves[name] for name in names if name.startswith("loss")}
-    others = [name for name in headline(names) if not name.startswith("loss") and name not in OTHER_COLUMNS]
+    if VAL_LOSS in names:
+        losses[VAL_LOSS] = curves[VAL_LOSS]
+    not_metrics = ("loss", VAL_LOSS)
+    others = [name for name in headline(names) if not name.startswith(not_metrics) and name not in OTHER_COLUMNS]
     panels = [
         Panel("losses", losses, noisy=True),
         Panel("metrics", {name: curves[name] for name in others}),

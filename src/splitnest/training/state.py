@@ -12,6 +12,7 @@ from splitnest.recipe import Training
 from splitnest.training.ema import build_ema
 from splitnest.training.optim import build_optimizer, build_scheduler
 from splitnest.training.schedule import Schedule
+from splitnest.training.selection import EarlyStopping, score
 
 
 @dataclass
@@ -28,6 +29,7 @@ class TrainingState:
         best: Metrics of the best evaluation; empty before the first.
         evaluated_step: Number of steps done at the last evaluation.
         skipped: Number of steps that were skipped because of non-finite values.
+        early_stopping: Evaluations without a gain.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class TrainingState:
     best: dict[str, float] = field(default_factory=dict)
     evaluated_step: int = 0
     skipped: int = 0
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -56,12 +59,9 @@ class TrainingState:
         return next(self.model.parameters()).dtype
 
     def is_best(self, metrics: dict[str, float]) -> bool:
-        """Return whether the first metric is defined and exceeds that of the best evaluation so far.
-
-        A metric of -1 is undefined: the validation set has no ground truth for it.
-        """
-        first = next(iter(metrics.values()), -1.0)
-        return first >= 0 and (not self.best or first > next(iter(self.best.values())))
+        """Return whether the score of the metrics is defined and exceeds that of the best evaluation so far."""
+        new, best = score(metrics), score(self.best)
+        return new is not None and (best is None or new > best)
 
 
 def initial_state(model: nn.Module, train_cfg: Training, schedule: Schedule) -> TrainingState:

@@ -1,7 +1,7 @@
 """Training of a model by its recipe."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from splitnest.distributed import (
 from splitnest.errors import UsageError
 from splitnest.files import versions
 from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
+from splitnest.metrics.own import Metric, check_metrics
 from splitnest.models.base import Model
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe, Training, required_training
@@ -32,11 +33,14 @@ from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
 from splitnest.training import checkpoint
-from splitnest.training.batches import open_training
+from splitnest.training.batches import TrainingBatches, open_training
+from splitnest.training.callbacks import Callback, Callbacks, RowFunction
 from splitnest.training.environment import describe_environment
+from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.guard import Guard
 from splitnest.training.init_from import check_initial_weights, load_initial_weights
 from splitnest.training.lock import locked
+from splitnest.training.loggers.open import check_loggers, open_loggers
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_data, describe_schedule
 from splitnest.training.run_folder import (
@@ -58,6 +62,8 @@ from splitnest.training.validation import Validation, open_validation
 CHANGEABLE = {
     "data.root",
     "train.workers",
+    "train.loggers",
+    "train.patience",
     "train.evaluate_every",
     "train.save_every",
     "train.keep_checkpoints",
@@ -78,6 +84,8 @@ def train(
     device: str | torch.device = "auto",
     config: str | Path | None = None,
     augment: UserTransform | None = None,
+    callbacks: Sequence[Callback | RowFunction] = (),
+    metrics: Sequence[Metric] = (),
 ) -> Run:
     """Train a model by its recipe.
 
@@ -99,6 +107,9 @@ def train(
         config: Configuration of a checkpoint of another code base that does not hold it.
         augment: Augmentation after those of the recipe, for example a transform of torchvision v2: a function of a
             uint8 image ``[3, H, W]`` and a dict with its ground truth that returns both. Give it again to resume.
+        callbacks: Callbacks, called in this order: functions of a row of ``metrics.csv``, or objects of a subclass of
+            ``Callback`` with hooks for a row, an evaluation and the end.
+        metrics: Metrics of the user, which each evaluation computes too; their values are in the log.
 
     Raises:
         UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
@@ -107,10 +118,12 @@ def train(
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
+        UserCodeError: A callback or metric raises an exception; the current step was saved.
     """
+    check_metrics(metrics)
     with process_group():
-        from_python = (train_data, val_data, augment)
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, *from_python)
+        extensions = Extensions(train_data, val_data, augment, Callbacks(callbacks), metrics)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, extensions)
 
 
 def _train(
@@ -120,16 +133,13 @@ def _train(
     out: Path | None,
     device: str | torch.device,
     config: str | Path | None,
-    train_data: ImageSequence | None,
-    val_data: ImageSequence | None,
-    augment: UserTransform | None,
+    extensions: Extensions,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
-    train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, world_size())
     target = pick_device(device)
-    data = open_training(recipe, train_data, augment, pin_memory=target.type == "cuda")
-    validation = None if train_data is not None and val_data is None else open_validation(recipe, val_data)
+    data = _open(recipe, resume, out, target, world_size(), extensions)
+    recipe, train_cfg = data.recipe, data.train_cfg
+    validation = open_validation(recipe, extensions)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
@@ -137,15 +147,35 @@ def _train(
     model = _new_model(recipe, train_cfg.seed, target)
     report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
-    description = None if train_data is None else "\n".join(data.training_set.summary()) + "\n"
+    description = None if extensions.train_data is None else "\n".join(data.training_set.summary()) + "\n"
     with locked(path), float32_matmul_precision(train_cfg.float32_matmul_precision, target):
         if report is None:
             state, folder = _resume(recipe, model, schedule, path, description)
         else:
             state, folder = _start(recipe, model, schedule, path, report, description)
-        evaluate = None if validation is None else Validation(recipe, validation, folder)
-        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
-        return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+        evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics)
+        callbacks = extensions.callbacks.preceded_by(open_loggers(recipe, path, state.step))
+        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe), callbacks)
+        run = broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
+        callbacks.end(run)
+        return run
+
+
+def _open(
+    recipe: Recipe, resume: bool, out: Path | None, device: torch.device, processes: int, extensions: Extensions
+) -> TrainingBatches:
+    """Check a recipe, and open its training data; their recipe has a number in place of ``batch_size: auto``."""
+    if required_training(recipe).batch_size == "auto" and resume:
+        stored = zoo.load_recipe(broadcast_from_main(partial(find_folder, recipe, out)) / RECIPE_FILE)
+        recipe = recipe_overrides.apply(recipe, {"train.batch_size": required_training(stored).batch_size})
+    if is_auto := required_training(recipe).batch_size == "auto":
+        check_loggers(required_training(recipe))
+    else:
+        _check(recipe, required_training(recipe), processes)
+    data = open_training(recipe, device, processes, data=extensions.train_data, augment=extensions.augment)
+    if is_auto:
+        _check(data.recipe, required_training(data.recipe), processes)
+    return data
 
 
 def _start(
@@ -199,11 +229,10 @@ def plan(
             exist.
     """
     recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out), config)
-    train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, devices)
+    required_training(recipe)
     check_devices(devices)
-    pick_device(device)
-    data, validation = open_training(recipe), open_validation(recipe)
+    data = _open(recipe, resume, folder, pick_device(device), devices, NO_EXTENSIONS)
+    recipe, train_cfg, validation = data.recipe, data.train_cfg, open_validation(data.recipe)
     if resume:
         folder = find_folder(recipe, folder)
         _check_same(recipe, folder)
@@ -269,8 +298,9 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
 
 
 def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
-    """Raise a UsageError for a batch size or frozen stages that cannot be trained in a number of processes."""
-    images = train_cfg.batch_size // train_cfg.accumulate // processes
+    """Raise a UsageError for loggers, a batch size or frozen stages with which a number of processes cannot train."""
+    check_loggers(train_cfg)
+    images = train_cfg.num_images // train_cfg.accumulate // processes
     if not images:
         raise UsageError(
             f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "

@@ -1,22 +1,27 @@
 """Evaluation during training: metrics on the validation dataset, and drawings in the run folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
 
 from splitnest.data.dataset import ImageDataset
-from splitnest.data.items import ImageSequence, Items
+from splitnest.data.items import Items
 from splitnest.distributed import broadcast_from_main
-from splitnest.errors import DataError
+from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import predict_dataset
-from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
+from splitnest.metrics.own import Metric
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
+from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.memory import images_per_forward
 from splitnest.training.prediction_sheet import prediction_sheet
 from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
+from splitnest.training.selection import selected_first
+from splitnest.training.validation_loss import validation_loss
 
 
 @dataclass(frozen=True)
@@ -27,21 +32,30 @@ class Validation:
         recipe: Recipe of the training.
         dataset: Validation dataset.
         folder: Run folder.
+        metrics: Metrics of the user.
     """
 
     recipe: Recipe
     dataset: ImageDataset
     folder: RunFolder
+    metrics: Sequence[Metric] = ()
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return the metrics of a model in evaluation mode, from 0 to 1; collective."""
+        """Return the metrics of a model in evaluation mode, from 0 to 1, and the losses if asked for; collective."""
         assert isinstance(model, Model)
         train_cfg = required_training(self.recipe)
         batch_size = images_per_forward(train_cfg) if task_of(self.recipe).has_fixed_input_size else 1
         evaluator = predict_dataset(
-            model, self.recipe, self.dataset, batch_size, train_cfg.workers, keep_label_maps=False
+            model,
+            self.recipe,
+            self.dataset,
+            batch_size,
+            train_cfg.workers,
+            keep_label_maps=False,
+            metrics=self.metrics,
         )
-        return broadcast_from_main(partial(self._compute, model, evaluator))
+        metrics = broadcast_from_main(partial(self._compute, model, evaluator))
+        return metrics | validation_loss(model, self.recipe, self.dataset) if train_cfg.val_loss else metrics
 
     def _compute(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
         """Write drawings and return the metrics, in the main process."""
@@ -53,25 +67,47 @@ class Validation:
         return evaluator.compute()
 
 
-def open_validation(recipe: Recipe, data: ImageSequence | None = None) -> ImageDataset | None:
+def open_validation(recipe: Recipe, extensions: Extensions = NO_EXTENSIONS) -> ImageDataset | None:
     """Open the validation dataset of a recipe, or one from Python; None if there is none.
 
+    Args:
+        recipe: Recipe of the training.
+        extensions: Parts from Python: datasets and metrics.
+
     Raises:
-        UsageError: A path is not set.
+        UsageError: A path is not set; or there is no validation set, which a key of the recipe needs.
         DataError: The dataset cannot be read, has no annotations, or lacks some that the metrics need.
     """
-    task = task_of(recipe)
+    train_cfg, task = required_training(recipe), task_of(recipe)
     dataset: ImageDataset
-    if data is not None:
-        dataset = task.wrap(Items(data, "val_data"), recipe)
-    elif recipe.data.has_split("val"):
+    if extensions.val_data is not None:
+        dataset = task.wrap(Items(extensions.val_data, "val_data"), recipe)
+    elif recipe.data.has_split("val") and extensions.train_data is None:
         dataset = task.open_dataset(recipe, "val")
     else:
+        _check_no_evaluation(recipe)
         return None
     if not dataset.has_annotations:
         raise DataError(
             f"{dataset.source} has no annotations, as for a test set, so the training cannot be evaluated on it. Give "
             f"another validation set, or none (data.val_images=null)."
         )
-    task.evaluator(dataset, recipe)  # raises its error before the training instead of after its first hours
+    evaluator = task.evaluator(dataset, recipe)  # raises its error before the training, not after its first hours
+    if train_cfg.val_loss:
+        task.training_set(dataset, recipe)
+    best_by = train_cfg.best_by
+    if best_by is not None and not extensions.metrics and not (train_cfg.val_loss and best_by.startswith(VAL_LOSS)):
+        selected_first(evaluator.compute(), best_by)  # of no images, for the names alone
     return dataset
+
+
+def _check_no_evaluation(recipe: Recipe) -> None:
+    """Raise a UsageError if a key of a recipe needs evaluations."""
+    train_cfg = required_training(recipe)
+    needed = ("patience", train_cfg.patience), ("best_by", train_cfg.best_by), ("val_loss", train_cfg.val_loss)
+    for key, value in needed:
+        if value:
+            raise UsageError(
+                f"train.{key} needs evaluations, and there is no validation set. Set data.val_images, or remove "
+                f"train.{key}."
+            )

@@ -51,7 +51,7 @@ def train(
 ) -> None:
     """Train a model by its recipe; the run folder gets checkpoints, metrics, curves and predictions."""
     from splitnest.distributed import is_launched, launch, local_rank
-    from splitnest.metrics.evaluator import percent
+    from splitnest.metrics.evaluator import readable
     from splitnest.recipe.overrides import parse
     from splitnest.training import train as training
 
@@ -70,7 +70,7 @@ def train(
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
         name, value = next(iter(run.metrics.items()))
-        print(f"best checkpoint: {run.best}, {name} {percent(value)}")
+        print(f"best checkpoint: {run.best}, {name} {readable(name, value)}")
 
 
 def _without_devices(arguments: Sequence[str]) -> list[str]:

@@ -75,6 +75,10 @@ class ClassificationTrainingSet(TrainingSet):
             )
         return image.as_subclass(Tensor), int(target["label"])
 
+    def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the index and the class of each image."""
+        return np.arange(len(self)), self.dataset.labels
+
     @property
     def sizes_hw(self) -> NDArray[np.int64]:
         """Height and width of each sample in pixels, ``[len(self), 2]``: those of the crop."""

@@ -208,6 +208,10 @@ class DetectionDataset(ImageDataset):
         counts = np.bincount(self._labels[rows], minlength=len(self.categories)).tolist()
         return ClassCounts(self.source, unit, dict(zip(self.categories.names, counts, strict=True)))
 
+    def class_pairs(self, rows: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the index of the image and the class of the selected annotations, bool ``[N]``."""
+        return self.file.image_index[rows], self._labels[rows]
+
     @property
     def image_ids(self) -> list[int]:
         """Image ids in the order of the dataset."""

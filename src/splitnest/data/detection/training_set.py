@@ -112,6 +112,11 @@ class DetectionTrainingSet(TrainingSet):
         """Number of annotations that take part."""
         return int(self._takes_part.sum())
 
+    def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the sample and the class of each annotation that takes part."""
+        images, labels = self.dataset.class_pairs(self._takes_part)
+        return np.searchsorted(self._indices, images), labels
+
     def class_counts(self) -> list[ClassCounts]:
         """Return the number of annotations by class that take part, and of segments by stuff class."""
         return [self.dataset.count_instances(self._takes_part), *self.dataset.class_counts()[1:]]

@@ -9,10 +9,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.loading.repeat_factors import draws, min_draws, occurrences
 from splitnest.data.loading.seeds import generator
 from splitnest.errors import UsageError
 
 T = TypeVar("T")
+
+REPEAT = 1_000_000_000
+"""Difference of the epoch in the keys of two draws of a sample in an epoch; no training has as many epochs."""
 
 
 class BatchSampler:
@@ -26,6 +30,8 @@ class BatchSampler:
         seed: Seed of the shuffling.
         group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not, which
             minimizes padding. Only the last batch may mix what is left of both groups.
+        repeat_factors: Expected number of times that each sample is drawn in an epoch, ``[I]``, at least 1; None draws
+            each once.
 
     Attributes:
         steps_per_epoch: Number of batches of an epoch.
@@ -35,7 +41,12 @@ class BatchSampler:
     """
 
     def __init__(
-        self, sizes_hw: NDArray[np.int64], batch_size: int, seed: int, group_by_aspect_ratio: bool = True
+        self,
+        sizes_hw: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        group_by_aspect_ratio: bool = True,
+        repeat_factors: NDArray[np.float64] | None = None,
     ) -> None:
         if len(sizes_hw) < batch_size:
             raise UsageError(
@@ -43,22 +54,33 @@ class BatchSampler:
                 f"{len(sizes_hw)} or less."
             )
         self.batch_size, self.seed, self.group_by_aspect_ratio = batch_size, seed, group_by_aspect_ratio
-        self.steps_per_epoch = len(sizes_hw) // batch_size
+        self.repeat_factors = repeat_factors
+        length = len(sizes_hw) if repeat_factors is None else min_draws(repeat_factors)
+        self.steps_per_epoch = length // batch_size
         self._is_wide = sizes_hw[:, 1] > sizes_hw[:, 0]
 
     def epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return the sample indices of an epoch, ``[steps_per_epoch, batch_size]``."""
-        shuffled = generator(self.seed, epoch).permutation(len(self._is_wide))
+        rng = generator(self.seed, epoch)
+        shuffled = rng.permutation(len(self._is_wide))
+        if self.repeat_factors is not None:
+            shuffled = rng.permutation(np.repeat(shuffled, draws(self.repeat_factors[shuffled], rng)))
         if self.group_by_aspect_ratio:
             shuffled = self._grouped(shuffled)
         return shuffled[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)
 
-    def from_step(self, step: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Yield the epoch and the batch of a step, counted from 0, and of all following steps, without end."""
+    def from_step(self, step: int) -> Iterator[list[tuple[int, int]]]:
+        """Yield the keys of a step, counted from 0, and of all following steps, without end.
+
+        The key of a sample is the epoch and its index, and seeds its augmentation. For the second draw of a sample in
+        an epoch, and later ones, ``REPEAT`` is added to the epoch, so that each draw is augmented in its own way.
+        """
         epoch, done = divmod(step, self.steps_per_epoch)
         while True:
-            for batch in self.epoch(epoch)[done:]:
-                yield epoch, batch
+            batches = self.epoch(epoch)
+            epochs = epoch + REPEAT * occurrences(batches.ravel()).reshape(batches.shape)
+            for keys in zip(epochs[done:].tolist(), batches[done:].tolist(), strict=True):
+                yield list(zip(*keys, strict=True))
             epoch, done = epoch + 1, 0
 
     def _grouped(self, shuffled: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.loading.batch_sampler import BatchSampler, process_share
 from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
+from splitnest.data.loading.repeat_factors import repeat_factors
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.workers import check_main_is_guarded, initialize_worker, plain_worker_errors
 from splitnest.distributed import rank, world_size
@@ -57,6 +58,10 @@ class TrainingSet(Dataset[TrainingSample]):
         """Return the frequency of the classes in the ground truth that takes part."""
         return self.dataset.class_counts()
 
+    def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return sample and class of each label in the ground truth that takes part, for repeat-factor sampling."""
+        raise NotImplementedError
+
     def summary(self) -> list[str]:
         """Return the number of samples, and what was excluded, in lines."""
         return [f"{len(self)} of {len(self.dataset)} images"]
@@ -79,7 +84,11 @@ class TrainingLoader:
         check_main_is_guarded(train_cfg.workers)
         self.training_set, self.train_cfg = training_set, train_cfg
         group = getattr(train_cfg, "group_by_aspect_ratio", False)
-        self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.batch_size, train_cfg.seed, group)
+        threshold = getattr(train_cfg, "repeat_threshold", None)
+        factors = None
+        if threshold is not None:
+            factors = repeat_factors(*training_set.class_pairs(), len(training_set), threshold)
+        self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.num_images, train_cfg.seed, group, factors)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -120,6 +129,6 @@ class _Keys:
         self.sampler, self.start, self.accumulate = sampler, start, accumulate
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch, batch in self.sampler.from_step(self.start):
-            parts = process_share(batch.tolist(), self.accumulate, rank(), world_size())
-            yield [(epoch, index) for part in parts for index in part]
+        for keys in self.sampler.from_step(self.start):
+            parts = process_share(keys, self.accumulate, rank(), world_size())
+            yield [key for part in parts for key in part]

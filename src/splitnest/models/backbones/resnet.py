@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.models.backbones.residual_blocks import EXPANSION, BasicBlock, Bottleneck, Deformable
+from splitnest.models.layers.checkpointing import checkpointed
 from splitnest.models.layers.conv import ConvNormAct
 from splitnest.recipe.backbone import BASIC_DEPTHS, NUM_BLOCKS
 
@@ -38,6 +39,7 @@ class ResNet(nn.Module):
     Attributes:
         channels: Number of channels of each returned feature map, by name.
         strides: Stride of each returned feature map in pixels of the input, by name.
+        checkpoint_stages: Names of the stages that are recomputed in the backward pass (gradient checkpointing).
 
     Raises:
         ValueError: ``out`` is empty or names an unknown stage.
@@ -45,6 +47,7 @@ class ResNet(nn.Module):
 
     channels: dict[str, int]
     strides: dict[str, int]
+    checkpoint_stages: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -107,7 +110,8 @@ class ResNet(nn.Module):
         x = self.pool(self.stem(images))
         features = {}
         for name in STAGES:
-            x = self.get_submodule(name)(x)
+            stage = self.get_submodule(name)
+            x = checkpointed(stage, x) if name in self.checkpoint_stages else stage(x)
             if name in self.out:
                 features[name] = x
             if len(features) == len(self.out):

@@ -1,5 +1,7 @@
 """Image classifier: backbone, global average pooling, one linear layer."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +23,7 @@ class Classifier(Model):
         categories: Classes.
         dropout: Dropout probability before the linear layer, in training.
         label_smoothing: Label smoothing of the loss.
+        class_weights: Weight of each class in the loss; None weighs all the same.
     """
 
     output_names = ("logits",)
@@ -33,9 +36,11 @@ class Classifier(Model):
         *,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.categories, self.label_smoothing = backbone, categories, label_smoothing
+        self.class_weights = class_weights
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(channels, len(categories))
 
@@ -53,7 +58,9 @@ class Classifier(Model):
         if batch.labels is None:
             raise ValueError("the batch has no labels, the ground truth of the loss")
         logits = at_least_float32(self(batch.images))
-        total = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.label_smoothing)
+        weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
+        smoothing = self.label_smoothing
+        total = F.cross_entropy(logits, batch.labels, weights, reduction="sum", label_smoothing=smoothing)
         return {"loss_class": total / loss_normalizer(len(logits), logits)}
 
     def predict_with(self, forward: Forward, batch: Batch) -> list[Result]:

@@ -9,6 +9,7 @@ Shapes: N images, C channels, H x W cells.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -45,13 +46,27 @@ def _output(node: Any) -> Tensor:
     return node.recomputed
 
 
+_keeps = ContextVar("keeps", default=False)
+"""Whether ``norm_relu`` keeps its output all the same."""
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Keep the outputs of ``norm_relu`` inside the context, as in a stage that is recomputed as a whole."""
+    token = _keeps.set(True)
+    try:
+        yield
+    finally:
+        _keeps.reset(token)
+
+
 def norm_relu(norm: nn.Module, relu: nn.Module, x: Tensor) -> Tensor:
     """Return ``relu(norm(x))``; inside ``recomputing`` its output is not kept for gradients.
 
     Only batch normalization in training on CPUs is recomputed: cuDNN's own implementation is faster on GPUs.
     """
     trains = type(norm) is nn.BatchNorm2d and norm.training and norm.momentum is not None and norm.weight.requires_grad
-    if not (trains and torch.is_grad_enabled() and x.device.type == "cpu"):
+    if not (trains and torch.is_grad_enabled() and x.device.type == "cpu") or _keeps.get():
         return relu(norm(x))
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.num_batches_tracked is not None

@@ -3,6 +3,7 @@
 Shapes: N images, K classes, H x W pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,13 @@ class PixelMiner:
         return labeled & (true_class < threshold)
 
 
-def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None, align_corners: bool = False) -> Tensor:
+def pixel_loss(
+    logits: Tensor,
+    labels: Tensor,
+    ohem: PixelMiner | None = None,
+    align_corners: bool = False,
+    class_weights: Sequence[float] | None = None,
+) -> Tensor:
     """Return the cross entropy at the resolution of the labels, summed and divided by the number of **all** pixels.
 
     Unlabeled pixels contribute no loss but count, as in mmsegmentation (``avg_non_ignore`` false).
@@ -51,10 +58,12 @@ def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None, a
         labels: ``[N, H, W]``, classes or 255.
         ohem: Mining of hard pixels; None uses all pixels.
         align_corners: Whether resizing maps the corner cells to the corner pixels.
+        class_weights: Weight of each class; None weighs all the same.
     """
     labels = labels.long()
     logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
     if ohem is not None:
         labels = labels.masked_fill(~ohem(logits, labels), UNLABELED)
-    total = F.cross_entropy(logits, labels, ignore_index=UNLABELED, reduction="sum")
+    weights = None if class_weights is None else logits.new_tensor(class_weights)
+    total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction="sum")
     return total / loss_normalizer(labels.numel(), logits)

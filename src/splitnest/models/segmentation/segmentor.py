@@ -32,6 +32,7 @@ class Segmentor(Model):
         auxiliary_weight: Weight of the auxiliary loss.
         ohem: Online hard example mining of pixels; None uses all pixels.
         align_corners: Whether resizing of logits maps the corner cells to the corner pixels.
+        class_weights: Weight of each class in the losses; None weighs all the same.
     """
 
     output_names = ("logits",)
@@ -48,11 +49,13 @@ class Segmentor(Model):
         auxiliary_weight: float = 0.4,
         ohem: PixelMiner | None = None,
         align_corners: bool = False,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
         self.categories, self.window, self.stride = categories, window, stride or window
-        self.auxiliary_weight, self.ohem, self.align_corners = auxiliary_weight, ohem, align_corners
+        self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
+        self.align_corners, self.class_weights = align_corners, class_weights
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
@@ -91,11 +94,12 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
+        rules = self.ohem, self.align_corners, self.class_weights
         auxiliary = None if self.auxiliary_head is None else self.auxiliary_head(features)
         logits = self._decode(features, auxiliary)
-        losses = {"loss_decode": pixel_loss(logits, batch.semantic, self.ohem, self.align_corners)}
+        losses = {"loss_decode": pixel_loss(logits, batch.semantic, *rules)}
         if auxiliary is not None:
-            loss = pixel_loss(auxiliary, batch.semantic, self.ohem, self.align_corners)
+            loss = pixel_loss(auxiliary, batch.semantic, *rules)
             losses["loss_auxiliary"] = self.auxiliary_weight * loss
         return losses
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from helpers.tiny_training import NUM_STEPS, TinyData, train
-from splitnest.training import tensorboard
+from splitnest.training.loggers import open as loggers
+from splitnest.training.loggers.tensorboard import TensorBoard
 from splitnest.training.metrics_log import MetricsLog
 
 ABSENT = "tensorboard is not installed (pip install 'splitnest[track]')"
@@ -22,10 +23,11 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_rows_are_written_at_once(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
-    log.append({"step": 1, "epoch": 0, "loss": 0.5})
+    pytest.importorskip("tensorboard", reason=ABSENT)
+    log = TensorBoard(tmp_path, 0)
+    log.on_row({"step": 1, "epoch": 0, "loss": 0.5})
     assert events(tmp_path) == {"epoch": [(1, 0.0)], "loss": [(1, 0.5)]}
-    log.append({"step": 2, "epoch": 0, "loss": 0.25, "box_ap": 0.125})
+    log.on_row({"step": 2, "epoch": 0, "loss": 0.25, "box_ap": 0.125})
     assert events(tmp_path) == {
         "epoch": [(1, 0.0), (2, 0.0)],
         "loss": [(1, 0.5), (2, 0.25)],
@@ -34,17 +36,19 @@ def test_rows_are_written_at_once(tmp_path: Path) -> None:
 
 
 def test_resumed_run_has_each_step_once(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason=ABSENT)
     for done, steps, loss in ((0, range(1, 6), 1.0), (3, range(4, 7), 0.5)):
-        log = MetricsLog(tmp_path, done)
+        log = TensorBoard(tmp_path, done)
         for step in steps:
-            log.append({"step": step, "loss": loss})
+            log.on_row({"step": step, "loss": loss})
     assert events(tmp_path)["loss"] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5), (5, 0.5), (6, 0.5)]
 
 
 def test_events_equal_the_log_of_a_resumed_training(tmp_path: Path) -> None:
     for interrupt, error in ((9, pytest.raises(KeyboardInterrupt)), (None, nullcontext())):
         with error:
-            train(tmp_path, TinyData(interrupt=interrupt), lambda _: {"score": 0.5}, save_every=6, evaluate_every=10)
+            settings = {"loggers": "auto", "save_every": 6, "evaluate_every": 10}
+            train(tmp_path, TinyData(interrupt=interrupt), lambda _: {"score": 0.5}, **settings)
     rows = MetricsLog(tmp_path, NUM_STEPS).rows
     scalars = events(tmp_path)
     assert scalars.keys() == {name for row in rows for name in row} - {"step"}
@@ -54,12 +58,11 @@ def test_events_equal_the_log_of_a_resumed_training(tmp_path: Path) -> None:
 
 
 def test_no_event_file_is_written_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorboard, "find_spec", lambda _: None)
-    log = MetricsLog(tmp_path, 0)
-    log.append({"step": 1, "loss": 0.5})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "metrics.jsonl"]
+    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
+    train(tmp_path, loggers="auto", iterations=1)
+    assert not list(tmp_path.glob("events*"))
 
 
-def test_tensorboard_is_imported_with_the_first_row() -> None:
-    code = "import sys, splitnest.training.metrics_log; sys.exit('tensorboard' in sys.modules)"
+def test_services_are_imported_with_the_first_row() -> None:
+    code = "import sys, splitnest.training.train; sys.exit(len({'tensorboard', 'wandb', 'mlflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,49 @@
+"""Losses of a model on a validation dataset."""
+
+from itertools import islice
+
+import torch
+
+from splitnest.data.dataset import ImageDataset
+from splitnest.distributed import all_reduce_mean, world_size
+from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.models.base import Model
+from splitnest.recipe import Recipe, required_training
+from splitnest.tasks import task_of
+from splitnest.training.batches import TrainingBatches
+from splitnest.training.memory import images_per_forward
+
+
+@torch.no_grad()
+def validation_loss(model: Model, recipe: Recipe, dataset: ImageDataset) -> dict[str, float]:
+    """Return ``val_loss``, the sum of the losses on a dataset, and each of them; collective.
+
+    Images are prepared as in training, without augmentation; crops that remain are the same in every evaluation. As in
+    training, there are complete batches only, always of the same images.
+
+    Args:
+        model: Model in evaluation mode.
+        recipe: Recipe of the training.
+        dataset: Validation dataset.
+
+    Raises:
+        DataError: Images cannot be read, or no image takes part.
+    """
+    task, train_cfg = task_of(recipe), required_training(recipe)
+    changes = {**task.without_augmentation(recipe), "accumulate": 1, "max_corrupt_fraction": 0.0}
+    plain = recipe.model_copy(update={"train": train_cfg.model_copy(update=changes)})
+    samples = task.training_set(dataset, plain)
+    batch_size = min(images_per_forward(train_cfg) * world_size(), len(samples))
+    batch_size -= batch_size % world_size()  # each process has the same number of images
+    if not batch_size:
+        return {VAL_LOSS: -1.0}
+    plain = plain.model_copy(update={"train": required_training(plain).model_copy(update={"batch_size": batch_size})})
+    batches = TrainingBatches(samples, plain)
+    device = next(model.parameters()).device
+    totals: dict[str, float] = {}
+    for (batch,) in islice(batches.steps(0), batches.steps_per_epoch):
+        losses = model.loss(batch.to(device, torch.float32))
+        values = all_reduce_mean(torch.stack([loss.float() for loss in losses.values()])).tolist()
+        for name, value in zip(losses, values, strict=True):
+            totals[name] = totals.get(name, 0.0) + value / batches.steps_per_epoch
+    return {VAL_LOSS: sum(totals.values()), **{f"val_{name}": value for name, value in totals.items()}}
