@@ -194,7 +194,7 @@ def test_instances_without_a_segmentation_are_skipped_where_asked(run: Run, tmp_
 def test_paths_that_are_no_regular_files(run: Run, tmp_path: Path, coco: CocoFolder) -> None:
     recipe = coco_recipe(tmp_path, coco)
     os.mkfifo(coco.root / "pipe")
-    for path, reason in (("pipe", "named pipe"), ("/dev/zero", "device"), ("val2017", "folder")):
+    for path, kind in (("pipe", "named pipe"), ("/dev/zero", "device"), ("val2017", "folder")):
         told = run("data", "check", recipe, f"data.train_annotations={path}", code=3).stderr
         assert f"cannot be read: it is a {kind}" in told
     image = coco.root / "val2017/a.png"
