@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from unicodedata import category
 
 
@@ -112,12 +111,10 @@ def printable(text: object) -> str:
 
     Names from files may contain control characters and escape sequences, which move the cursor, or forge other lines.
     """
-    shown = _shortened(str(text))
+    shown = _decoded(_shortened(str(text)))
     if shown.isprintable():
         return shown
-    with suppress(UnicodeEncodeError):  # UTF-8 names of files under an ASCII locale (PEP 383)
-        shown = shown.encode(errors="surrogateescape").decode(errors="surrogateescape")
-    return "".join(c if _is_plain(c) else _escaped(c) for c in shown)
+    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in shown)
 
 
 def _shortened(text: str) -> str:
@@ -127,15 +124,18 @@ def _shortened(text: str) -> str:
     return f"{text[:half]} [{len(text) - 2 * half} characters more] {text[-half:]}"
 
 
+def _decoded(text: str) -> str:
+    """Return text with the bytes of a file name that the locale could not decode (PEP 383) as UTF-8, or as ``\\xNN``."""
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return text
+    return raw.decode("utf-8", "backslashreplace")
+
+
 def _is_plain(character: str) -> bool:
     """Return whether a character shows itself only: also spaces of any width, and the joiners of Indic scripts."""
     return character.isprintable() or category(character) == "Zs" or character in "\u200c\u200d"
-
-
-def _escaped(character: str) -> str:
-    """Return an escape sequence; that of a byte which is no UTF-8 (PEP 383) is ``\\xNN``."""
-    byte = ord(character) - 0xDC00
-    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else character.encode("unicode_escape").decode()
 
 
 def tell(message: object) -> None:

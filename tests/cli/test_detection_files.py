@@ -201,4 +201,4 @@ def test_paths_that_are_no_regular_files(run: Run, tmp_path: Path, coco: CocoFol
     image.unlink()
     os.mkfifo(image)
     told = run("data", "check", recipe, code=3)
-    assert "a.png cannot be opened (it is a named pipe, not a regular file)" in told.stdout
+    assert "a.png cannot be read: it is a named pipe, not a regular file" in told.stdout

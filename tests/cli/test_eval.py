@@ -195,7 +195,7 @@ def test_results_replace_no_file_of_others(run: Run, small_checkpoint: Path, coc
         (annotations, "is read, so it is not written", 2),
         (checkpoint, "is read, so it is not written", 2),
         (tmp_path / "notes.json", "notes.json exists and is not a result of an evaluation", 2),
-        (root, "Is a directory", 5),
+        (root, "is a folder. Give a file name with the suffix .json", 2),
     ):
         before = results.read_bytes() if results.is_file() else b""
         done = run("eval", checkpoint, f"data.root={root}", "--results", results, code=code)

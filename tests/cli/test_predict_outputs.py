@@ -92,7 +92,7 @@ def test_unreadable_images_are_tried_again(run: Run, small_checkpoint: Path, tmp
     arguments = ("predict", small_checkpoint, "a.png", "b.png", "c.png", "--skip-existing")
     done = run(*arguments, code=3)
     assert "2 images cannot be read: b.png, c.png." in done.stderr
-    assert "c.png is a pipe, a device or a socket" in done.stderr
+    assert "c.png cannot be read: it is a named pipe" in done.stderr
     assert len(lines_of(tmp_path / "predictions" / "results.jsonl")) == 3
     write_images(tmp_path, "b.png")
     (tmp_path / "c.png").unlink()

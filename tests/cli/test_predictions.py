@@ -48,8 +48,8 @@ def test_pictures_keep_their_folders(tmp_path: Path) -> None:
         (images / name).touch()
     (out / "c").touch()
     (out / "x.jpg").unlink()
-    assert picture_names(out, str(images)) == ["a/b/x.jpg", "a/x.jpg", "x.jpg", "x-2.jpg"]
-    assert picture_names(tmp_path / "other", str(images / "a"), str(images / "c")) == ["b/x.jpg", "x.jpg", "x-2.jpg"]
+    assert picture_names(out, str(images)) == ["x.jpg", "a/x.jpg", "a/b/x.jpg", "x-2.jpg"]
+    assert picture_names(tmp_path / "other", str(images / "a"), str(images / "c")) == ["x.jpg", "b/x.jpg", "x-2.jpg"]
 
 
 def test_odd_names_of_pictures(tmp_path: Path) -> None:

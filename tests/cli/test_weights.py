@@ -127,10 +127,11 @@ def test_moving_average(run: Run, small_recipe: Path, state: dict[str, Tensor], 
 def test_program_of_torch_export(run: Run, small_recipe: Path, image_file: Path) -> None:
     path = image_file.with_name("model.pt2")
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),)), path)
-    for arguments in (["predict", small_recipe, image_file, "--weights", path], ["predict", path, image_file]):
-        error = run(*arguments, code=4).stderr
-        assert "is a program of torch.export (.pt2), not a checkpoint" in error
-        assert "torch.export.load" in error
+    error = run("predict", small_recipe, image_file, "--weights", path, code=4).stderr
+    assert "is a program of torch.export (.pt2), not a checkpoint" in error
+    assert "torch.export.load" in error
+    error = run("predict", path, image_file, code=2).stderr
+    assert "is a file of torch.export, which is only for other programs. Give the checkpoint" in error
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,9 @@ def test_masks_that_cannot_be_evaluated_are_an_error_before_the_training(tmp_pat
         recipe = overrides.apply(zoo.get(name), values)
         assert isinstance(recipe, DetectionRecipe)
         if has_masks:
-            with pytest.raises(DataError, match=r"annotation 1 of a\.png has no segmentation"):
+            with pytest.raises(
+                DataError, match=r"1 of 1 annotations have no segmentation, such as annotation 1 of a\.png"
+            ):
                 open_validation(recipe)
         else:
             dataset = open_validation(recipe)

@@ -13,7 +13,9 @@ from PIL import Image
 import splitnest
 from helpers.tiny_training import assert_equal_tensors, interrupted, state_dict_of
 from splitnest import zoo
+from splitnest.cli.picture_names import named_sources
 from splitnest.cli.predictions import write_predictions
+from splitnest.cli.results import ResultsFile
 from splitnest.data.scenes.classes import STUFF_NAMES, THING_NAMES
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.evaluate import run_evaluation
@@ -175,7 +177,9 @@ def test_predictions_are_written_as_pictures_and_label_maps(finished: Path, tmp_
     predictor = splitnest.load(finished / "best.pt", device="cpu")
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
-    assert write_predictions(predictor, [str(tmp_path / "a.png")], tmp_path / "out", tmp_path / "r.json", 0.5) == []
+    with ResultsFile(tmp_path / "r.json", tmp_path / "out") as results:
+        sources = named_sources([str(tmp_path / "a.png")], tmp_path / "out")
+        assert write_predictions(predictor, sources, tmp_path / "out", results, 0.5) == []
     (row,) = json.loads((tmp_path / "r.json").read_text())["images"]
     assert [Path(row[key]).name for key in ("picture", "map")] == ["a.jpg", "a_map.png"]
     (result,) = predictor.predict(image)

@@ -73,7 +73,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _check_distinct_classes(self) -> Self:
         names = [name for table in (self.classes, self.stuff_classes) if isinstance(table, tuple) for name in table]
-        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"{first_few([*map(repr, repeated)])} is listed more than once among the classes")
         return self
 

@@ -15,7 +15,7 @@ import torch
 
 from splitnest._version import __version__
 from splitnest.distributed import broadcast_from_main, gather_to_main, is_main_process, rank
-from splitnest.errors import DamagedError, WeightsError, tell
+from splitnest.errors import DamagedError, WeightsError, cannot_read, tell
 from splitnest.files import replacing, versions
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
@@ -160,7 +160,7 @@ def _check(path: Path) -> None:
         with path.open("rb") as file:
             is_valid = has_valid_checksum(file)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
+        raise WeightsError(cannot_read(path, error, "a checkpoint")) from error
     if not is_valid:
         raise DamagedError(f"{path} is truncated or damaged: its SHA-256 checksum does not match.")
 

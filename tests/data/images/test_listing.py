@@ -8,7 +8,7 @@ from PIL import Image
 
 from splitnest.data.images import read
 from splitnest.data.images.listing import SUFFIXES, list_files, list_images
-from splitnest.data.images.read import expand_sources
+from splitnest.data.images.sources import expand_sources
 
 
 def test_empty_folder(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_files_that_are_not_images_are_rejected(tmp_path: Path) -> None:
         read_image(tmp_path / "absent.jpg")
     with pytest.raises(DataError, match="is a folder"):
         read_image(tmp_path)
-    with pytest.raises(DataError, match="cannot be opened"):
+    with pytest.raises(DataError, match="cannot be read: no file can have this name"):
         read_image("null\0byte.jpg")
 
 
@@ -202,7 +202,7 @@ def test_iterators_are_expanded_one_item_at_a_time(folder: Path) -> None:
 @pytest.mark.parametrize("read_file", [read_image, read_values, to_array, image_size])
 def test_a_pipe_is_refused(tmp_path: Path, read_file: Callable[[Path], object]) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(DataError, match=r"pipe\.png is a pipe, a device or a socket\. Save its content to a file"):
+    with pytest.raises(DataError, match=r"pipe\.png cannot be read: it is a named pipe, not a regular file"):
         read_file(tmp_path / "pipe.png")
 
 
@@ -213,7 +213,7 @@ def test_odd_paths(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / name), CORNERS)
     for path in ("x" * 300 + ".jpg", "a/" * 3000, "\0.jpg", "\ud800.jpg"):
         assert expand_sources([path, Path(path)]) == [path, Path(path)]
-        with pytest.raises(DataError, match=r"cannot be opened|does not exist"):
+        with pytest.raises(DataError, match=r"cannot be read|does not exist"):
             read_image(path)
 
 

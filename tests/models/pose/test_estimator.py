@@ -191,7 +191,7 @@ def test_detector_of_persons() -> None:
     dogs = splitnest.load(name, weights=None, device="cpu", overrides={**small, "data.classes": ["dog"]})
     with pytest.raises(splitnest.UsageError, match="does not have the class 'person'"):
         predictor.predict(random_image(), detector=dogs)
-    segmentor = splitnest.load("fcn_resnest101_d8_cityscapes", weights=None, device="meta", overrides={
+    segmentor = splitnest.load("fcn_resnest101_d8_cityscapes", weights=None, device="cpu", overrides={
         "model.backbone": {"depth": 14, "planes": 16}, "model.head_channels": 8})  # fmt: skip
     for other in (segmentor, predictor):
         with pytest.raises(splitnest.UsageError, match="is no detector"):

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 from splitnest import urls
 from splitnest.data.images.foreign import HEAD_LENGTH, describe_foreign
 from splitnest.data.images.limits import MAX_PIXELS, check_header, check_pixels, check_scans, num_bytes
-from splitnest.errors import DataError
+from splitnest.errors import DataError, cannot_read
 from splitnest.files import open_regular
 
 Source = str | Path | Image.Image | NDArray[np.uint8]
@@ -183,8 +183,7 @@ def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array])
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:  # ValueError: null byte in the path
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be opened ({reason}). Check the path and its permissions.") from error
+        raise DataError(cannot_read(path, error, "an image")) from error
 
 
 def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
