@@ -8,7 +8,8 @@ import pytest
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
-from splitnest.recipe.overrides import ALIASES, OPTION, apply, known_keys, parse
+from splitnest.recipe.aliases import ALIASES, OPTION
+from splitnest.recipe.overrides import apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
 
 MASK = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
