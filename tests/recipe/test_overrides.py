@@ -162,7 +162,10 @@ def test_value_that_is_not_plain_yaml_is_an_error(value: str) -> None:
         ("train.workers=10000", "train.workers should be less than or equal to 1024, not 10000."),
         ("train.epochs=1e10", "train.epochs should be a valid integer, not '1e10'."),
         ("train.epochs=99999999999", "train.epochs should be less than or equal to 1000000000, not 99999999999."),
-        ("train.batch_size=1000000", "train.batch_size should be less than or equal to 131072 or be 'auto', not 1000000."),
+        (
+            "train.batch_size=1000000",
+            "train.batch_size should be less than or equal to 131072 or be 'auto', not 1000000.",
+        ),
         ("model.fpn_channels=100000", "model.fpn_channels should be less than or equal to 16384, not 100000."),
         ("input.std=[1, 0, 1]", "input.std[1] should be greater than 0, not 0."),
         ("input.mean=[1, 2]", "input.mean[2] is missing."),
