@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from splitnest.errors import UsageError
 from splitnest.recipe.conventions import NAMED
 from splitnest.recipe.plain_yaml import read_yaml
-from splitnest.recipe.schema import Recipe, RecipeClass, is_same_network
+from splitnest.recipe.same_network import is_same_network
+from splitnest.recipe.schema import Recipe, RecipeClass
 from splitnest.recipe.training import Training
 
 OPTION = "the option --"
