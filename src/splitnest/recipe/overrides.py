@@ -18,7 +18,8 @@ from splitnest.errors import UsageError
 from splitnest.recipe.aliases import known_as
 from splitnest.recipe.conventions import NAMED
 from splitnest.recipe.plain_yaml import read_yaml
-from splitnest.recipe.schema import Recipe, RecipeClass, is_same_network
+from splitnest.recipe.same_network import is_same_network
+from splitnest.recipe.schema import Recipe, RecipeClass
 from splitnest.recipe.training import Training
 
 MAX_KEY_LENGTH = 200
