@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
+    from splitnest.inference.build import build
     from splitnest.inference.predictor import Predictor, load
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
     from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, SemanticSegmentation
+    from splitnest.structures.batch import Batch
     from splitnest.structures.instances import Instances
     from splitnest.training.run_folder import Run
     from splitnest.training.train import train
     from splitnest.zoo import list_models
 
 _HOMES = {
+    "Batch": "splitnest.structures.batch",
     "Classification": "splitnest.structures",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
@@ -43,6 +46,7 @@ _HOMES = {
     "UsageError": "splitnest.errors",
     "WeightsError": "splitnest.errors",
     "backbone": "splitnest.models.pretrained",
+    "build": "splitnest.inference.build",
     "convert": "splitnest.exporting.convert",
     "evaluate": "splitnest.evaluation.evaluate",
     "export": "splitnest.exporting.export",
@@ -53,6 +57,7 @@ _HOMES = {
 """Module of each public name."""
 
 __all__ = [
+    "Batch",
     "Classification",
     "DataError",
     "Detections",
@@ -70,6 +75,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "backbone",
+    "build",
     "convert",
     "evaluate",
     "export",

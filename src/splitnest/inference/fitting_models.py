@@ -9,7 +9,7 @@ from splitnest import zoo
 from splitnest.device import on_meta
 from splitnest.errors import WeightsError, first_few
 from splitnest.models.build import build_model
-from splitnest.recipe import Recipe
+from splitnest.recipe import BackboneConfig, Recipe
 from splitnest.weights.describe import class_layer, describe
 from splitnest.weights.key_maps.translate import DETECTOR, translate
 from splitnest.weights.read import Checkpoint
@@ -94,7 +94,10 @@ def _may_fit(recipe: Recipe, shapes: Mapping[str, Size]) -> bool:
     keys = [key.removeprefix(backbone) for key in shapes if key.startswith(backbone)]
     blocks = {tuple(key.split(".")[:2]) for key in keys if re.match(r"c[2-5]\.\d+\.", key)}
     has_splits = any(".conv2.fc1." in key for key in keys)
-    return 3 * len(blocks) + 2 == recipe.model.backbone.depth and has_splits == (recipe.model.backbone.radix > 0)
+    config = recipe.model.backbone
+    if not isinstance(config, BackboneConfig):
+        return False
+    return 3 * len(blocks) + 2 == config.depth and has_splits == (config.radix > 0)
 
 
 def _differing(recipe: Recipe, shapes: Mapping[str, Size]) -> list[str] | None:

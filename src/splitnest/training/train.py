@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from splitnest import zoo
 from splitnest.device import pick_device
@@ -23,9 +24,9 @@ from splitnest.distributed import (
 from splitnest.errors import UsageError
 from splitnest.files import versions
 from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
-from splitnest.models.base import Model
 from splitnest.models.build import build_model
-from splitnest.recipe import Recipe, Training, required_training
+from splitnest.models.own import check_network
+from splitnest.recipe import BackboneConfig, Recipe, Training, required_training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
@@ -33,7 +34,7 @@ from splitnest.training import checkpoint
 from splitnest.training.batches import open_training
 from splitnest.training.environment import describe_environment
 from splitnest.training.guard import Guard
-from splitnest.training.init_from import check_initial_weights, load_initial_weights
+from splitnest.training.init_from import check_initial_weights, initial_weights
 from splitnest.training.lock import locked
 from splitnest.training.loop import fit
 from splitnest.training.plan import describe, describe_data, describe_schedule
@@ -71,6 +72,7 @@ def train(
     *,
     out: str | Path | None = None,
     device: str | torch.device = "auto",
+    model: nn.Module | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -85,17 +87,20 @@ def train(
         resume: Whether to resume a run from its last checkpoint, on the CPU exactly as if it had not been interrupted.
         out: Run folder; None creates one in ``runs``, or resumes the latest run of the recipe there.
         device: ``"auto"`` for CUDA if available and the CPU otherwise, or a device.
+        model: Network from Python instead of the recipe's: that of ``build``, or any module whose ``loss(batch)``
+            returns a dictionary of scalar tensors and, to be evaluated, whose ``predict(batch)`` returns a list of
+            results. It is trained in place. To resume, and for ``load``, give a module of the same class.
 
     Raises:
-        UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
-            uses the run folder, the folder has files of others, or memory ran out.
+        UsageError: The recipe is not valid or has no training section, the model lacks a method, there is nothing to
+            resume, another training uses the run folder, the folder has files of others, or memory ran out.
         DataError: The dataset cannot be used, or a loss is not finite.
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
     """
     with process_group():
-        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device)
+        return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, model)
 
 
 def _train(
@@ -104,29 +109,33 @@ def _train(
     resume: bool,
     out: Path | None,
     device: str | torch.device,
+    own_model: nn.Module | None,
 ) -> Run:
     recipe, out = _resolve(recipe_or_name, overrides, resume, out)
     train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, world_size())
+    _check(recipe, train_cfg, world_size(), own_model)
     data, validation = open_training(recipe), open_validation(recipe)
+    if own_model is not None:
+        check_network(own_model, predicts=validation is not None)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
         print_once(describe_schedule(schedule, has_validation=validation is not None))
-    model = _new_model(recipe, train_cfg.seed, pick_device(device))
-    report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
+    model = _new_model(recipe, train_cfg.seed, pick_device(device), own_model)
+    report = None if resume else initial_weights(model, recipe, built=own_model is None)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
     with locked(path):
         state, folder = (
             _resume(recipe, model, schedule, path) if report is None else _start(recipe, model, schedule, path, report)
         )
         evaluate = None if validation is None else Validation(recipe, validation, folder)
-        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe))
+        guard = Guard(state, schedule.total, folder, recipe, built=own_model is None)
+        fit(state, schedule, data, folder, evaluate, guard)
         return broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
 
 
 def _start(
-    recipe: Recipe, model: Model, schedule: Schedule, path: Path, report: str
+    recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, report: str
 ) -> tuple[TrainingState, RunFolder]:
     """Write the first files of a run folder."""
     state = initial_state(model, schedule.train_cfg, schedule)
@@ -139,7 +148,7 @@ def _start(
     return state, folder
 
 
-def _resume(recipe: Recipe, model: Model, schedule: Schedule, path: Path) -> tuple[TrainingState, RunFolder]:
+def _resume(recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
     _check_same(recipe, path)
     state = initial_state(model, schedule.train_cfg, schedule)
@@ -171,7 +180,7 @@ def plan(
     """
     recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out))
     train_cfg = required_training(recipe)
-    _check(recipe, train_cfg, devices)
+    _check(recipe, train_cfg, devices, None)
     check_devices(devices)
     pick_device(device)
     data, validation = open_training(recipe), open_validation(recipe)
@@ -219,23 +228,33 @@ def _run_of(path: Path) -> Path | None:
     return folder
 
 
-def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
-    """Seed all random generators, and return a model with random weights, which are the same in all processes.
+def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Module | None) -> nn.Module:
+    """Seed all random generators, and return the model: the given one, or one with random weights.
+
+    The weights are the same in all processes; DistributedDataParallel copies those of a given model.
 
     Later random numbers, of dropout for example, differ between processes.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    model = build_model(recipe).to(device)
-    if recipe.model.backbone.norm == "sync_bn":
+    model = (build_model(recipe) if own_model is None else own_model).to(device)
+    if _uses_sync_bn(recipe):
         convert_sync_batchnorm(model, device)
     if rank():
         torch.manual_seed(seed + rank())
     return model
 
 
-def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
+def _uses_sync_bn(recipe: Recipe) -> bool:
+    """Return whether batch normalization is synchronized: by the backbone's norm, or the heads' for a model of timm."""
+    backbone = recipe.model.backbone
+    if isinstance(backbone, BackboneConfig):
+        return backbone.norm == "sync_bn"
+    return "sync_bn" in {value for key, value in recipe.model if key.endswith("norm")}
+
+
+def _check(recipe: Recipe, train_cfg: Training, processes: int, own_model: nn.Module | None) -> None:
     """Raise a UsageError for a batch size or frozen stages that cannot be trained in a number of processes."""
     images = train_cfg.batch_size // train_cfg.accumulate // processes
     if not images:
@@ -243,9 +262,11 @@ def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
             f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "
             f"of {processes} processes. Set it to at least {train_cfg.accumulate * processes}."
         )
+    if own_model is not None:
+        return
     backbone = recipe.model.backbone
     pooled_norms = task_of(recipe).pooled_norms(recipe)
-    if backbone.radix > 0 and backbone.frozen_stages < 5:
+    if isinstance(backbone, BackboneConfig) and backbone.radix > 0 and backbone.frozen_stages < 5:
         pooled_norms = {"model.backbone.norm": backbone.norm, **pooled_norms}
     for key, norm in pooled_norms.items():
         if images == 1 and norm in ("bn", "sync_bn"):
@@ -254,7 +275,7 @@ def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
                 "one value per channel. Set train.batch_size to at least 2 * train.accumulate per process, or "
                 f"{key}=gn."
             )
-    if backbone.frozen_stages and train_cfg.init_from is None:
+    if isinstance(backbone, BackboneConfig) and backbone.frozen_stages and train_cfg.init_from is None:
         raise UsageError(
             f"model.backbone.frozen_stages is {backbone.frozen_stages}, but random weights cannot be frozen. Set "
             f"train.init_from to a checkpoint or a model, or model.backbone.frozen_stages=0."

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splitnest.distributed import loss_normalizer
+from splitnest.models.class_loss import ClassLoss, sum_of
 from splitnest.structures.panoptic_labels import UNLABELED
 
 
@@ -38,7 +39,9 @@ class PixelMiner:
         return labeled & (true_class < threshold)
 
 
-def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -> Tensor:
+def pixel_loss(
+    logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None, *, class_loss: ClassLoss | None = None
+) -> Tensor:
     """Return the cross entropy at the resolution of the labels, summed and divided by the number of **all** pixels.
 
     Unlabeled pixels contribute no loss but count, as in mmsegmentation (``avg_non_ignore`` false).
@@ -47,10 +50,15 @@ def pixel_loss(logits: Tensor, labels: Tensor, ohem: PixelMiner | None = None) -
         logits: ``[N, K, h, w]``.
         labels: ``[N, H, W]``, classes or 255.
         ohem: Mining of hard pixels; None uses all pixels.
+        class_loss: Loss of each labeled pixel; None for the cross entropy.
     """
     labels = labels.long()
     logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
     if ohem is not None:
         labels = labels.masked_fill(~ohem(logits, labels), UNLABELED)
-    total = F.cross_entropy(logits, labels, ignore_index=UNLABELED, reduction="sum")
+    if class_loss is None:
+        total = F.cross_entropy(logits, labels, ignore_index=UNLABELED, reduction="sum")
+    else:
+        labeled = labels != UNLABELED
+        total = sum_of(class_loss, logits.movedim(1, -1)[labeled], labels[labeled])
     return total / loss_normalizer(labels.numel(), logits)

@@ -4,6 +4,7 @@ Shapes: N images, K classes, h x w cells of the logits, H x W pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.models.base import Forward, Model, check_one_size
+from splitnest.models.class_loss import ClassLoss
 from splitnest.models.layers.logit_rows import Placed, Rows, best_classes, joined, resized, whole
 from splitnest.models.segmentation.pixel_loss import PixelMiner, pixel_loss
 from splitnest.structures import Result, SemanticSegmentation
@@ -30,6 +32,7 @@ class Segmentor(Model):
         stride: Stride (vertical, horizontal) of the sliding window in pixels; None uses the window size.
         auxiliary_weight: Weight of the auxiliary loss.
         ohem: Online hard example mining of pixels; None uses all pixels.
+        class_loss: Loss of each labeled pixel; None for the cross entropy.
     """
 
     output_names = ("logits",)
@@ -45,11 +48,13 @@ class Segmentor(Model):
         stride: tuple[int, int] | None = None,
         auxiliary_weight: float = 0.4,
         ohem: PixelMiner | None = None,
+        class_loss: ClassLoss | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
         self.categories, self.window, self.stride = categories, window, stride or window
         self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
+        self.class_loss = class_loss
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
@@ -87,9 +92,10 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
-        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, self.ohem)}
+        options: dict[str, Any] = {"ohem": self.ohem, "class_loss": self.class_loss}
+        losses = {"loss_decode": pixel_loss(self.decode_head(features), batch.semantic, **options)}
         if self.auxiliary_head is not None:
-            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, self.ohem)
+            auxiliary = pixel_loss(self.auxiliary_head(features), batch.semantic, **options)
             losses["loss_auxiliary"] = self.auxiliary_weight * auxiliary
         return losses
 
