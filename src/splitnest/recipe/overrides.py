@@ -152,8 +152,9 @@ def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Ite
     for key, value in _flat(overrides, keys):
         if key not in keys:
             raise UsageError(f"{where}There is no key {key[:MAX_KEY_LENGTH]!r}; {_suggestion(key, keys)}")
-        if key in of_cls and not of_cls[key].by_presence and isinstance(value, str):
-            yield f"{key}.{of_cls[key].discriminator}", value
+        discriminator = of_cls[key].discriminator if key in of_cls else None
+        if discriminator is not None and isinstance(value, str):
+            yield f"{key}.{discriminator}", value
         else:
             yield key, value
 
@@ -267,12 +268,12 @@ def _unused_key(label: str, values: Mapping[str, Any], cls: RecipeClass) -> str:
     """Say which choice makes a key of another member of a union unused."""
     owner = label.rpartition(".")[0]
     union = unions(cls).get(owner)
-    chosen = None if union is None else (section(values, owner) or {}).get(union.discriminator)
     if union is None or label not in known_keys(cls):
         return f"There is no key {label!r}."
-    if chosen is None:
-        return f"{label} has an effect with {owner}.{union.discriminator} only. Set that too, or remove it."
-    return f"{label} has no effect with {owner}.{union.discriminator} {chosen}. Remove it."
+    key, chosen = union.choice(section(values, owner) or {})
+    if key:
+        return f"{label} has no effect with {owner}.{key} {chosen}. Remove it."
+    return f"{label} has an effect with {' or '.join(f'{owner}.{key}' for key in union.keys)} only. Remove it."
 
 
 def _expected(kind: str, message: str) -> str:

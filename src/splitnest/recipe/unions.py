@@ -4,24 +4,27 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel
-
-PRESENT_KEY = "timm"
-"""Key whose presence decides the class of a section of a union without a discriminator field."""
+from pydantic import BaseModel, Discriminator
 
 
 class SectionUnion(NamedTuple):
-    """Section whose class follows from a discriminator key.
+    """Section whose class follows from a key: the value of a discriminator, or which of several keys is present.
 
     Attributes:
-        discriminator: Key whose value, or whose presence, decides.
-        by_presence: Whether the presence of the key decides.
+        discriminator: Key whose value decides; None if presence decides.
+        keys: Keys whose presence decides: the first required key of each class but the first, which has none of them.
         members: Classes.
     """
 
-    discriminator: str
-    by_presence: bool
+    discriminator: str | None
+    keys: tuple[str, ...]
     members: tuple[type[BaseModel], ...]
+
+    def choice(self, values: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return the key that decides and its value; an empty key and None for the first class."""
+        if self.discriminator is not None:
+            return self.discriminator, values.get(self.discriminator)
+        return next(((key, values[key]) for key in self.keys if values.get(key) is not None), ("", None))
 
 
 @cache
@@ -42,9 +45,9 @@ def unions(cls: type[BaseModel]) -> dict[str, SectionUnion]:
     for name, field in cls.model_fields.items():
         members = tuple(_sections(field.annotation))
         if isinstance(field.discriminator, str):
-            found[name] = SectionUnion(field.discriminator, False, members)
-        elif len(members) > 1 and any(PRESENT_KEY in member.model_fields for member in members):
-            found[name] = SectionUnion(PRESENT_KEY, True, members)
+            found[name] = SectionUnion(field.discriminator, (), members)
+        elif any(isinstance(part, Discriminator) for part in field.metadata):
+            found[name] = SectionUnion(None, tuple(_first_required(member) for member in members[1:]), members)
         for member in members:
             found |= {f"{name}.{key}": union for key, union in unions(member).items()}
     return found
@@ -61,23 +64,31 @@ def section(values: Mapping[str, Any], key: str) -> dict[str, Any] | None:
 def select_members(cls: type[BaseModel], values: dict[str, Any], changes: dict[str, Any]) -> None:
     """Drop the values of a union's section that belong to another member than the one that ``changes`` select.
 
-    A discriminator whose presence decides is absent if it is null, and is then dropped from ``changes`` too.
+    A key whose presence decides is absent if it is null, and is then dropped from ``changes`` too.
     """
     for key, union in unions(cls).items():
-        discriminator = f"{key}.{union.discriminator}"
         old = section(values, key)
-        if discriminator not in changes or old is None:
+        deciding = (union.discriminator,) if union.discriminator is not None else union.keys
+        given = {name: changes[f"{key}.{name}"] for name in deciding if f"{key}.{name}" in changes}
+        if old is None or not given:
             continue
-        chosen, present = changes[discriminator], old.get(union.discriminator)
-        if union.by_presence and chosen is None:
-            del changes[discriminator]
-        same = (chosen is None) == (present is None) if union.by_presence else chosen in (None, present)
-        if same:
+        before, after = union.choice(old), union.choice(given)
+        if union.discriminator is None:
+            for name in [name for name, value in given.items() if value is None]:
+                del changes[f"{key}.{name}"]
+            is_same = before[0] == after[0]
+        else:
+            is_same = after[1] in (None, before[1])
+        if is_same:
             continue
         common = set.intersection(*(set(member.model_fields) for member in union.members))
         kept = {name: value for name, value in old.items() if name in common}
         old.clear()
         old.update(kept)
+
+
+def _first_required(cls: type[BaseModel]) -> str:
+    return next(name for name, field in cls.model_fields.items() if field.is_required())
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
