@@ -18,7 +18,7 @@ def sum_of(class_loss: ClassLoss, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the sum of the losses of all rows.
 
     Raises:
-        UsageError: The function returns anything but one loss for each row.
+        UsageError: The function returns anything else than one loss for each row.
     """
     losses = class_loss(logits, labels)
     if not isinstance(losses, Tensor) or losses.shape != logits.shape[:1]:

@@ -19,7 +19,7 @@ def check_network(model: object, *, predicts: bool, trains: bool = True) -> None
         trains: Whether ``loss(batch)`` is needed.
 
     Raises:
-        UsageError: It is no module, lacks a method, or has no parameters to train.
+        UsageError: The model is no module, lacks a method, or has no parameters to train.
     """
     kind = type(model).__name__
     if not isinstance(model, nn.Module):
@@ -42,7 +42,7 @@ def check_losses(losses: Any, model: nn.Module) -> dict[str, Tensor]:
     """Return the losses of a batch.
 
     Raises:
-        UsageError: They are no dictionary of scalar tensors, or do not depend on the weights.
+        UsageError: The losses are no dictionary of scalar tensors, or do not depend on the weights.
     """
     kind = type(model).__name__
     if not isinstance(losses, Mapping) or not losses:
@@ -59,12 +59,12 @@ def check_results(results: Any, number: int, model: nn.Module) -> list[Result]:
     """Return the results of a batch.
 
     Args:
-        results: What ``predict`` returned.
-        number: Number of images of the batch.
+        results: Return value of ``predict``.
+        number: Number of images.
         model: Network.
 
     Raises:
-        UsageError: They are no list of one result for each image.
+        UsageError: The results are no list with one for each image.
     """
     is_list = isinstance(results, Sequence) and all(isinstance(result, get_args(Result)) for result in results)
     if not is_list or len(results) != number:

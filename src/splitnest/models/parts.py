@@ -31,7 +31,7 @@ class Parts:
         neck: Module that maps c2 to c5 to the levels p2 to p6 of a detector, ``model.fpn_channels`` each.
         box_heads, mask_heads: Heads of a detector, one for each stage.
         decode_head, auxiliary_head: Heads of a segmentor, which map the features of the backbone to logits.
-        heatmap_head: Head of a pose estimator with ``upsampling``, the stride of c5 divided by that of the heatmaps.
+        heatmap_head: Head of a pose estimator, with ``upsampling``: the stride of c5 divided by that of heatmaps.
         class_loss: Loss of the classes in place of the cross entropy.
     """
 
@@ -69,10 +69,10 @@ def check_backbone(backbone: nn.Module, names: Collection[str]) -> None:
 
     Args:
         backbone: Backbone.
-        names: Names of the feature maps that the network needs.
+        names: Names of the required feature maps.
 
     Raises:
-        UsageError: It has not, or lacks a feature map.
+        UsageError: The backbone lacks an attribute or a feature map, or its attributes are wrong.
     """
     kind = type(backbone).__name__
     for attribute in ("channels", "strides"):

@@ -72,7 +72,7 @@ class BackboneConfig(Section):
 
 
 def _timm_name(name: str) -> str:
-    """Return the name of a model of timm, which would also take a folder or a repository of others."""
+    """Return a model's name, checked: timm would also take folders and repositories of others."""
     if not re.fullmatch(r"[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64})?", name):
         raise ValueError(f"{name[:80]!r} is no name of a model of timm, such as convnext_tiny")
     return name

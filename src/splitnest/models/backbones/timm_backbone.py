@@ -47,7 +47,7 @@ def timm_backbone(
     """Build a model of timm as a backbone.
 
     Args:
-        name: Name of the model in timm; its part after a dot names pretrained weights.
+        name: Name in timm, such as ``convnext_tiny.fb_in1k``; the part after the dot names pretrained weights.
         pretrained: Whether to load timm's weights, which timm fetches. They expect the pixel statistics of
             ``timm.get_pretrained_cfg(name)``.
         output_stride: Stride of c5; less than 32 for models that timm can dilate.
@@ -86,7 +86,7 @@ def load_timm_weights(name: str, model: nn.Module, **options: Any) -> None:
         options: Arguments of ``timm.create_model`` that it was created with.
 
     Raises:
-        WeightsError: They cannot be fetched, or there are none.
+        WeightsError: timm has no such weights, or the weights cannot be fetched.
     """
     try:
         state = _timm().create_model(name, pretrained=True, **{"features_only": True, **options}).state_dict()
