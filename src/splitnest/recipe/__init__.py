@@ -1,6 +1,6 @@
 """Recipes: the validated definition of a model, its data and its training. Never imports torch."""
 
-from splitnest.recipe.backbone import BackboneConfig, NormName
+from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.data import CLASS_TABLES, Data, Split
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
@@ -35,6 +35,7 @@ __all__ = [
     "DETECTRON2",
     "MMDET",
     "OHEM",
+    "AnyBackboneConfig",
     "BackboneConfig",
     "ClassificationInput",
     "ClassificationRecipe",
@@ -62,6 +63,7 @@ __all__ = [
     "SemanticTraining",
     "Split",
     "Task",
+    "TimmBackboneConfig",
     "Training",
     "Weights",
     "required_training",
