@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splitnest.evaluation.evaluate import evaluate
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
+    from splitnest.inference.build import build
     from splitnest.inference.predictor import Prediction, Predictor, load
     from splitnest.metrics.own import Metric
     from splitnest.models.backbones.resnet import ResNet
@@ -89,6 +90,7 @@ _HOMES = {
     "UserCodeError": "splitnest.errors",
     "WeightsError": "splitnest.errors",
     "backbone": "splitnest.models.pretrained",
+    "build": "splitnest.inference.build",
     "convert": "splitnest.exporting.convert",
     "evaluate": "splitnest.evaluation.evaluate",
     "export": "splitnest.exporting.export",
@@ -134,6 +136,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "backbone",
+    "build",
     "convert",
     "evaluate",
     "export",

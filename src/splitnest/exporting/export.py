@@ -61,6 +61,11 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
         raise UsageError("Only a float32 model that is not fast can be exported. Load it without fast and precision.")
     if is_compiled(module):
         raise UsageError("A compiled model cannot be exported. Load it without compile.")
+    if not isinstance(module, Model):
+        raise UsageError(
+            f"The outputs of {type(module).__name__} are unknown. Export a network of a recipe or of splitnest.build, "
+            f"or use torch.onnx.export."
+        )
     if isinstance(module, ExportedModel):
         raise UsageError(f"{model.recipe.name} is an exported model. Export the model that it was exported from.")
     check_output(path)

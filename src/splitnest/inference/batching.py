@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories
+from splitnest.models.own import check_results
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch, collate
@@ -93,7 +94,8 @@ def make_batch(task: Task[Any, Any], recipe: Recipe, images: Iterable[PreparedIm
 
 def _predict(model: Model, task: Task[Any, Any], recipe: Recipe, inputs: list[_Input[K]]) -> None:
     like = next(model.parameters())
-    results = model.predict(_collate(task, recipe, inputs).to(like.device, like.dtype))
+    batch = _collate(task, recipe, inputs).to(like.device, like.dtype)
+    results = check_results(model.predict(batch), len(inputs), model)
     for (image, _), result in zip(inputs, results, strict=True):
         image.results.append(result)
 

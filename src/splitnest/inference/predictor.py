@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from splitnest.data.images.read import is_url, read_image, source_name, to_array
 from splitnest.data.images.sources import expand_sources, iterate_sources
@@ -23,6 +24,7 @@ from splitnest.inference.runtimes import open_session
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories, build_model
+from splitnest.models.own import check_network
 from splitnest.models.pretrained import weights_path
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
@@ -290,6 +292,7 @@ def load(
     compile: bool = False,
     runtime: str = "onnxruntime",
     config: str | Path | None = None,
+    model: nn.Module | None = None,
 ) -> Predictor:
     """Load a model for prediction.
 
@@ -309,6 +312,8 @@ def load(
         compile: Whether to compile the layers with ``torch.compile`` in the first prediction, which then takes minutes.
         runtime: Runtime of an ONNX file: ``"onnxruntime"`` or ``"openvino"``.
         config: Configuration (.py or .yaml) of a checkpoint of another code base that does not hold it.
+        model: Network from Python instead of the recipe's, such as that of ``build``: a module with ``predict(batch)``.
+            It gets the weights of the checkpoint, or keeps its own without one, and is moved to the device.
 
     Raises:
         UsageError: There is no such model, or the recipe, an override or an option is not valid.
@@ -316,12 +321,17 @@ def load(
     """
     recipe, checkpoint = resolve(name_or_path, overrides, config)
     if checkpoint is not None and checkpoint.suffix == ONNX_SUFFIX:
-        if weights not in ("auto", None) or fast or precision != "fp32" or compile:
-            raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision and compile.")
+        if weights not in ("auto", None) or fast or precision != "fp32" or compile or model is not None:
+            raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision, compile and model.")
         return Predictor(ExportedModel(recipe, open_session(checkpoint, runtime, device)), recipe)
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
-    predictor = Predictor(_build_with_weights(recipe, checkpoint, weights).to(target), recipe)
+    network = _build_with_weights(recipe, checkpoint, weights) if model is None else model
+    if model is not None:
+        _load_own(model, recipe, checkpoint if weights == "auto" else weights)
+        if compile and not isinstance(model, Model):
+            raise UsageError(f"The layers of {type(model).__name__} are unknown. Compile it before (without compile).")
+    predictor = Predictor(cast(Model, network.to(target)), recipe)
     if fast:
         from splitnest.inference.fast import make_fast
 
@@ -342,6 +352,13 @@ def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | 
     path = weights_path(recipe, checkpoint) if weights == "auto" else Path(checkpoint_of_run(weights))
     load_weights.load(module, path, classes=recipe.data.class_names)
     return module
+
+
+def _load_own(model: nn.Module, recipe: Recipe, weights: str | Path | None) -> None:
+    """Load a checkpoint into a network from Python; None keeps its weights."""
+    check_network(model, predicts=True, trains=False)
+    if weights is not None:
+        load_weights.load(model, Path(checkpoint_of_run(weights)), classes=recipe.data.class_names)
 
 
 def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:

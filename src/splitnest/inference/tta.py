@@ -32,6 +32,8 @@ def published_tta(model: Model, recipe: Recipe) -> Callable[..., Result]:
     """
     if isinstance(model, ExportedModel):
         raise UsageError(f"{recipe.name} is an exported model, which has no test-time augmentation. Omit tta.")
+    if not isinstance(model, Model):
+        raise UsageError(f"The model {type(model).__name__} of Python has no test-time augmentation. Omit tta.")
     if recipe.task not in TTA:
         raise UsageError(
             f"{recipe.name} has no test-time augmentation: its task is {recipe.task}, and it exists for "

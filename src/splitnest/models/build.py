@@ -1,6 +1,6 @@
 """Construction of networks: unpacks a recipe into constructor calls with plain values."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,8 +8,11 @@ from torch import nn
 
 from splitnest.errors import UsageError
 from splitnest.models.backbones.resnet import STAGES, ResNet, resnet
+from splitnest.models.backbones.timm_backbone import TimmBackbone, timm_backbone
 from splitnest.models.base import Model
+from splitnest.models.parts import Parts, check_backbone, check_strides
 from splitnest.recipe import (
+    AnyBackboneConfig,
     BackboneConfig,
     ClassificationRecipe,
     DetectionRecipe,
@@ -17,6 +20,7 @@ from splitnest.recipe import (
     PoseRecipe,
     Recipe,
     SemanticRecipe,
+    TimmBackboneConfig,
 )
 from splitnest.structures import categories
 from splitnest.structures.categories import Categories
@@ -33,25 +37,31 @@ CASCADE_IOUS = (0.5, 0.6, 0.7)
 """Positive IoU of each cascade stage (mmdetection and detectron2); a plain detector uses the first."""
 
 
-def build_model(recipe: Recipe) -> Model:
+def build_model(recipe: Recipe, parts: Parts | None = None) -> Model:
     """Return the network of a recipe with random weights, in training mode and channels-last memory format.
 
     Channels-last weights make convolutions return channels-last feature maps, a fifth faster on CPUs.
 
+    Args:
+        recipe: Recipe.
+        parts: Parts that are given; None for none.
+
     Raises:
-        UsageError: The recipe of a pose estimator does not define its keypoints; or the number of class weights is not
-            that of the classes.
+        UsageError: The recipe of a pose estimator does not define its keypoints, there are not as many class weights as
+            classes, the backbone is a model that timm does not have, or a given part does not fit.
     """
+    parts = parts or Parts()
+    parts.check_task(recipe.task)
     model: Model
     match recipe:
         case ClassificationRecipe():
-            model = _build_classifier(recipe)
+            model = _build_classifier(recipe, parts)
         case DetectionRecipe():
-            model = _build_detector(recipe)
+            model = _build_detector(recipe, parts)
         case SemanticRecipe():
-            model = _build_segmentor(recipe)
+            model = _build_segmentor(recipe, parts)
         case PoseRecipe():
-            model = _build_pose_estimator(recipe)
+            model = _build_pose_estimator(recipe, parts)
     if recipe.train is not None and recipe.train.checkpoint_stages:
         _set_checkpoint_stages(model.backbone, recipe.train.checkpoint_stages)
     return model.to(memory_format=torch.channels_last)
@@ -88,7 +98,9 @@ def _build_classes(recipe: Recipe) -> Categories:
     return found if palette is None else categories.with_colors(found, palette)
 
 
-def build_backbone(config: BackboneConfig, out: Collection[str] = STAGES, *, drop_block: float = 0.0) -> ResNet:
+def build_backbone(
+    config: AnyBackboneConfig, out: Collection[str] = STAGES, *, drop_block: float = 0.0
+) -> ResNet | TimmBackbone:
     """Return the backbone of a recipe.
 
     Args:
@@ -96,16 +108,37 @@ def build_backbone(config: BackboneConfig, out: Collection[str] = STAGES, *, dro
         out: Names of the returned feature maps.
         drop_block: Drop probability of DropBlock in c4 and c5 at the end of training (ResNeSt paper, section 4.2).
     """
+    if isinstance(config, TimmBackboneConfig):
+        return timm_backbone(config.timm, output_stride=config.output_stride, out=out)
     return resnet(**dict(config), drop_block=drop_block, out=out)
 
 
-def _build_classifier(recipe: ClassificationRecipe) -> Model:
+def _backbone_of(
+    given: nn.Module | None, config: AnyBackboneConfig, needed: Collection[str], out: Collection[str] | None = None
+) -> Any:
+    """Return the backbone that is given, which must have the needed features, or else that of a recipe."""
+    if given is None:
+        return build_backbone(config, out or needed)
+    check_backbone(given, needed)
+    return given
+
+
+def _build_classifier(recipe: ClassificationRecipe, parts: Parts) -> Model:
     from splitnest.models.classification.classifier import Classifier
 
-    train = recipe.train
-    backbone = build_backbone(recipe.model.backbone, ("c5",), drop_block=0.0 if train is None else train.drop_block)
-    if train is not None and train.zero_init_last:
-        backbone.zero_init_last()
+    train, config = recipe.train, recipe.model.backbone
+    if train is not None and train.label_smoothing and parts.class_loss is not None:
+        raise UsageError(
+            f"train.label_smoothing {train.label_smoothing} is of the cross entropy, which class_loss replaces. Set it "
+            f"to 0."
+        )
+    backbone: Any
+    if parts.backbone is None and train is not None and isinstance(config, BackboneConfig):
+        backbone = build_backbone(config, ("c5",), drop_block=train.drop_block)
+        if train.zero_init_last:
+            backbone.zero_init_last()
+    else:
+        backbone = _backbone_of(parts.backbone, config, ("c5",))
     return Classifier(
         backbone,
         backbone.channels["c5"],
@@ -113,6 +146,7 @@ def _build_classifier(recipe: ClassificationRecipe) -> Model:
         dropout=0.0 if train is None else train.dropout,
         label_smoothing=0.0 if train is None else train.label_smoothing,
         class_weights=None if train is None else _class_weights(train.class_weights, recipe.num_classes),
+        class_loss=parts.class_loss,
     )
 
 
@@ -130,21 +164,29 @@ def _class_weights(weights: tuple[float, ...] | None, num_classes: int) -> tuple
     return weights
 
 
-def _build_segmentor(recipe: SemanticRecipe) -> Model:
+def _build_segmentor(recipe: SemanticRecipe, parts: Parts) -> Model:
     from splitnest.models.segmentation import decode_heads as heads
     from splitnest.models.segmentation.ocr_head import OCRHead
     from splitnest.models.segmentation.pixel_loss import PixelMiner
     from splitnest.models.segmentation.segmentor import Segmentor
 
     config, classes = recipe.model, build_categories(recipe)
-    used = {"c2": config.head == "separable_aspp", "c4": config.auxiliary_channels is not None, "c5": True}
-    backbone = build_backbone(config.backbone, tuple(name for name, is_used in used.items() if is_used))
+    needed = {
+        "c2": parts.decode_head is None and config.head == "separable_aspp",
+        "c4": parts.auxiliary_head is None and config.auxiliary_channels is not None,
+        "c5": parts.decode_head is None,
+    }
+    has_own_head = parts.decode_head is not None or parts.auxiliary_head is not None
+    names = [name for name, is_needed in needed.items() if is_needed]
+    backbone = _backbone_of(parts.backbone, config.backbone, names, STAGES if has_own_head else names)
     channels = backbone.channels
     options: dict[str, Any] = {"norm": config.norm, "dropout": config.dropout}
     size = len(classes), config.head_channels
     dilations, align_corners = config.aspp_dilations, config.align_corners
-    decode_head: nn.Module
-    match config.head:
+    decode_head: nn.Module | None
+    match config.head if parts.decode_head is None else None:
+        case None:
+            decode_head = parts.decode_head
         case "fcn":
             decode_head = heads.FCNHead("c5", channels["c5"], *size, dilation=config.fcn_dilation, **options)
         case "psp":
@@ -165,8 +207,9 @@ def _build_segmentor(recipe: SemanticRecipe) -> Model:
             )
         case "ocr":
             decode_head = OCRHead(channels["c5"], *size, config.ocr_channels, **options)
-    auxiliary_head = None
-    if config.auxiliary_channels is not None:
+    assert decode_head is not None
+    auxiliary_head = parts.auxiliary_head
+    if auxiliary_head is None and config.auxiliary_channels is not None:
         auxiliary_head = heads.FCNHead(
             "c4",
             channels["c4"],
@@ -186,17 +229,20 @@ def _build_segmentor(recipe: SemanticRecipe) -> Model:
         }
     else:
         options = {}
+    options["class_loss"] = parts.class_loss
     options |= {"window": recipe.input.window, "stride": recipe.input.stride, "align_corners": align_corners}
     return Segmentor(backbone, decode_head, auxiliary_head, classes, **options)
 
 
-def _build_pose_estimator(recipe: PoseRecipe) -> Model:
+def _build_pose_estimator(recipe: PoseRecipe, parts: Parts) -> Model:
     from splitnest.models.pose.estimator import PoseEstimator
     from splitnest.models.pose.heatmap_head import HeatmapHead
 
     config, skeleton = recipe.model, skeleton_of(recipe)
-    backbone = build_backbone(config.backbone, out=("c5",))
-    head = HeatmapHead(backbone.channels["c5"], len(skeleton.names), config.deconv_channels, config.norm)
+    backbone = _backbone_of(parts.backbone, config.backbone, ("c5",))
+    head: Any = parts.heatmap_head
+    if head is None:
+        head = HeatmapHead(backbone.channels["c5"], len(skeleton.names), config.deconv_channels, config.norm)
     return PoseEstimator(
         backbone,
         head,
@@ -209,7 +255,7 @@ def _build_pose_estimator(recipe: PoseRecipe) -> Model:
     )
 
 
-def _build_detector(recipe: DetectionRecipe) -> Model:
+def _build_detector(recipe: DetectionRecipe, parts: Parts) -> Model:
     from splitnest.models.detection.anchor_generator import AnchorGenerator
     from splitnest.models.detection.box_coder import BoxCoder
     from splitnest.models.detection.fpn import FPN
@@ -217,16 +263,22 @@ def _build_detector(recipe: DetectionRecipe) -> Model:
     from splitnest.models.detection.panoptic_fpn import Merger, PanopticFPN
     from splitnest.models.detection.postprocess import PostProcessor
     from splitnest.models.detection.rcnn import RCNN
+    from splitnest.models.detection.roi_align import ROI_STRIDES
     from splitnest.models.detection.rpn import RPN, ProposalRules
     from splitnest.models.detection.semantic_head import SemanticHead
 
     config, things = recipe.model, _build_classes(recipe)
     rules, channels = config.conventions, config.fpn_channels
-    backbone = build_backbone(config.backbone)
+    backbone = _backbone_of(parts.backbone, config.backbone, STAGES)
+    check_strides(backbone, dict(zip(STAGES, ROI_STRIDES, strict=True)))
+    in_channels = {name: backbone.channels[name] for name in STAGES}
+    neck = parts.neck
+    if neck is None:
+        neck = FPN(in_channels, channels, config.fpn_norm, standardize=config.weight_standardization)
     coder = BoxCoder(clamp_shrinkage=rules.clamp_shrinkage)
     detector = RCNN(
         backbone,
-        FPN(backbone.channels, channels, config.fpn_norm, standardize=config.weight_standardization),
+        neck,
         RPN(
             channels,
             AnchorGenerator(config.anchor_sizes, config.anchor_ratios),
@@ -235,7 +287,7 @@ def _build_detector(recipe: DetectionRecipe) -> Model:
             num_convs=config.rpn_convs,
             rules=ProposalRules(config.rpn_pre_nms_topk_test, config.rpn_post_nms_topk_test, config.rpn_nms_threshold),
         ),
-        _build_roi_heads(config, len(things)),
+        _build_roi_heads(config, len(things), parts),
         PostProcessor(
             nms_at_original_scale=rules.nms_at_original_scale and not config.mask_convs,
             clip_to_original=rules.clip_to_original,
@@ -254,7 +306,7 @@ def _build_detector(recipe: DetectionRecipe) -> Model:
     return PanopticFPN(detector, semantic_head, merger, build_categories(recipe), panoptic.loss_weight)
 
 
-def _build_roi_heads(config: DetectorConfig, num_classes: int) -> "RoIHeads":
+def _build_roi_heads(config: DetectorConfig, num_classes: int, parts: Parts) -> "RoIHeads":
     from splitnest.models.detection.box_coder import BoxCoder
     from splitnest.models.detection.box_head import BoxHead
     from splitnest.models.detection.cascade import CascadeHeads, CascadeRules
@@ -291,26 +343,36 @@ def _build_roi_heads(config: DetectorConfig, num_classes: int) -> "RoIHeads":
         )
         for _ in range(num_mask_heads)
     ]
-    parts: dict[str, Any] = {
+    options: dict[str, Any] = {
         "pooler": RoIPooler(rules.canonical_box_size, rules.canonical_level, rules.level_epsilon),
-        "box_heads": box_heads,
+        "box_heads": _heads_of("box_heads", parts.box_heads, box_heads),
         "box_coders": [
             BoxCoder(stds, clamp_shrinkage=rules.clamp_shrinkage) for stds in rules.cascade_box_stds[:num_stages]
         ],
         "samplers": _build_samplers(config)[:num_stages],
-        "mask_heads": mask_heads,
+        "mask_heads": _heads_of("mask_heads", parts.mask_heads, mask_heads),
+        "class_loss": parts.class_loss,
         "box_beta": config.box_beta,
         "mask_min_side": rules.mask_target_min_side,
     }
     if not config.cascade:
-        return RoIHeads(**parts)
+        return RoIHeads(**options)
     cascade_rules = CascadeRules(
         average=rules.cascade_average,
         loss_weights=rules.cascade_loss_weights,
         gradient_scale=rules.cascade_gradient_scale,
         drop_empty=rules.cascade_drop_empty,
     )
-    return CascadeHeads(**parts, rules=cascade_rules)
+    return CascadeHeads(**options, rules=cascade_rules)
+
+
+def _heads_of(name: str, given: Sequence[nn.Module] | None, of_recipe: Sequence[nn.Module]) -> Sequence[nn.Module]:
+    """Return the heads that are given, one for each of the recipe, or else those of the recipe."""
+    if given is None:
+        return of_recipe
+    if len(given) != len(of_recipe):
+        raise UsageError(f"{name} has {len(given)} modules, but the recipe has {len(of_recipe)}. Give as many.")
+    return given
 
 
 def _build_samplers(config: DetectorConfig) -> "list[RegionSampler]":

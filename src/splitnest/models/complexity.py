@@ -39,7 +39,7 @@ def complexity(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> Comple
         size_hw: (height, width) of the input in pixels; None uses the nominal size of the recipe.
     """
     with on_meta():
-        module = build_model(recipe).eval()
+        module = build_model(recipe).eval().to("meta")  # models of timm may have parts that are not
         size = size_hw or recipe.input.size_hw
         counter = _Counter(module)
         module.run_layers(torch.empty(1, 3, *size), module.num_regions, module.num_masks)

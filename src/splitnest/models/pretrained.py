@@ -6,8 +6,7 @@ from pathlib import Path
 from splitnest import zoo
 from splitnest.device import on_meta
 from splitnest.errors import UsageError, WeightsError
-from splitnest.models.backbones.resnet import STAGES, ResNet
-from splitnest.models.build import build_backbone
+from splitnest.models.backbones.resnet import STAGES, ResNet, resnet
 from splitnest.recipe import Recipe
 from splitnest.weights import fetch
 from splitnest.weights import load as load_weights
@@ -39,9 +38,9 @@ def backbone(name: str, weights: str | Path | None = "auto", out: Collection[str
     recipe = zoo.get(PLAIN_RESNETS.get(name, name))
     config = recipe.model.backbone.model_copy(update={"frozen_stages": 0})
     if weights is None:
-        return build_backbone(config, out)
+        return resnet(**dict(config), out=out)
     with on_meta():
-        module = build_backbone(config, out)
+        module = resnet(**dict(config), out=out)
     path = weights_path(recipe, None) if weights == "auto" else Path(weights)
     load_weights.load_backbone(module, path)
     return module

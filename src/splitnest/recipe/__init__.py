@@ -1,6 +1,6 @@
 """Recipes: the validated definition of a model, its data and its training. Never imports torch."""
 
-from splitnest.recipe.backbone import BackboneConfig, NormName
+from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
 from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.data import Data, Split
@@ -36,6 +36,7 @@ __all__ = [
     "DETECTRON2",
     "MMDET",
     "OHEM",
+    "AnyBackboneConfig",
     "BackboneConfig",
     "ClassificationInput",
     "ClassificationRecipe",
@@ -63,6 +64,7 @@ __all__ = [
     "SemanticTraining",
     "Split",
     "Task",
+    "TimmBackboneConfig",
     "Training",
     "Weights",
     "required_training",

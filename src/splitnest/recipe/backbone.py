@@ -1,8 +1,10 @@
-"""Backbone section of a recipe: the parameters in which published ResNets and ResNeSts differ."""
+"""Backbone section of a recipe: the parameters in which published ResNets and ResNeSts differ, or a model of timm."""
 
-from typing import Annotated, ClassVar, Literal, Self
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from splitnest.recipe.base import Section
 
@@ -124,3 +126,44 @@ class BackboneConfig(Section):
         if self.dcn_stages and width % self.dcn_groups:
             raise ValueError(f"the width {width} does not divide into dcn_groups {self.dcn_groups}")
         return self
+
+
+def _timm_name(name: str) -> str:
+    """Return a model's name, checked: timm would also take folders and repositories of others."""
+    if not re.fullmatch(r"[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64})?", name):
+        raise ValueError(f"{name[:80]!r} is no name of a model of timm, such as convnext_tiny")
+    return name
+
+
+class TimmBackboneConfig(Section):
+    """Model of timm with feature maps of strides 4, 8, 16 and 32, such as ConvNeXt or EfficientNet.
+
+    Attributes:
+        timm: Name of the model in timm, such as ``convnext_tiny`` or ``convnext_tiny.fb_in1k``; the part after the dot
+            names pretrained weights.
+        pretrained: Whether a training without ``train.init_from`` starts from timm's weights, which timm fetches.
+        output_stride: Stride of c5; less than 32 for models that timm can dilate.
+    """
+
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"pretrained"})
+    timm: Annotated[str, AfterValidator(_timm_name)]
+    pretrained: bool = False
+    output_stride: Literal[8, 16, 32] = 32
+
+    @property
+    def stride(self) -> int:
+        """Stride of c5 in pixels of the input."""
+        return self.output_stride
+
+
+def _kind(value: Any) -> str:
+    """Return which class a backbone section has; the key ``timm`` decides."""
+    has_name = "timm" in value if isinstance(value, Mapping) else isinstance(value, TimmBackboneConfig)
+    return "a model of timm" if has_name else "a ResNet"
+
+
+AnyBackboneConfig = Annotated[
+    Annotated[BackboneConfig, Tag("a ResNet")] | Annotated[TimmBackboneConfig, Tag("a model of timm")],
+    Discriminator(_kind),
+]
+"""Backbone section: a model of timm if it has the key ``timm``."""

@@ -8,11 +8,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
 from reprlib import repr as short_repr
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from splitnest.errors import UsageError
 from splitnest.recipe.aliases import known_as
@@ -21,16 +20,10 @@ from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.same_network import is_same_network
 from splitnest.recipe.schema import Recipe, RecipeClass
 from splitnest.recipe.training import Training
+from splitnest.recipe.unions import known_keys, section, select_members, unions
 
 MAX_KEY_LENGTH = 200
 """Length to which an unknown key is shown, and compared with the known ones."""
-
-
-class _Union(NamedTuple):
-    """Section whose class is selected by a discriminator key."""
-
-    discriminator: str
-    members: tuple[type[BaseModel], ...]
 
 
 def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Recipe:
@@ -49,7 +42,7 @@ def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Reci
     cls = type(recipe)
     changes = dict(_expanded(cls, overrides, where))
     values = recipe.model_dump()
-    _select_members(cls, values, changes)
+    select_members(cls, values, changes)
     _replace_alternatives(values, changes, where)
     _replace_file(values, changes)
     changed = _validated(cls, values, changes, where)
@@ -101,27 +94,15 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Iterator[tuple[str, Any]]:
     """Yield checked dotted keys and values; the name of a member of a union becomes its discriminator."""
-    keys, unions = known_keys(cls), _unions(cls)
+    keys, of_cls = known_keys(cls), unions(cls)
     for key, value in _flat(overrides, keys):
         if key not in keys:
             raise UsageError(f"{where}There is no key {key[:MAX_KEY_LENGTH]!r}; {_suggestion(key, keys)}")
-        if key in unions and isinstance(value, str):
-            yield f"{key}.{unions[key].discriminator}", value
+        discriminator = of_cls[key].discriminator if key in of_cls else None
+        if discriminator is not None and isinstance(value, str):
+            yield f"{key}.{discriminator}", value
         else:
             yield key, value
-
-
-def _select_members(cls: RecipeClass, values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Drop the values of a union's section that belong to another member than the one that ``changes`` select."""
-    for key, union in _unions(cls).items():
-        chosen = changes.get(f"{key}.{union.discriminator}")
-        section = _section(values, key)
-        if chosen is None or section is None or section.get(union.discriminator) == chosen:
-            continue
-        common = set.intersection(*(set(member.model_fields) for member in union.members))
-        kept = {name: value for name, value in section.items() if name in common}
-        section.clear()
-        section.update(kept)
 
 
 def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
@@ -140,7 +121,7 @@ def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], wh
 
 def _replace_file(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     """Drop hash and mirrors of the base's file where ``changes`` set the URL of another one."""
-    weights = _section(values, "weights")
+    weights = section(values, "weights")
     if weights is not None and changes.get("weights.url", weights.get("url")) != weights.get("url"):
         weights.clear()
 
@@ -160,26 +141,18 @@ def _mentions(changes: Mapping[str, Any], key: str) -> bool:
     return any(changed == key or changed.startswith(f"{key}.") for changed in changes)
 
 
-def _section(values: Mapping[str, Any], key: str) -> dict[str, Any] | None:
-    """Return the nested mapping under a dotted key; None if there is none."""
-    section: Any = values
-    for part in key.split("."):
-        section = section.get(part) if isinstance(section, Mapping) else None
-    return section if isinstance(section, dict) else None
-
-
 def _validated(cls: RecipeClass, values: dict[str, Any], changes: Mapping[str, Any], where: str) -> Recipe:
     """Set ``changes`` in the nested ``values`` and validate them as ``cls``."""
     for key, value in changes.items():
         *parents, last = key.split(".")
-        section = values
+        owner = values
         for parent in parents:
-            if not isinstance(section.get(parent), dict):
-                section[parent] = {}
-            section = section[parent]
+            if not isinstance(owner.get(parent), dict):
+                owner[parent] = {}
+            owner = owner[parent]
         # Named conventions are spelled out, so that later keys can change one of their fields.
         named = last == "conventions" and isinstance(value, str) and value in NAMED
-        section[last] = NAMED[value].model_dump() if named else value
+        owner[last] = NAMED[value].model_dump() if named else value
     try:
         return cls.model_validate(values)
     except ValidationError as error:
@@ -194,36 +167,6 @@ def _flat(overrides: Mapping[Any, Any], keys: tuple[str, ...], prefix: str = "")
             yield from _flat(value, keys, f"{dotted}.")
         else:
             yield dotted, value
-
-
-@cache
-def known_keys(cls: type[BaseModel]) -> tuple[str, ...]:
-    """Return every dotted key of a schema class, those of whole sections included."""
-    keys: dict[str, None] = {}
-    for name, field in cls.model_fields.items():
-        keys[name] = None
-        for part in _sections(field.annotation):
-            keys |= dict.fromkeys(f"{name}.{key}" for key in known_keys(part))
-    return tuple(keys)
-
-
-@cache
-def _unions(cls: type[BaseModel]) -> dict[str, _Union]:
-    """Return the dotted keys of all sections that are discriminated unions."""
-    unions = {}
-    for name, field in cls.model_fields.items():
-        members = tuple(_sections(field.annotation))
-        if isinstance(field.discriminator, str):
-            unions[name] = _Union(field.discriminator, members)
-        for member in members:
-            unions |= {f"{name}.{key}": union for key, union in _unions(member).items()}
-    return unions
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            yield part
 
 
 def _suggestion(key: str, keys: tuple[str, ...]) -> str:
@@ -260,12 +203,14 @@ def _sentence(error: ValidationError, values: Mapping[str, Any], cls: RecipeClas
 
 def _unused_key(label: str, values: Mapping[str, Any], cls: RecipeClass) -> str:
     """Say which choice makes a key of another member of a union unused."""
-    section = label.rpartition(".")[0]
-    union = _unions(cls).get(section)
-    if union is None:
+    owner = label.rpartition(".")[0]
+    union = unions(cls).get(owner)
+    if union is None or label not in known_keys(cls):
         return f"There is no key {label!r}."
-    chosen = (_section(values, section) or {}).get(union.discriminator)
-    return f"{label} has no effect with {section}.{union.discriminator} {chosen}. Remove it."
+    key, chosen = union.choice(section(values, owner) or {})
+    if key:
+        return f"{label} has no effect with {owner}.{key} {chosen}. Remove it."
+    return f"{label} has an effect with {' or '.join(f'{owner}.{key}' for key in union.keys)} only. Remove it."
 
 
 def _expected(kind: str, message: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
 
 from splitnest.files import plain_name
-from splitnest.recipe.backbone import BackboneConfig, Dilation, NormName
+from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
@@ -37,7 +37,7 @@ def _plain_name(name: str) -> str:
 class ClassifierConfig(Section):
     """Image classifier: backbone, global average pooling and one linear layer."""
 
-    backbone: BackboneConfig
+    backbone: AnyBackboneConfig
 
 
 class PanopticConfig(Section):
@@ -113,7 +113,7 @@ class DetectorConfig(Section):
             *("score_threshold", "nms", "nms_threshold", "soft_nms_sigma", "soft_nms_min_score", "max_detections"),
         }
     )
-    backbone: BackboneConfig
+    backbone: AnyBackboneConfig
     conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
     fpn_norm: NormName | None
     box_norm: NormName | None
@@ -169,7 +169,7 @@ class SegmentorConfig(Section):
     """
 
     not_architecture: ClassVar[frozenset[str]] = frozenset({"dropout"})
-    backbone: BackboneConfig
+    backbone: AnyBackboneConfig
     head: Literal["fcn", "psp", "aspp", "separable_aspp", "ocr"]
     head_channels: Channels = 512
     auxiliary_channels: Channels | None = 256
@@ -199,7 +199,7 @@ class PoseModelConfig(Section):
     """
 
     not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma"})
-    backbone: BackboneConfig
+    backbone: AnyBackboneConfig
     deconv_channels: Annotated[tuple[Channels, ...], Field(max_length=5)] = (256, 256, 256)
     norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
@@ -265,6 +265,14 @@ class ClassificationRecipe(RecipeBase):
     model: ClassifierConfig
     input: ClassificationInput
     train: ClassificationTraining | None = None
+
+    @model_validator(mode="after")
+    def _check_blocks(self) -> Self:
+        if self.train is not None and isinstance(self.model.backbone, TimmBackboneConfig):
+            for key, none in (("drop_block", "0"), ("zero_init_last", "false")):
+                if getattr(self.train, key):
+                    raise ValueError(f"train.{key} is of ResNets: set it to {none} with a model of timm")
+        return self
 
 
 class DetectionRecipe(RecipeBase):

@@ -117,7 +117,8 @@ def restore(state: TrainingState, path: Path) -> None:
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".: ")
         raise WeightsError(
-            f"{path} belongs to another training: {reason}. Resume with the recipe of the run."
+            f"{path} belongs to another training: {reason}. Resume with the recipe of the run, and with its "
+            f"model if that was given from Python (model=...)."
         ) from error
     state.scheduler.load_state_dict(training["scheduler"])
     state.scaler.load_state_dict(training["scaler"])

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from splitnest.data.augmentations.augmentations import UserTransform
 from splitnest.data.items import ImageSequence
 from splitnest.metrics.own import Metric
@@ -14,6 +16,7 @@ class Extensions:
     """Parts of a training that the caller of ``train`` gives; the arguments of ``train`` have the same names.
 
     Attributes:
+        model: Network; None builds that of the recipe.
         train_data: Training dataset; None opens that of the recipe.
         val_data: Validation dataset; None opens that of the recipe, or none if ``train_data`` is given.
         augment: Augmentation after those of the recipe.
@@ -21,6 +24,7 @@ class Extensions:
         metrics: Metrics that each evaluation computes too.
     """
 
+    model: nn.Module | None = None
     train_data: ImageSequence | None = None
     val_data: ImageSequence | None = None
     augment: UserTransform | None = None

@@ -3,17 +3,45 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from splitnest import zoo
+from splitnest.distributed import print_once
 from splitnest.errors import DamagedError, NotFiniteError, UsageError, WeightsError
 from splitnest.inference.resolve import checkpoint_of_run
-from splitnest.models.base import Model
+from splitnest.models.backbones.timm_backbone import TimmBackbone, load_timm_weights
 from splitnest.models.build import build_model
-from splitnest.recipe import Recipe, Weights, required_training
+from splitnest.recipe import Recipe, TimmBackboneConfig, Weights, required_training
 from splitnest.weights import fetch, load
 from splitnest.weights.read import split_entry
 
 
-def load_initial_weights(model: Model, source: str | None, classes: Sequence[str] | None = None) -> str:
+def initial_weights(model: nn.Module, recipe: Recipe, *, built: bool) -> str:
+    """Load the initial weights of a recipe into its model, and return a report.
+
+    Args:
+        model: Model with random weights, on a real device.
+        recipe: Recipe with a training section.
+        built: Whether the model is that of the recipe; one that was given from Python keeps its own weights without
+            ``train.init_from``.
+
+    Raises:
+        UsageError, WeightsError: Same conditions as ``load_initial_weights``; or timm's weights cannot be fetched.
+    """
+    source, config = required_training(recipe).init_from, recipe.model.backbone
+    if source is None and not built:
+        return f"initial weights: those of the given model, {_count(model):,} parameters\n"
+    if source is None and isinstance(config, TimmBackboneConfig) and config.pretrained:
+        assert isinstance(model.backbone, TimmBackbone)
+        load_timm_weights(config.timm, model.backbone.model)
+        _compare_statistics(recipe, config.timm)
+        return (
+            f"initial weights: backbone of timm's {config.timm}, {_count(model.backbone):,} parameters; others random\n"
+        )
+    return load_initial_weights(model, source, recipe.data.class_names)
+
+
+def load_initial_weights(model: nn.Module, source: str | None, classes: Sequence[str] | None = None) -> str:
     """Load the initial weights of a training into a model, and return a report.
 
     The whole checkpoint is loaded if it has the same network; layers for other classes keep their random weights.
@@ -31,7 +59,7 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
         WeightsError: The checkpoint cannot be fetched or read, or has another backbone.
     """
     if source is None:
-        return f"initial weights: random, {sum(p.numel() for p in model.parameters()):,} parameters\n"
+        return f"initial weights: random, {_count(model):,} parameters\n"
     path = _checkpoint_path(source)
     try:
         return f"initial weights: whole model\n{load.load(model, path, allow_class_change=True, classes=classes)}\n"
@@ -39,8 +67,13 @@ def load_initial_weights(model: Model, source: str | None, classes: Sequence[str
         raise type(error)(f"train.init_from: {error}") from error
     except WeightsError as error:
         misfit = error
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise WeightsError(
+            f"train.init_from: {misfit} Or keep the model's own weights (train.init_from=null)."
+        ) from misfit
     try:
-        report = load.load_backbone(model.backbone, path, to_train=True)
+        report = load.load_backbone(backbone, path, to_train=True)
     except WeightsError as error:
         raise WeightsError(f"train.init_from: at least the backbone must fit. {error}") from error
     reason, _, _ = str(misfit).rpartition(". ")  # without the advice
@@ -54,13 +87,35 @@ def check_initial_weights(recipe: Recipe) -> str:
         UsageError, WeightsError: Same conditions as ``load_initial_weights``, without a fetch.
     """
     source = required_training(recipe).init_from
+    backbone = recipe.model.backbone
     if source is None:
-        return "random"
+        is_pretrained = isinstance(backbone, TimmBackboneConfig) and backbone.pretrained
+        return "backbone of timm, others random" if is_pretrained else "random"
     if split_entry(Path(source).expanduser())[0].is_file():
         report = load_initial_weights(build_model(recipe), source, recipe.data.class_names)
         return report.removeprefix("initial weights: ").rstrip()
     _published(source)
     return source
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _compare_statistics(recipe: Recipe, name: str) -> None:
+    """Print a note if timm's weights expect other pixel statistics than those of a recipe."""
+    import timm
+
+    expected, given = timm.get_pretrained_cfg(name), recipe.input
+    for key in ("mean", "std"):
+        values = [value / given.pixel_range for value in getattr(given, key)]
+        values = values[::-1] if given.channels == "BGR" else values
+        if max(abs(a - b) for a, b in zip(values, getattr(expected, key), strict=True)) > 0.01:
+            wanted = [round(value * 255, 3) for value in getattr(expected, key)]
+            print_once(
+                f"note: the weights of timm's {name} expect input.{key}={wanted} with input.channels=RGB and "
+                f"input.pixel_range=255"
+            )
 
 
 def _checkpoint_path(source: str) -> Path:

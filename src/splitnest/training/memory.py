@@ -47,7 +47,7 @@ def estimate_memory(recipe: Recipe, processes: int | None = None) -> Memory:
     """
     train_cfg = required_training(recipe)
     with on_meta():
-        module = build_model(recipe)
+        module = build_model(recipe).to("meta")  # models of timm may have parts that are not
         images = torch.empty(images_per_forward(train_cfg, processes), 3, *task_of(recipe).max_training_size(recipe))
     trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in module.state_dict().values())

@@ -14,12 +14,13 @@ from splitnest.training.memory import USABLE_FRACTION, Memory, estimate_memory, 
 
 
 @contextmanager
-def plain_memory_errors(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def plain_memory_errors(recipe: Recipe, device: torch.device, *, built: bool = True) -> Iterator[None]:
     """Replace an out-of-memory error of a training inside the context by one that names a batch size that would fit.
 
     Args:
         recipe: Recipe of the training.
         device: Device of the training.
+        built: Whether the model is that of the recipe, by which its memory is estimated.
 
     Raises:
         UsageError: Memory ran out.
@@ -31,6 +32,11 @@ def plain_memory_errors(recipe: Recipe, device: torch.device) -> Iterator[None]:
             raise
         traceback.clear_frames(error.__traceback__)  # frees the tensors of the step
         train_cfg = required_training(recipe)
+        if not built:
+            raise UsageError(
+                f"Memory ran out in a step with {images_per_forward(train_cfg)} images in a forward pass. Reduce "
+                f"train.batch_size, or increase train.accumulate."
+            ) from error
         raise UsageError(explain(estimate_memory(recipe), train_cfg, device, total_memory(device))) from error
 
 

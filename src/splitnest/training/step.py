@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from splitnest.device import DTYPES
 from splitnest.distributed import all_reduce_mean, no_sync_unless
 from splitnest.models.layers.recompute import recomputing
+from splitnest.models.own import check_losses
 from splitnest.recipe import Training
 from splitnest.structures.batch import Batch
 from splitnest.training.not_finite import NotFinite, format_values
@@ -31,7 +32,7 @@ class Losses(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch, scalars by name."""
         with recomputing(batch.images.device):
-            return self.model.loss(batch)
+            return check_losses(self.model.loss(batch), self.model)
 
 
 def train_step(

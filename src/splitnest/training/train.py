@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from splitnest import zoo
 from splitnest.data.augmentations.augmentations import UserTransform
@@ -26,9 +27,9 @@ from splitnest.errors import UsageError
 from splitnest.files import versions
 from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
 from splitnest.metrics.own import Metric, check_metrics
-from splitnest.models.base import Model
 from splitnest.models.build import build_model
-from splitnest.recipe import Recipe, Training, required_training
+from splitnest.models.own import check_network
+from splitnest.recipe import BackboneConfig, Recipe, Training, required_training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
@@ -38,7 +39,7 @@ from splitnest.training.callbacks import Callback, Callbacks, RowFunction
 from splitnest.training.environment import describe_environment
 from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.guard import Guard
-from splitnest.training.init_from import check_initial_weights, load_initial_weights
+from splitnest.training.init_from import check_initial_weights, initial_weights
 from splitnest.training.lock import locked
 from splitnest.training.loggers.open import check_loggers, open_loggers
 from splitnest.training.loop import fit
@@ -86,6 +87,7 @@ def train(
     augment: UserTransform | None = None,
     callbacks: Sequence[Callback | RowFunction] = (),
     metrics: Sequence[Metric] = (),
+    model: nn.Module | None = None,
 ) -> Run:
     """Train a model by its recipe.
 
@@ -110,10 +112,13 @@ def train(
         callbacks: Callbacks, called in this order: functions of a row of ``metrics.csv``, or objects of a subclass of
             ``Callback`` with hooks for a row, an evaluation and the end.
         metrics: Metrics of the user, which each evaluation computes too; their values are in the log.
+        model: Network from Python instead of the recipe's: that of ``build``, or any module whose ``loss(batch)``
+            returns a dictionary of scalar tensors and, to be evaluated, whose ``predict(batch)`` returns a list of
+            results. It is trained in place. To resume, and for ``load``, give a module of the same class.
 
     Raises:
-        UsageError: The recipe is not valid or has no training section, there is nothing to resume, another training
-            uses the run folder, the folder has files of others, or memory ran out.
+        UsageError: The recipe is not valid or has no training section, the model lacks a method, there is nothing to
+            resume, another training uses the run folder, the folder has files of others, or memory ran out.
         DataError: The dataset cannot be used, or a loss is not finite.
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
@@ -122,7 +127,7 @@ def train(
     """
     check_metrics(metrics)
     with process_group():
-        extensions = Extensions(train_data, val_data, augment, Callbacks(callbacks), metrics)
+        extensions = Extensions(model, train_data, val_data, augment, Callbacks(callbacks), metrics)
         return _train(recipe_or_name, overrides, resume, None if out is None else Path(out), device, config, extensions)
 
 
@@ -140,12 +145,14 @@ def _train(
     data = _open(recipe, resume, out, target, world_size(), extensions)
     recipe, train_cfg = data.recipe, data.train_cfg
     validation = open_validation(recipe, extensions)
+    if extensions.model is not None:
+        check_network(extensions.model, predicts=validation is not None)
     schedule = Schedule(train_cfg, data.steps_per_epoch)
     if not resume:
         print_once(broadcast_from_main(partial(describe_data, data.training_set, validation)))
         print_once(describe_schedule(schedule, has_validation=validation is not None))
-    model = _new_model(recipe, train_cfg.seed, target)
-    report = None if resume else load_initial_weights(model, train_cfg.init_from, recipe.data.class_names)
+    model = _new_model(recipe, train_cfg.seed, target, extensions.model)
+    report = None if resume else initial_weights(model, recipe, built=extensions.model is None)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
     description = None if extensions.train_data is None else "\n".join(data.training_set.summary()) + "\n"
     with locked(path), float32_matmul_precision(train_cfg.float32_matmul_precision, target):
@@ -155,7 +162,8 @@ def _train(
             state, folder = _start(recipe, model, schedule, path, report, description)
         evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics)
         callbacks = extensions.callbacks.preceded_by(open_loggers(recipe, path, state.step))
-        fit(state, schedule, data, folder, evaluate, Guard(state, schedule.total, folder, recipe), callbacks)
+        guard = Guard(state, schedule.total, folder, recipe, built=extensions.model is None)
+        fit(state, schedule, data, folder, evaluate, guard, callbacks)
         run = broadcast_from_main(partial(folder.result, state))  # also waits for the files of the main process
         callbacks.end(run)
         return run
@@ -171,15 +179,15 @@ def _open(
     if is_auto := required_training(recipe).batch_size == "auto":
         check_loggers(required_training(recipe))
     else:
-        _check(recipe, required_training(recipe), processes)
+        _check(recipe, required_training(recipe), processes, extensions.model)
     data = open_training(recipe, device, processes, data=extensions.train_data, augment=extensions.augment)
     if is_auto:
-        _check(data.recipe, required_training(data.recipe), processes)
+        _check(data.recipe, required_training(data.recipe), processes, extensions.model)
     return data
 
 
 def _start(
-    recipe: Recipe, model: Model, schedule: Schedule, path: Path, report: str, python_data: str | None
+    recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, report: str, python_data: str | None
 ) -> tuple[TrainingState, RunFolder]:
     """Write the first files of a run folder; ``python_data`` describes a training dataset from Python."""
     state = initial_state(model, schedule.train_cfg, schedule)
@@ -195,7 +203,7 @@ def _start(
 
 
 def _resume(
-    recipe: Recipe, model: Model, schedule: Schedule, path: Path, python_data: str | None
+    recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, python_data: str | None
 ) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
     _check_same(recipe, path)
@@ -281,23 +289,33 @@ def _run_of(path: Path) -> Path | None:
     return folder
 
 
-def _new_model(recipe: Recipe, seed: int, device: torch.device) -> Model:
-    """Seed all random generators, and return a model with random weights, which are the same in all processes.
+def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Module | None) -> nn.Module:
+    """Seed all random generators, and return the model: the given one, or one with random weights.
+
+    The weights are the same in all processes; DistributedDataParallel copies those of a given model.
 
     Later random numbers, of dropout for example, differ between processes.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    model = build_model(recipe).to(device)
-    if recipe.model.backbone.norm == "sync_bn":
+    model = (build_model(recipe) if own_model is None else own_model).to(device)
+    if _uses_sync_bn(recipe):
         convert_sync_batchnorm(model, device)
     if rank():
         torch.manual_seed(seed + rank())
     return model
 
 
-def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
+def _uses_sync_bn(recipe: Recipe) -> bool:
+    """Return whether batch normalization is synchronized: by the backbone's norm, or the heads' for a model of timm."""
+    backbone = recipe.model.backbone
+    if isinstance(backbone, BackboneConfig):
+        return backbone.norm == "sync_bn"
+    return "sync_bn" in {value for key, value in recipe.model if key.endswith("norm")}
+
+
+def _check(recipe: Recipe, train_cfg: Training, processes: int, own_model: nn.Module | None) -> None:
     """Raise a UsageError for loggers, a batch size or frozen stages with which a number of processes cannot train."""
     check_loggers(train_cfg)
     images = train_cfg.num_images // train_cfg.accumulate // processes
@@ -306,9 +324,11 @@ def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
             f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "
             f"of {processes} processes. Set it to at least {train_cfg.accumulate * processes}."
         )
+    if own_model is not None:
+        return
     backbone = recipe.model.backbone
     pooled_norms = task_of(recipe).pooled_norms(recipe)
-    if backbone.radix > 0 and backbone.frozen_stages < 5:
+    if isinstance(backbone, BackboneConfig) and backbone.radix > 0 and backbone.frozen_stages < 5:
         pooled_norms = {"model.backbone.norm": backbone.norm, **pooled_norms}
     for key, norm in pooled_norms.items():
         if images == 1 and norm in ("bn", "sync_bn"):
@@ -317,7 +337,7 @@ def _check(recipe: Recipe, train_cfg: Training, processes: int) -> None:
                 "one value per channel. Set train.batch_size to at least 2 * train.accumulate per process, or "
                 f"{key}=gn."
             )
-    if backbone.frozen_stages and train_cfg.init_from is None:
+    if isinstance(backbone, BackboneConfig) and backbone.frozen_stages and train_cfg.init_from is None:
         raise UsageError(
             f"model.backbone.frozen_stages is {backbone.frozen_stages}, but random weights cannot be frozen. Set "
             f"train.init_from to a checkpoint or a model, or model.backbone.frozen_stages=0."

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from torch import nn
 
@@ -40,9 +41,9 @@ class Validation:
     folder: RunFolder
     metrics: Sequence[Metric] = ()
 
-    def __call__(self, model: nn.Module) -> dict[str, float]:
+    def __call__(self, module: nn.Module) -> dict[str, float]:
         """Return the metrics of a model in evaluation mode, from 0 to 1, and the losses if asked for; collective."""
-        assert isinstance(model, Model)
+        model = cast(Model, module)  # a module from Python has the same predict and loss
         train_cfg = required_training(self.recipe)
         batch_size = images_per_forward(train_cfg) if task_of(self.recipe).has_fixed_input_size else 1
         evaluator = predict_dataset(

@@ -56,7 +56,7 @@ def load(
             f"{checkpoint.path} has the classes {first_few(checkpoint.classes or ())}, not {first_few(classes or ())}. "
             f"Set data.classes to its classes in their order."
         )
-    translation = translate(checkpoint.state.keys())
+    translation = _translation(checkpoint)
     if translation.unknown:
         modules = [f"{line.module} ({line.tensors})" for line in group((key, 0, "") for key in translation.unknown)]
         raise WeightsError(
@@ -83,12 +83,19 @@ def load_backbone(backbone: nn.Module, path: str | Path, *, to_train: bool = Fal
         WeightsError: The file cannot be read, or has another backbone.
     """
     checkpoint = read(path)
-    translation = translate(checkpoint.state.keys())
+    translation = _translation(checkpoint)
     unprefixed = {key.removeprefix(DETECTOR): source for key, source in translation.sources.items()}
     sources = {key.removeprefix(BACKBONE): s for key, s in unprefixed.items() if key.startswith(BACKBONE)}
     used = set(sources.values())
     dropped = {key: "not in the backbone" for key in checkpoint.state if key not in used} | translation.dropped
     return _load(backbone, checkpoint, replace(translation, sources=sources, dropped=dropped), to_train, BACKBONE)
+
+
+def _translation(checkpoint: Checkpoint) -> Translation:
+    """Return the translation of a checkpoint's keys; files of splitnest have those of the network, whatever it is."""
+    if checkpoint.recipe_json is None:
+        return translate(checkpoint.state.keys())
+    return Translation("splitnest", {key: key for key in checkpoint.state}, {}, [])
 
 
 @dataclass
@@ -219,7 +226,10 @@ def _explain(
         )
         if keys
     ]
-    return f"{head}. Tensors: {'; '.join(problems)}. Give the model that the file belongs to."
+    advice = "Give the model that the file belongs to"
+    if checkpoint.recipe_json is not None:
+        advice += ", also one that was given to the training from Python (model=...)"
+    return f"{head}. Tensors: {'; '.join(problems)}. {advice}."
 
 
 def _is_convertible(key: str, source: Tensor, slot: Tensor) -> bool:

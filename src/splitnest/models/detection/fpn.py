@@ -45,9 +45,8 @@ class FPN(nn.Module):
         """
         coarser: Tensor | None = None
         pyramid: dict[str, Tensor] = {}
-        for name, x in reversed(list(features.items())):
-            level = name.replace("c", "p")
-            merged = self.lateral[level](x)
+        for level in reversed(list(self.lateral)):
+            merged = self.lateral[level](features[level.replace("p", "c")])
             if coarser is not None:
                 merged = merged + F.interpolate(coarser, size=merged.shape[-2:], mode="nearest")
             pyramid[level] = self.output[level](merged).contiguous()

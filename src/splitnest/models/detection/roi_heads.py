@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.distributed import loss_normalizer
+from splitnest.models.class_loss import ClassLoss
 from splitnest.models.detection import box_head, mask_head
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.boxes import clip
@@ -50,6 +51,7 @@ class RoIHeads(nn.Module):
         mask_heads: Mask heads; none for a model without masks.
         box_beta: Beta of the smooth L1 loss of boxes; 0 for the L1 loss.
         mask_min_side: Lower bound of the sides of a region in pixels when polygons are scaled to its mask target.
+        class_loss: Loss of each region; None for the cross entropy.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class RoIHeads(nn.Module):
         *,
         box_beta: float = 0.0,
         mask_min_side: float = 1.0,
+        class_loss: ClassLoss | None = None,
     ) -> None:
         super().__init__()
         self.pooler = pooler
         self.box_heads, self.mask_heads = nn.ModuleList(box_heads), nn.ModuleList(mask_heads)
         self.box_coders, self.samplers = tuple(box_coders), tuple(samplers)
-        self.box_beta, self.mask_min_side = box_beta, mask_min_side
+        self.box_beta, self.mask_min_side, self.class_loss = box_beta, mask_min_side, class_loss
 
     def score(self, features: Features, regions: Regions, sizes: Tensor) -> Scored:
         """Refine the boxes of regions and score their classes.
@@ -167,8 +170,8 @@ class RoIHeads(nn.Module):
             nothing = {"loss_cls": zero_loss(head), "loss_box": zero_loss(head)}
             return nothing, pooled.new_zeros(0, 2), pooled.new_zeros(0, 4)
         logits, deltas = head(pooled)
-        losses = box_losses(logits, deltas, sampled, instances, self.box_coders[stage], self.box_beta, divisor)
-        return losses, logits, deltas
+        of_boxes = self.box_coders[stage], self.box_beta, divisor, self.class_loss
+        return box_losses(logits, deltas, sampled, instances, *of_boxes), logits, deltas
 
     def mask_loss(
         self, stage: int, features: Features, sampled: Sequence[SampledRegions], instances: Sequence[Instances]

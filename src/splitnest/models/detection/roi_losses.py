@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from splitnest.models.class_loss import ClassLoss, sum_of
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.matcher import Matcher, sample
 from splitnest.structures.instances import InstanceMask, Instances
@@ -84,6 +85,7 @@ def box_losses(
     coder: BoxCoder,
     beta: float,
     divisor: Tensor | float,
+    class_loss: ClassLoss | None = None,
 ) -> dict[str, Tensor]:
     """Return ``loss_cls``, the cross entropy of S regions, and ``loss_box``, the smooth L1 loss of positive deltas.
 
@@ -95,6 +97,7 @@ def box_losses(
         coder: Box coder of the targets.
         beta: Beta of the smooth L1 loss.
         divisor: Normalizer of both sums: S, averaged over processes.
+        class_loss: Loss of each region; None for the cross entropy.
     """
     num_classes = logits.shape[1] - 1
     labels, rows, targets, start = [], [], [], 0
@@ -110,7 +113,11 @@ def box_losses(
     by_class = deltas.unflatten(1, (-1, 4))  # [S, K or 1, 4]
     columns = label[positives] if by_class.shape[1] > 1 else torch.zeros_like(positives)
     loss_box = F.smooth_l1_loss(by_class[positives, columns], torch.cat(targets), reduction="sum", beta=beta)
-    return {"loss_cls": F.cross_entropy(logits, label, reduction="sum") / divisor, "loss_box": loss_box / divisor}
+    if class_loss is None:
+        loss_cls = F.cross_entropy(logits, label, reduction="sum")
+    else:
+        loss_cls = sum_of(class_loss, logits, label)
+    return {"loss_cls": loss_cls / divisor, "loss_box": loss_box / divisor}
 
 
 def mask_targets(masks: Sequence[InstanceMask], boxes: Tensor, size: int, min_side: float) -> Tensor:

@@ -22,7 +22,7 @@ class PoseEstimator(Model):
     """Top-down pose estimator.
 
     Args:
-        backbone: Backbone that returns one feature map.
+        backbone: Backbone that returns c5.
         head: Head that returns heatmaps ``[N, K, h, w]``.
         categories: Class of the persons, with the names of their keypoints.
         flip_indices: Keypoint that each keypoint becomes under a horizontal flip, K of them.
@@ -54,8 +54,7 @@ class PoseEstimator(Model):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the heatmaps ``[N, K, h, w]`` of normalized images ``[N, 3, H, W]``."""
-        (features,) = self.backbone(images).values()
-        return self.head(features)
+        return self.head(self.backbone(images)["c5"])
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss_heatmap``: the squared error averaged over all cells, those of ignored keypoints included.

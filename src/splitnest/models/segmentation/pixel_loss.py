@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from splitnest.distributed import loss_normalizer
+from splitnest.models.class_loss import ClassLoss, sum_of
 from splitnest.structures.panoptic_labels import UNLABELED
 
 
@@ -48,6 +49,7 @@ def pixel_loss(
     ohem: PixelMiner | None = None,
     align_corners: bool = False,
     class_weights: Sequence[float] | None = None,
+    class_loss: ClassLoss | None = None,
 ) -> Tensor:
     """Return the cross entropy at the resolution of the labels, summed and divided by the number of **all** pixels.
 
@@ -59,11 +61,16 @@ def pixel_loss(
         ohem: Mining of hard pixels; None uses all pixels.
         align_corners: Whether resizing maps the corner cells to the corner pixels.
         class_weights: Weight of each class; None weighs all the same.
+        class_loss: Loss of each labeled pixel; None for the cross entropy.
     """
     labels = labels.long()
     logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=align_corners)
     if ohem is not None:
         labels = labels.masked_fill(~ohem(logits, labels), UNLABELED)
-    weights = None if class_weights is None else logits.new_tensor(class_weights)
-    total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction="sum")
+    if class_loss is None:
+        weights = None if class_weights is None else logits.new_tensor(class_weights)
+        total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction="sum")
+    else:
+        labeled = labels != UNLABELED
+        total = sum_of(class_loss, logits.movedim(1, -1)[labeled], labels[labeled])
     return total / loss_normalizer(labels.numel(), logits)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from splitnest.models.base import Forward, Model, check_one_size
+from splitnest.models.class_loss import ClassLoss
 from splitnest.models.layers.logit_rows import Placed, Rows, best_classes, joined, resized, whole
 from splitnest.models.segmentation.ocr_head import OCRHead
 from splitnest.models.segmentation.pixel_loss import PixelMiner, pixel_loss
@@ -33,6 +34,7 @@ class Segmentor(Model):
         ohem: Online hard example mining of pixels; None uses all pixels.
         align_corners: Whether resizing of logits maps the corner cells to the corner pixels.
         class_weights: Weight of each class in the losses; None weighs all the same.
+        class_loss: Loss of each labeled pixel; None for the cross entropy.
     """
 
     output_names = ("logits",)
@@ -50,12 +52,13 @@ class Segmentor(Model):
         ohem: PixelMiner | None = None,
         align_corners: bool = False,
         class_weights: Sequence[float] | None = None,
+        class_loss: ClassLoss | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.decode_head, self.auxiliary_head = backbone, decode_head, auxiliary_head
         self.categories, self.window, self.stride = categories, window, stride or window
         self.auxiliary_weight, self.ohem = auxiliary_weight, ohem
-        self.align_corners, self.class_weights = align_corners, class_weights
+        self.align_corners, self.class_weights, self.class_loss = align_corners, class_weights, class_loss
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[N, K, H, W]`` of normalized images ``[N, 3, H, W]``."""
@@ -94,7 +97,7 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
-        rules = self.ohem, self.align_corners, self.class_weights
+        rules = self.ohem, self.align_corners, self.class_weights, self.class_loss
         auxiliary = None if self.auxiliary_head is None else self.auxiliary_head(features)
         logits = self._decode(features, auxiliary)
         losses = {"loss_decode": pixel_loss(logits, batch.semantic, *rules)}
