@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
     from splitnest.inference.build import build
-    from splitnest.inference.predictor import Prediction, Predictor, load
+    from splitnest.inference.load import load
+    from splitnest.inference.predictor import Prediction, Predictor
     from splitnest.metrics.own import Metric
     from splitnest.models.backbones.resnet import ResNet
     from splitnest.models.base import Model
@@ -95,7 +96,7 @@ _HOMES = {
     "evaluate": "splitnest.evaluation.evaluate",
     "export": "splitnest.exporting.export",
     "list_models": "splitnest.zoo",
-    "load": "splitnest.inference.predictor",
+    "load": "splitnest.inference.load",
     "train": "splitnest.training.train",
 }
 """Module of each public name."""

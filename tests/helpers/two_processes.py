@@ -10,7 +10,7 @@ import splitnest
 from helpers.tiny_training import interrupted, state_dict_of
 from splitnest.distributed import process_group, wrap_ddp
 from splitnest.evaluation.evaluate import evaluate
-from splitnest.inference.predictor import load
+from splitnest.inference.load import load
 from splitnest.inference.resolve import resolve
 from splitnest.training.batches import open_training
 from splitnest.training.schedule import Schedule

@@ -20,7 +20,7 @@ from splitnest.data.scenes.classes import STUFF_NAMES, THING_NAMES
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.evaluate import run_evaluation
 from splitnest.evaluation.predict_dataset import predict_dataset
-from splitnest.inference.predictor import load
+from splitnest.inference.load import load
 from splitnest.models.build import build_categories, build_model
 from splitnest.models.complexity import complexity
 from splitnest.models.segmentation.segmentor import Segmentor

@@ -9,7 +9,8 @@ from splitnest.distributed import broadcast_from_main, is_main_process, process_
 from splitnest.errors import DataError, UsageError, tell
 from splitnest.evaluation.predict_dataset import predict_dataset
 from splitnest.evaluation.results_path import check_results
-from splitnest.inference.predictor import Predictor, load
+from splitnest.inference.load import load
+from splitnest.inference.predictor import Predictor
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.own import Metric, check_metrics

@@ -1,7 +1,7 @@
 """Training of a model by its recipe."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,16 @@ from splitnest.distributed import (
     rank,
     world_size,
 )
-from splitnest.errors import UsageError
-from splitnest.files import versions
-from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
 from splitnest.metrics.own import Metric, check_metrics
 from splitnest.models.build import build_model
 from splitnest.models.own import check_network
-from splitnest.recipe import BackboneConfig, Recipe, Training, required_training
+from splitnest.recipe import BackboneConfig, Recipe, required_training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
-from splitnest.tasks import task_of
 from splitnest.training import checkpoint
 from splitnest.training.batches import TrainingBatches, open_training
 from splitnest.training.callbacks import Callback, Callbacks, RowFunction
+from splitnest.training.checks import check_same_data, check_same_recipe, check_trainable, resolve_training
 from splitnest.training.environment import describe_environment
 from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.guard import Guard
@@ -59,19 +56,6 @@ from splitnest.training.run_folder import (
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import TrainingState, initial_state
 from splitnest.training.validation import Validation, open_validation
-
-CHANGEABLE = {
-    "data.root",
-    "train.workers",
-    "train.loggers",
-    "train.patience",
-    "train.evaluate_every",
-    "train.save_every",
-    "train.keep_checkpoints",
-    "train.max_skipped_steps",
-    "train.max_corrupt_fraction",
-}
-"""Keys that may change when a training is resumed: the state of its checkpoint does not depend on them."""
 
 
 def train(
@@ -140,7 +124,7 @@ def _train(
     config: str | Path | None,
     extensions: Extensions,
 ) -> Run:
-    recipe, out = _resolve(recipe_or_name, overrides, resume, out, config)
+    recipe, out = resolve_training(recipe_or_name, overrides, resume, out, config)
     target = pick_device(device)
     data = _open(recipe, resume, out, target, world_size(), extensions)
     recipe, train_cfg = data.recipe, data.train_cfg
@@ -179,10 +163,10 @@ def _open(
     if is_auto := required_training(recipe).batch_size == "auto":
         check_loggers(required_training(recipe))
     else:
-        _check(recipe, required_training(recipe), processes, extensions.model)
+        check_trainable(recipe, required_training(recipe), processes, extensions.model)
     data = open_training(recipe, device, processes, data=extensions.train_data, augment=extensions.augment)
     if is_auto:
-        _check(data.recipe, required_training(data.recipe), processes, extensions.model)
+        check_trainable(data.recipe, required_training(data.recipe), processes, extensions.model)
     return data
 
 
@@ -206,8 +190,8 @@ def _resume(
     recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, python_data: str | None
 ) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
-    _check_same(recipe, path)
-    _check_same_data(path, python_data)
+    check_same_recipe(recipe, path)
+    check_same_data(path, python_data)
     state = initial_state(model, schedule.train_cfg, schedule)
     checkpoint.restore_newest(state, path / LAST_FILE)
     print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
@@ -236,57 +220,20 @@ def plan(
         UsageError, DataError, WeightsError, OutputError: Same conditions as ``train``; or files of the dataset do not
             exist.
     """
-    recipe, folder = _resolve(recipe_or_name, overrides, resume, None if out is None else Path(out), config)
+    recipe, folder = resolve_training(recipe_or_name, overrides, resume, None if out is None else Path(out), config)
     required_training(recipe)
     check_devices(devices)
     data = _open(recipe, resume, folder, pick_device(device), devices, NO_EXTENSIONS)
     recipe, train_cfg, validation = data.recipe, data.train_cfg, open_validation(data.recipe)
     if resume:
         folder = find_folder(recipe, folder)
-        _check_same(recipe, folder)
+        check_same_recipe(recipe, folder)
         start = f"those of the run in {folder}"
     else:
         if folder is not None:
             check_new_folder(folder)
         start = check_initial_weights(recipe)
     return describe(recipe, Schedule(train_cfg, data.steps_per_epoch), data.training_set, validation, start)
-
-
-def _resolve(
-    recipe_or_name: str | Path,
-    overrides: Mapping[str, Any] | None,
-    resume: bool,
-    out: Path | None,
-    config: str | Path | None,
-) -> tuple[Recipe, Path | None]:
-    """Return the complete recipe, and the run folder if it is known."""
-    folder = _run_of(Path(recipe_or_name)) if resume else None
-    if folder is not None:
-        recipe_or_name, out = folder / RECIPE_FILE, out or folder
-    recipe, own_weights = read_recipe(recipe_or_name, config)
-    if own_weights is not None and resume and out is None:
-        raise UsageError(
-            f"{own_weights} is not in the folder of a run, so there is none to resume. Give the folder (--out), or "
-            f"start a new run with the checkpoint (without --resume)."
-        )
-    if own_weights is not None and recipe.train is not None:
-        recipe = recipe_overrides.apply(recipe, {"train.init_from": str(own_weights)})
-    return complete(recipe_overrides.apply(recipe, overrides or {})), out
-
-
-def _run_of(path: Path) -> Path | None:
-    """Return the run folder that a path to resume names, itself or by one of its files; None for a recipe or a name."""
-    if path.is_dir():
-        return path if (path / RECIPE_FILE).is_file() else None
-    folder = path.parent
-    if path.name != RECIPE_FILE and path.suffix not in CHECKPOINT_SUFFIXES:
-        return None
-    checkpoints = versions(folder / LAST_FILE)
-    if not checkpoints or not (folder / RECIPE_FILE).is_file():
-        return None
-    if path.name not in (RECIPE_FILE, checkpoints[0].name):
-        print_once(f"note: the run of {path} resumes from its newest checkpoint, {checkpoints[0].name}")
-    return folder
 
 
 def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Module | None) -> nn.Module:
@@ -313,64 +260,3 @@ def _uses_sync_bn(recipe: Recipe) -> bool:
     if isinstance(backbone, BackboneConfig):
         return backbone.norm == "sync_bn"
     return "sync_bn" in {value for key, value in recipe.model if key.endswith("norm")}
-
-
-def _check(recipe: Recipe, train_cfg: Training, processes: int, own_model: nn.Module | None) -> None:
-    """Raise a UsageError for loggers, a batch size or frozen stages with which a number of processes cannot train."""
-    check_loggers(train_cfg)
-    images = train_cfg.num_images // train_cfg.accumulate // processes
-    if not images:
-        raise UsageError(
-            f"train.batch_size {train_cfg.batch_size} in {train_cfg.accumulate} parts is less than one image for each "
-            f"of {processes} processes. Set it to at least {train_cfg.accumulate * processes}."
-        )
-    if own_model is not None:
-        return
-    backbone = recipe.model.backbone
-    pooled_norms = task_of(recipe).pooled_norms(recipe)
-    if isinstance(backbone, BackboneConfig) and backbone.radix > 0 and backbone.frozen_stages < 5:
-        pooled_norms = {"model.backbone.norm": backbone.norm, **pooled_norms}
-    for key, norm in pooled_norms.items():
-        if images == 1 and norm in ("bn", "sync_bn"):
-            raise UsageError(
-                f"With one image per forward pass, the batch normalization of globally pooled features ({key}) sees "
-                "one value per channel. Set train.batch_size to at least 2 * train.accumulate per process, or "
-                f"{key}=gn."
-            )
-    if isinstance(backbone, BackboneConfig) and backbone.frozen_stages and train_cfg.init_from is None:
-        raise UsageError(
-            f"model.backbone.frozen_stages is {backbone.frozen_stages}, but random weights cannot be frozen. Set "
-            f"train.init_from to a checkpoint or a model, or model.backbone.frozen_stages=0."
-        )
-
-
-def _check_same(recipe: Recipe, folder: Path) -> None:
-    """Raise a UsageError if the recipe of a run differs from the one to resume it with."""
-    before, now = (dict(_leaves(r.model_dump())) for r in (zoo.load_recipe(folder / RECIPE_FILE), recipe))
-    for key in before.keys() | now.keys():
-        if key not in CHANGEABLE and before.get(key) != now.get(key):
-            raise UsageError(
-                f"The run in {folder} was started with {key} {before.get(key)}, not {now.get(key)}. Resume it with its "
-                f"own {RECIPE_FILE}, or start a new run."
-            )
-
-
-def _check_same_data(folder: Path, python_data: str | None) -> None:
-    """Raise a UsageError if the training dataset from Python is not that of the run; None stands for none."""
-    file = folder / DATA_FILE
-    before = file.read_text(encoding="utf-8") if file.is_file() else None
-    if before == python_data:
-        return
-    descriptions = ["that of the recipe" if each is None else each.splitlines()[0] for each in (before, python_data)]
-    raise UsageError(
-        f"The run in {folder} was started with other training data: {descriptions[0]}, now {descriptions[1]}. Resume "
-        f"it with the same train_data."
-    )
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -37,7 +37,7 @@ def bench(
 ) -> None:
     """Time a model on this machine, from files to results: images per second, latency, stages, memory."""
     from splitnest.cli.timing import bench_sources, time_model
-    from splitnest.inference.predictor import load
+    from splitnest.inference.load import load
 
     predictor = load(model, weights_or_none(weights), device, fast=fast, precision=precision, compile=compile)
     with bench_sources(sources) as files:

@@ -21,7 +21,7 @@ SEED = 1000
 def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawings.")] = Path("demo")) -> None:
     """Train a small Mask R-CNN from scratch on synthetic scenes, evaluate it, and predict."""
     from splitnest.data.scenes import Scenes
-    from splitnest.inference.predictor import load
+    from splitnest.inference.load import load
     from splitnest.metrics.evaluator import percent
     from splitnest.structures import Detections
     from splitnest.training.train import train

@@ -55,7 +55,7 @@ def evaluate(
     """Evaluate a model on its validation dataset by the published protocol."""
     from splitnest.distributed import is_main_process, process_group
     from splitnest.evaluation.evaluate import run_evaluation
-    from splitnest.inference.predictor import load
+    from splitnest.inference.load import load
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
 

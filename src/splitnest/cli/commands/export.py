@@ -21,7 +21,7 @@ def export(
     """Export a network to ONNX or torch.export's format, after its outputs were verified."""
     from splitnest.exporting.export import export as export_model
     from splitnest.files import check_output
-    from splitnest.inference.predictor import load
+    from splitnest.inference.load import load
     from splitnest.recipe.overrides import parse
 
     check_output(out, inputs=[path for path in (model, name, weights, config) if path is not None])

@@ -92,7 +92,7 @@ def predict(
         results.check([*inputs, *(path for path in others if path is not None)])
 
         from splitnest.cli.predictions import write_predictions
-        from splitnest.inference.predictor import load
+        from splitnest.inference.load import load
 
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), config=config, **options)
