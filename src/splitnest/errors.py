@@ -129,7 +129,7 @@ def _shortened(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Return text with the bytes of a file name that the locale could not decode (PEP 383) in UTF-8, or ``\\xNN``."""
+    """Return text with bytes that the locale could not decode (PEP 383) as UTF-8, or as ``\\xNN``."""
     try:
         raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # surrogates that stand for no byte

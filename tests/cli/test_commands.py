@@ -25,7 +25,9 @@ def test_list(run: Run) -> None:
     nothing = run("list", "rsnest50", "--task", "classification")
     assert nothing.stdout == ""
     assert "of the task classification matches 'rsnest50'. The nearest are resnest50_imagenet" in nothing.stderr
-    assert run("list", "--downloaded").stdout == ""
+    downloaded = run("list", "--downloaded")
+    assert downloaded.stdout == ""
+    assert "The weights of none of these 512 models are in " in downloaded.stderr
     lines = run("list", "td-hm_res50*", "--source", "mmpose", "--dataset", "mpii").stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["td-hm_res50_8xb64-210e_mpii-256x256.mmpose"]
 

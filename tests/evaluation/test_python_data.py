@@ -24,7 +24,7 @@ TASKS: dict[str, tuple[type[SceneItems], str, dict[str, Any]]] = {
 """Model of each task, its items, a metric, and values of a small training."""
 
 ONE_STEP = {"train.iterations": 1, "train.schedule": "cosine", "train.batch_size": 2, "train.init_from": None}
-FROM_RANDOM = {"model.backbone.frozen_stages": 0, "train.workers": 0, "train.accumulate": 1}
+FROM_RANDOM = {"model.backbone.frozen_stages": 0, "train.workers": 0, "train.precise_bn_batches": 0}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -8,8 +8,9 @@ import pytest
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe import DETECTRON2, MMDET, DetectionRecipe, Recipe
-from splitnest.recipe.data import ClassTable
-from splitnest.recipe.overrides import ALIASES, OPTION, apply, known_keys, parse
+from splitnest.recipe.aliases import ALIASES, OPTION
+from splitnest.recipe.class_tables import ClassTable
+from splitnest.recipe.overrides import apply, known_keys, parse
 from splitnest.recipe.schema import RECIPE_CLASSES
 
 TABLES = get_args(ClassTable)

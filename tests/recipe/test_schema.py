@@ -7,7 +7,7 @@ import pytest
 from splitnest import zoo
 from splitnest.errors import UsageError
 from splitnest.recipe.overrides import apply
-from splitnest.recipe.schema import is_same_network
+from splitnest.recipe.same_network import is_same_network
 
 CLASSIFIER = "resnest50_imagenet.official"
 DETECTOR = "faster_rcnn_resnest50_fpn_1x_coco.mmdet"

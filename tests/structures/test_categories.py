@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from splitnest.errors import UsageError
-from splitnest.recipe.data import CLASS_TABLES
+from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.structures.categories import (
     Categories,
     Category,

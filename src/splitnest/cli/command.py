@@ -47,7 +47,8 @@ class Command(TyperCommand):
             raise UsageError(self._explain(ctx, str(option), given)) from error
 
     def _explain(self, ctx: Any, option: str, args: list[str]) -> str:
-        from splitnest.recipe.overrides import OPTION, known_as, known_keys
+        from splitnest.recipe.aliases import OPTION, known_as
+        from splitnest.recipe.overrides import known_keys
         from splitnest.recipe.schema import RECIPE_CLASSES
 
         name, value = option.lstrip("-"), _value_after(option, args)

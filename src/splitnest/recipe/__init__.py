@@ -1,8 +1,9 @@
 """Recipes: the validated definition of a model, its data and its training. Never imports torch."""
 
 from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
+from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
-from splitnest.recipe.data import CLASS_TABLES, Data, Split
+from splitnest.recipe.data import Data, Split
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
 from splitnest.recipe.keypoints import Keypoints
 from splitnest.recipe.schema import (

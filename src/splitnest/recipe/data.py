@@ -11,24 +11,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from splitnest.errors import first_few
 from splitnest.recipe.base import Section
+from splitnest.recipe.class_tables import CLASS_TABLES, ClassTable
 from splitnest.recipe.keypoints import Color, Keypoints, KeypointTable
 from splitnest.recipe.limits import Length
-
-CLASS_TABLES: dict[str, int] = {
-    **{"imagenet": 1000, "coco": 80, "coco_stuff": 53, "cityscapes": 19, "ade20k": 150},
-    **{"voc": 20, "cityscapes_instances": 8, "deepfashion": 15},
-    **{"lvis_v0.5": 1230, "lvis_v0.5_mmdet": 1230, "lvis_v1": 1203, "objects365_v1": 365, "objects365_v2": 365},
-    **{"openimages": 601, "openimages_challenge": 500},
-    **{
-        "voc_semantic": 21,
-        "pascal_context": 60,
-        "pascal_context_59": 59,
-        "coco_stuff_10k": 171,
-        "coco_stuff_164k": 171,
-    },
-    **{"loveda": 7, "potsdam": 6, "vaihingen": 6, "isaid": 16, "mapillary": 65},
-}
-"""Number of classes of each class table; the names are in ``splitnest.structures.class_tables``."""
 
 FOLDERS = "folders"
 """Value of ``data.classes`` that takes the sorted names of the image folders as classes."""
@@ -38,34 +23,6 @@ FILE = "file"
 
 Split = Literal["train", "val"]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-ClassTable = Literal[
-    "imagenet",
-    "coco",
-    "cityscapes",
-    "ade20k",
-    "voc",
-    "cityscapes_instances",
-    "deepfashion",
-    "lvis_v0.5",
-    "lvis_v0.5_mmdet",
-    "lvis_v1",
-    "objects365_v1",
-    "objects365_v2",
-    "openimages",
-    "openimages_challenge",
-    "voc_semantic",
-    "pascal_context",
-    "pascal_context_59",
-    "coco_stuff_10k",
-    "coco_stuff_164k",
-    "loveda",
-    "potsdam",
-    "vaihingen",
-    "isaid",
-    "mapillary",
-]
-"""Class tables that ``data.classes`` may name; ``coco_stuff`` is one of ``data.stuff``."""
-
 ClassNames = ClassTable | Names
 
 

@@ -1,6 +1,6 @@
 """Ground-truth instances of one image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -59,14 +59,20 @@ class Instances:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the instances with their tensors on ``device``, boxes as ``dtype``."""
-        masks = self.masks and tuple(copy_to(m, device) if isinstance(m, Tensor) else m for m in self.masks)
+        masks = self._with_tensors(lambda mask: copy_to(mask, device))
         boxes, labels = copy_to(self.boxes, device, dtype), copy_to(self.labels, device)
         return replace(self, boxes=boxes, labels=labels, masks=masks)
 
     def pin_memory(self) -> Self:
         """Return the instances with their tensors in pinned memory."""
-        masks = self.masks and tuple(m.pin_memory() if isinstance(m, Tensor) else m for m in self.masks)
+        masks = self._with_tensors(Tensor.pin_memory)
         return replace(self, boxes=self.boxes.pin_memory(), labels=self.labels.pin_memory(), masks=masks)
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> tuple[InstanceMask, ...] | None:
+        """Return the masks with a function applied to those that are tensors."""
+        if self.masks is None:
+            return None
+        return tuple(change(mask) if isinstance(mask, Tensor) else mask for mask in self.masks)
 
 
 def copy_to(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from splitnest.data.images.normalize import denormalize
-from splitnest.data.images.write import WRITTEN_BY, encoded_image
 from splitnest.files import write_text
 from splitnest.recipe import Recipe, required_training
 from splitnest.recipe import overrides as recipe_overrides
@@ -16,6 +15,7 @@ from splitnest.tasks import task_of
 from splitnest.training.batches import TrainingBatches, open_training
 from splitnest.training.prediction_sheet import draw_by_class
 from splitnest.visualize.page import Picture, picture_page
+from splitnest.visualize.write import WRITTEN_BY, encoded_image
 
 
 def write_sample_page(recipe: Recipe, path: Path, count: int) -> int:

@@ -31,7 +31,7 @@ def validation_loss(model: Model, recipe: Recipe, dataset: ImageDataset) -> dict
         DataError: Images cannot be read, or no image takes part.
     """
     task, train_cfg = task_of(recipe), required_training(recipe)
-    changes = {**task.without_augmentation(recipe), "accumulate": 1, "max_corrupt_fraction": 0.0}
+    changes = {**task.without_augmentation(recipe), "augment": (), "accumulate": 1, "max_corrupt_fraction": 0.0}
     plain = recipe.model_copy(update={"train": train_cfg.model_copy(update=changes)})
     samples = task.training_set(dataset, plain)
     batch_size = min(images_per_forward(train_cfg) * world_size(), len(samples))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from splitnest.errors import UsageError
-from splitnest.recipe.data import CLASS_TABLES, normalized_class_name
+from splitnest.recipe.class_tables import CLASS_TABLES
+from splitnest.recipe.data import normalized_class_name
 from splitnest.structures.class_tables import class_table
 
 _DETECTION = {

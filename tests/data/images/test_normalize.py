@@ -9,7 +9,7 @@ import torch
 
 from helpers.paths import INPUTS
 from splitnest import zoo
-from splitnest.data.images.normalize import center_crop, normalize, resize_image
+from splitnest.data.images.normalize import center_crop, denormalize, mean_color, normalize, resize_image
 from splitnest.data.images.read import read_image
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input
 from splitnest.tasks import task_of
@@ -93,3 +93,12 @@ def test_normalize_does_not_change_the_image() -> None:
     tensor = normalize(image, Input(**IMAGENET))
     tensor.zero_()
     assert image.max() == 255
+
+
+@pytest.mark.parametrize("name", ["resnest50_imagenet.official", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"])
+def test_denormalization_returns_the_pixels(name: str) -> None:
+    input_cfg = zoo.get(name).input
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    assert np.array_equal(denormalize(normalize(image, input_cfg), input_cfg), image)
+    color = np.array(mean_color(input_cfg), np.uint8).reshape(1, 1, 3)
+    assert normalize(color, input_cfg).abs().max() < 0.51 / min(input_cfg.std) / (255 if max(input_cfg.std) < 1 else 1)

@@ -62,10 +62,10 @@ def show(
     count: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Number of samples.")] = 16,
 ) -> None:
     """Draw training samples as the network gets them, after augmentation, in one self-contained HTML page."""
-    from splitnest.data.images.write import is_free
     from splitnest.inference.resolve import resolve
     from splitnest.recipe.overrides import parse
     from splitnest.training.sample_page import write_sample_page
+    from splitnest.visualize.write import is_free
 
     resolved, _ = resolve(recipe, parse(overrides or []))
     if not is_stream(out) and not is_free(out):
