@@ -18,7 +18,6 @@ from splitnest.errors import UsageError, WeightsError
 from splitnest.models.build import build_categories
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch
-from splitnest.training.run_folder import RunFolder
 from splitnest.zoo import load_recipe
 
 
@@ -195,36 +194,41 @@ def test_convnext_tiny_is_exported(content: dict[str, Any], tmp_path: Path) -> N
 
 
 def test_keys_that_need_the_network_of_the_recipe_are_refused(recipe: Path, tmp_path: Path) -> None:
-    for key, value, message in (
-        ("train.batch_size", "auto", "train.batch_size is auto, .* not of a given model. Set it to a number"),
-        ("train.checkpoint_stages", [4], r"train\.checkpoint_stages has no effect on a PixelClassifier\. Remove it"),
+    for changes, message in (
+        (
+            {"train.batch_size": "auto", "train.lr_batch_size": 8},
+            "train.batch_size is auto, .* not of a given model. Set it to a number",
+        ),
+        ({"train.checkpoint_stages": [4]}, r"train\.checkpoint_stages has no effect on a PixelClassifier\. Remove it"),
     ):
         with pytest.raises(UsageError, match=message):
-            splitnest.train(recipe, {key: value}, out=tmp_path / "run", device="cpu", model=pixel_classifier(recipe))
+            splitnest.train(recipe, changes, out=tmp_path / "run", device="cpu", model=pixel_classifier(recipe))
     assert not (tmp_path / "run").exists()
 
 
-class Squares:
-    """Four label maps of one class, from Python."""
+class Halves:
+    """Four label maps of two classes, from Python."""
 
     def __len__(self) -> int:
         return 4
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.full((64, 96, 3), 40 * index, np.uint8), np.zeros((64, 96), np.uint8)
+        return np.full((64, 96, 3), 40 * index, np.uint8), np.repeat([[0, 1]], 48, 1).repeat(64, 0).astype(np.uint8)
 
 
-def test_data_and_network_from_python_with_the_loss_on_the_validation_set(recipe: Path, tmp_path: Path) -> None:
+def test_data_and_network_from_python_with_the_loss_on_the_validation_set(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The network's own losses are computed there too, and the advice names everything that resumes the run."""
     rows: list[dict[str, float]] = []
     options: dict[str, Any] = {
         "overrides": {"train.val_loss": True, "train.iterations": 2},
-        "train_data": Squares(),
-        "val_data": Squares(),
+        "train_data": Halves(),
+        "val_data": Halves(),
         "callbacks": [rows.append],
         "device": "cpu",
     }
     run = splitnest.train(recipe, out=tmp_path / "run", model=pixel_classifier(recipe), **options)
-    assert rows[-1]["val_loss"] == pytest.approx(rows[-1]["val_loss_pixel"]) > 0
-    folder = RunFolder(run.folder, load_recipe(recipe), python_arguments=["model", "train_data"])
-    assert folder.how_to_resume == f"splitnest.train({str(run.folder)!r}, resume=True, model=..., train_data=...)"
+    assert rows[-1]["val_loss"] == rows[-1]["val_loss_pixel"] > 0
+    call = f"splitnest.train({str(run.folder)!r}, resume=True, model=..., train_data=..., val_data=...)"
+    assert call in capsys.readouterr().out
