@@ -20,6 +20,7 @@ from splitnest.models.detection.mask_head import MaskHead
 from splitnest.models.detection.rcnn import RCNN
 from splitnest.models.segmentation.pixel_loss import pixel_loss
 from splitnest.models.segmentation.segmentor import Segmentor
+from splitnest.zoo import load_recipe
 
 CLASSIFIER = {"train.label_smoothing": 0, "data.classes": ["cat", "dog"]}
 POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
@@ -212,6 +213,31 @@ def test_parts_that_do_not_fit_are_refused(
         splitnest.build(recipes[recipe], **parts)
 
 
-def test_label_smoothing_is_of_the_cross_entropy() -> None:
+def test_keys_of_the_cross_entropy_are_refused_with_a_class_loss(recipes: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match=r"train\.label_smoothing 0\.1 is of the cross entropy"):
         splitnest.build("resnest50_imagenet.official", class_loss=focal_loss)
+    weights = {"train.class_weights": [1.0] * load_recipe(recipes["semantic"]).num_classes}
+    with pytest.raises(UsageError, match=r"train\.class_weights .* is of the cross entropy.* Set it to null"):
+        splitnest.build(recipes["semantic"], weights, class_loss=focal_loss)
+    splitnest.build(recipes["semantic"], weights)
+
+
+def test_heads_of_ocrnet_and_of_a_segmentor_without_auxiliary_head(recipes: dict[str, Path]) -> None:
+    num_classes = load_recipe(recipes["semantic"]).num_classes
+    regions = Mean({"c4": 16}, num_classes)
+    regions.convs["c2"] = nn.Conv2d(8, num_classes, 1)
+    ocr = {"model.head": "ocr", "model.ocr_channels": 8, "model.align_corners": True}
+    backbone = Pyramid((8, 12, 16, 20))
+    model = splitnest.build(recipes["semantic"], ocr, backbone=backbone, auxiliary_head=regions)
+    assert isinstance(model, Segmentor)
+    assert model.align_corners
+    assert model.auxiliary_head is regions
+    plain = splitnest.build(recipes["semantic"], {"model.auxiliary_channels": None}, backbone=Pyramid())
+    assert isinstance(plain, Segmentor)
+    assert plain.auxiliary_head is None
+    assert plain.eval()(torch.rand(1, 3, 64, 96)).shape == (1, num_classes, 64, 96)
+
+
+def test_stages_of_a_given_backbone_are_not_recomputed(recipes: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match=r"train\.checkpoint_stages has no effect on a Pyramid\. Remove it"):
+        splitnest.build(recipes["semantic"], {"train.checkpoint_stages": [4]}, backbone=Pyramid())

@@ -41,9 +41,9 @@ def test_classes_are_weighted_in_the_loss_of_pixels() -> None:
     terms = F.cross_entropy(logits, labels, reduction="none", ignore_index=255)
     weights = torch.tensor([3, 1, 0.5])
     expected = (terms * weights[labels.clamp(max=2)]).sum() / labels.numel()
-    torch.testing.assert_close(pixel_loss(logits, labels, None, (3, 1, 0.5)), expected)
-    torch.testing.assert_close(pixel_loss(logits, labels, None, (1, 1, 1)), pixel_loss(logits, labels))
-    mined = pixel_loss(logits, labels, PixelMiner(0.3, 5), (3, 1, 0.5))
+    torch.testing.assert_close(pixel_loss(logits, labels, class_weights=(3, 1, 0.5)), expected)
+    torch.testing.assert_close(pixel_loss(logits, labels, class_weights=(1, 1, 1)), pixel_loss(logits, labels))
+    mined = pixel_loss(logits, labels, PixelMiner(0.3, 5), class_weights=(3, 1, 0.5))
     assert 0 < mined <= expected
 
 

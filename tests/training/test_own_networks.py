@@ -191,3 +191,41 @@ def test_convnext_tiny_is_exported(content: dict[str, Any], tmp_path: Path) -> N
     predictor = splitnest.load(path, device="cpu", model=splitnest.build(path, backbone=backbone))
     exported = splitnest.export(predictor, tmp_path / "network.onnx")  # compared with the network before it is written
     assert splitnest.load(exported).predict(np.zeros((64, 96, 3), np.uint8))
+
+
+def test_keys_that_need_the_network_of_the_recipe_are_refused(recipe: Path, tmp_path: Path) -> None:
+    for changes, message in (
+        ({"train.batch_size": "auto", "train.lr_batch_size": 8}, "batch_size is auto, .* not of a given model"),
+        ({"train.checkpoint_stages": [4]}, r"train\.checkpoint_stages has no effect on a PixelClassifier\. Remove it"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            splitnest.train(recipe, changes, out=tmp_path / "run", device="cpu", model=pixel_classifier(recipe))
+    assert not (tmp_path / "run").exists()
+
+
+class Halves:
+    """Four label maps of two classes, from Python."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((64, 96, 3), 40 * index, np.uint8), np.repeat([[0, 1]], 48, 1).repeat(64, 0).astype(np.uint8)
+
+
+def test_data_and_network_from_python_with_validation_losses(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network's own losses are computed there too, and the advice names everything that resumes the run."""
+    rows: list[dict[str, float]] = []
+    options: dict[str, Any] = {
+        "overrides": {"train.val_loss": True, "train.iterations": 2},
+        "train_data": Halves(),
+        "val_data": Halves(),
+        "callbacks": [rows.append],
+        "device": "cpu",
+    }
+    run = splitnest.train(recipe, out=tmp_path / "run", model=pixel_classifier(recipe), **options)
+    assert rows[-1]["val_loss"] == rows[-1]["val_loss_pixel"] > 0
+    call = f"splitnest.train({str(run.folder)!r}, resume=True, model=..., train_data=..., val_data=...)"
+    assert call in capsys.readouterr().out

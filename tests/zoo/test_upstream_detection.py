@@ -6,7 +6,7 @@ import pytest
 
 from helpers.upstream import RESNEST, backbone_of_mm, configuration, content_of, of_source
 from splitnest import zoo
-from splitnest.models.build import CASCADE_IOUS
+from splitnest.models.detection.build import CASCADE_IOUS
 from splitnest.recipe import DETECTRON2, MMDET, DetectionTraining
 
 MSRA = "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA"

@@ -1,7 +1,8 @@
 """Construction of networks: unpacks a recipe into constructor calls with plain values."""
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from reprlib import repr as short_repr
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,15 +11,15 @@ from splitnest.errors import UsageError
 from splitnest.models.backbones.resnet import STAGES, ResNet, resnet
 from splitnest.models.backbones.timm_backbone import TimmBackbone, timm_backbone
 from splitnest.models.base import Model
-from splitnest.models.parts import Parts, check_backbone, check_strides
+from splitnest.models.parts import Parts, check_backbone
 from splitnest.recipe import (
     AnyBackboneConfig,
     BackboneConfig,
     ClassificationRecipe,
     DetectionRecipe,
-    DetectorConfig,
     PoseRecipe,
     Recipe,
+    SegmentorConfig,
     SemanticRecipe,
     TimmBackboneConfig,
 )
@@ -26,15 +27,6 @@ from splitnest.structures import categories
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
 from splitnest.structures.skeleton import skeleton_of
-
-if TYPE_CHECKING:
-    from splitnest.models.detection.box_coder import BoxCoder
-    from splitnest.models.detection.rcnn import RPNTraining
-    from splitnest.models.detection.roi_heads import RoIHeads
-    from splitnest.models.detection.roi_losses import GroundTruthOrder, RegionSampler
-
-CASCADE_IOUS = (0.5, 0.6, 0.7)
-"""Positive IoU of each cascade stage (mmdetection and detectron2); a plain detector uses the first."""
 
 
 def build_model(recipe: Recipe, parts: Parts | None = None) -> Model:
@@ -57,22 +49,28 @@ def build_model(recipe: Recipe, parts: Parts | None = None) -> Model:
         case ClassificationRecipe():
             model = _build_classifier(recipe, parts)
         case DetectionRecipe():
-            model = _build_detector(recipe, parts)
+            from splitnest.models.detection.build import build_detector
+
+            backbone = _backbone_of(parts.backbone, recipe.model.backbone, STAGES)
+            model = build_detector(recipe, backbone, parts, _build_classes(recipe), build_categories(recipe))
         case SemanticRecipe():
             model = _build_segmentor(recipe, parts)
         case PoseRecipe():
             model = _build_pose_estimator(recipe, parts)
-    if recipe.train is not None and recipe.train.checkpoint_stages:
-        _set_checkpoint_stages(model.backbone, recipe.train.checkpoint_stages)
+    set_checkpoint_stages(model, recipe)
     return model.to(memory_format=torch.channels_last)
 
 
-def _set_checkpoint_stages(backbone: Any, stages: tuple[int, ...]) -> None:
-    """Select the stages that are recomputed in the backward pass.
+def set_checkpoint_stages(model: nn.Module, recipe: Recipe) -> None:
+    """Select the stages of the backbone that are recomputed in the backward pass.
 
     Raises:
-        UsageError: The backbone has no stages that can be recomputed.
+        UsageError: The model has no stages that can be recomputed.
     """
+    stages = () if recipe.train is None else recipe.train.checkpoint_stages
+    if not stages:
+        return
+    backbone: Any = getattr(model, "backbone", model)
     if not hasattr(backbone, "checkpoint_stages"):
         raise UsageError(f"train.checkpoint_stages has no effect on a {type(backbone).__name__}. Remove it.")
     backbone.checkpoint_stages = frozenset(f"c{stage}" for stage in stages)
@@ -127,11 +125,7 @@ def _build_classifier(recipe: ClassificationRecipe, parts: Parts) -> Model:
     from splitnest.models.classification.classifier import Classifier
 
     train, config = recipe.train, recipe.model.backbone
-    if train is not None and train.label_smoothing and parts.class_loss is not None:
-        raise UsageError(
-            f"train.label_smoothing {train.label_smoothing} is of the cross entropy, which class_loss replaces. Set it "
-            f"to 0."
-        )
+    _check_class_loss(recipe, parts)
     backbone: Any
     if parts.backbone is None and train is not None and isinstance(config, BackboneConfig):
         backbone = build_backbone(config, ("c5",), drop_block=train.drop_block)
@@ -150,6 +144,16 @@ def _build_classifier(recipe: ClassificationRecipe, parts: Parts) -> Model:
     )
 
 
+def _check_class_loss(recipe: ClassificationRecipe | SemanticRecipe, parts: Parts) -> None:
+    """Raise a UsageError for a key of the cross entropy if a given loss replaces it."""
+    for key, none in (("label_smoothing", "0"), ("class_weights", "null")):
+        value = getattr(recipe.train, key, None)
+        if value and parts.class_loss is not None:
+            raise UsageError(
+                f"train.{key} {short_repr(value)} is of the cross entropy, which class_loss replaces. Set it to {none}."
+            )
+
+
 def _class_weights(weights: tuple[float, ...] | None, num_classes: int) -> tuple[float, ...] | None:
     """Return the weights of the classes in a loss.
 
@@ -165,11 +169,10 @@ def _class_weights(weights: tuple[float, ...] | None, num_classes: int) -> tuple
 
 
 def _build_segmentor(recipe: SemanticRecipe, parts: Parts) -> Model:
-    from splitnest.models.segmentation import decode_heads as heads
-    from splitnest.models.segmentation.ocr_head import OCRHead
     from splitnest.models.segmentation.pixel_loss import PixelMiner
     from splitnest.models.segmentation.segmentor import Segmentor
 
+    _check_class_loss(recipe, parts)
     config, classes = recipe.model, build_categories(recipe)
     needed = {
         "c2": parts.decode_head is None and config.head == "separable_aspp",
@@ -179,24 +182,48 @@ def _build_segmentor(recipe: SemanticRecipe, parts: Parts) -> Model:
     has_own_head = parts.decode_head is not None or parts.auxiliary_head is not None
     names = [name for name, is_needed in needed.items() if is_needed]
     backbone = _backbone_of(parts.backbone, config.backbone, names, STAGES if has_own_head else names)
-    channels = backbone.channels
+    options: dict[str, Any] = {}
+    if recipe.train is not None:
+        ohem = recipe.train.ohem
+        options = {
+            "auxiliary_weight": recipe.train.auxiliary_loss_weight,
+            "ohem": None if ohem is None else PixelMiner(ohem.threshold, ohem.min_kept),
+            "class_weights": _class_weights(recipe.train.class_weights, len(classes)),
+        }
+    decode_head, auxiliary_head = parts.decode_head, parts.auxiliary_head
+    if decode_head is None:
+        decode_head = _build_decode_head(config, backbone.channels, len(classes))
+    if auxiliary_head is None:
+        auxiliary_head = _build_auxiliary_head(config, backbone.channels, len(classes))
+    return Segmentor(
+        backbone,
+        decode_head,
+        auxiliary_head,
+        classes,
+        window=recipe.input.window,
+        stride=recipe.input.stride,
+        align_corners=config.align_corners,
+        class_loss=parts.class_loss,
+        **options,
+    )
+
+
+def _build_decode_head(config: SegmentorConfig, channels: Mapping[str, int], num_classes: int) -> nn.Module:
+    from splitnest.models.segmentation import decode_heads as heads
+    from splitnest.models.segmentation.ocr_head import OCRHead
+
     options: dict[str, Any] = {"norm": config.norm, "dropout": config.dropout}
-    size = len(classes), config.head_channels
+    size = num_classes, config.head_channels
     dilations, align_corners = config.aspp_dilations, config.align_corners
-    decode_head: nn.Module | None
-    match config.head if parts.decode_head is None else None:
-        case None:
-            decode_head = parts.decode_head
+    match config.head:
         case "fcn":
-            decode_head = heads.FCNHead("c5", channels["c5"], *size, dilation=config.fcn_dilation, **options)
+            return heads.FCNHead("c5", channels["c5"], *size, dilation=config.fcn_dilation, **options)
         case "psp":
-            decode_head = heads.PSPHead(channels["c5"], *size, align_corners=align_corners, **options)
+            return heads.PSPHead(channels["c5"], *size, align_corners=align_corners, **options)
         case "aspp":
-            decode_head = heads.ASPPHead(
-                channels["c5"], *size, dilations=dilations, align_corners=align_corners, **options
-            )
+            return heads.ASPPHead(channels["c5"], *size, dilations=dilations, align_corners=align_corners, **options)
         case "separable_aspp":
-            decode_head = heads.SeparableASPPHead(
+            return heads.SeparableASPPHead(
                 channels["c5"],
                 channels["c2"],
                 *size,
@@ -206,32 +233,25 @@ def _build_segmentor(recipe: SemanticRecipe, parts: Parts) -> Model:
                 **options,
             )
         case "ocr":
-            decode_head = OCRHead(channels["c5"], *size, config.ocr_channels, **options)
-    assert decode_head is not None
-    auxiliary_head = parts.auxiliary_head
-    if auxiliary_head is None and config.auxiliary_channels is not None:
-        auxiliary_head = heads.FCNHead(
-            "c4",
-            channels["c4"],
-            len(classes),
-            config.auxiliary_channels,
-            num_convs=1,
-            dilation=config.fcn_dilation,
-            concat_input=False,
-            **options,
-        )
-    if recipe.train is not None:
-        ohem = recipe.train.ohem
-        options = {
-            "auxiliary_weight": recipe.train.auxiliary_loss_weight,
-            "ohem": None if ohem is None else PixelMiner(ohem.threshold, ohem.min_kept),
-            "class_weights": _class_weights(recipe.train.class_weights, len(classes)),
-        }
-    else:
-        options = {}
-    options["class_loss"] = parts.class_loss
-    options |= {"window": recipe.input.window, "stride": recipe.input.stride, "align_corners": align_corners}
-    return Segmentor(backbone, decode_head, auxiliary_head, classes, **options)
+            return OCRHead(channels["c5"], *size, config.ocr_channels, **options)
+
+
+def _build_auxiliary_head(config: SegmentorConfig, channels: Mapping[str, int], num_classes: int) -> nn.Module | None:
+    from splitnest.models.segmentation import decode_heads as heads
+
+    if config.auxiliary_channels is None:
+        return None
+    return heads.FCNHead(
+        "c4",
+        channels["c4"],
+        num_classes,
+        config.auxiliary_channels,
+        num_convs=1,
+        dilation=config.fcn_dilation,
+        concat_input=False,
+        norm=config.norm,
+        dropout=config.dropout,
+    )
 
 
 def _build_pose_estimator(recipe: PoseRecipe, parts: Parts) -> Model:
@@ -253,162 +273,3 @@ def _build_pose_estimator(recipe: PoseRecipe, parts: Parts) -> Model:
         flip_test=recipe.input.flip_test,
         shift_heatmap=recipe.input.shift_heatmap,
     )
-
-
-def _build_detector(recipe: DetectionRecipe, parts: Parts) -> Model:
-    from splitnest.models.detection.anchor_generator import AnchorGenerator
-    from splitnest.models.detection.box_coder import BoxCoder
-    from splitnest.models.detection.fpn import FPN
-    from splitnest.models.detection.nms import Suppression
-    from splitnest.models.detection.panoptic_fpn import Merger, PanopticFPN
-    from splitnest.models.detection.postprocess import PostProcessor
-    from splitnest.models.detection.rcnn import RCNN
-    from splitnest.models.detection.roi_align import ROI_STRIDES
-    from splitnest.models.detection.rpn import RPN, ProposalRules
-    from splitnest.models.detection.semantic_head import SemanticHead
-
-    config, things = recipe.model, _build_classes(recipe)
-    rules, channels = config.conventions, config.fpn_channels
-    backbone = _backbone_of(parts.backbone, config.backbone, STAGES)
-    check_strides(backbone, dict(zip(STAGES, ROI_STRIDES, strict=True)))
-    in_channels = {name: backbone.channels[name] for name in STAGES}
-    neck = parts.neck
-    if neck is None:
-        neck = FPN(in_channels, channels, config.fpn_norm, standardize=config.weight_standardization)
-    coder = BoxCoder(clamp_shrinkage=rules.clamp_shrinkage)
-    detector = RCNN(
-        backbone,
-        neck,
-        RPN(
-            channels,
-            AnchorGenerator(config.anchor_sizes, config.anchor_ratios),
-            coder,
-            rank_by=rules.rpn_rank_by,
-            num_convs=config.rpn_convs,
-            rules=ProposalRules(config.rpn_pre_nms_topk_test, config.rpn_post_nms_topk_test, config.rpn_nms_threshold),
-        ),
-        _build_roi_heads(config, len(things), parts),
-        PostProcessor(
-            nms_at_original_scale=rules.nms_at_original_scale and not config.mask_convs,
-            clip_to_original=rules.clip_to_original,
-            score_threshold=config.score_threshold,
-            suppression=Suppression(config.nms, config.nms_threshold, config.soft_nms_sigma, config.soft_nms_min_score),
-            max_detections=config.max_detections,
-        ),
-        _build_rpn_training(config, coder, recipe.input.divisor),
-        things,
-    )
-    panoptic = config.panoptic
-    if panoptic is None:
-        return detector
-    semantic_head = SemanticHead(channels, recipe.num_pixel_classes, channels=panoptic.channels, norm=panoptic.norm)
-    merger = Merger(panoptic.min_score, panoptic.max_overlap, panoptic.min_stuff_area)
-    return PanopticFPN(detector, semantic_head, merger, build_categories(recipe), panoptic.loss_weight)
-
-
-def _build_roi_heads(config: DetectorConfig, num_classes: int, parts: Parts) -> "RoIHeads":
-    from splitnest.models.detection.box_coder import BoxCoder
-    from splitnest.models.detection.box_head import BoxHead
-    from splitnest.models.detection.cascade import CascadeHeads, CascadeRules
-    from splitnest.models.detection.mask_head import MaskHead
-    from splitnest.models.detection.roi_align import RoIPooler
-    from splitnest.models.detection.roi_heads import RoIHeads
-
-    rules, channels = config.conventions, config.fpn_channels
-    num_stages = len(CASCADE_IOUS) if config.cascade else 1
-    num_convs, num_fcs = (4, 1) if config.box_head == "4conv1fc" else (0, 2)
-    box_heads = [
-        BoxHead(
-            channels,
-            num_classes,
-            num_convs=num_convs,
-            conv_channels=config.box_conv_channels,
-            num_fcs=num_fcs,
-            fc_channels=config.box_fc_channels,
-            norm=config.box_norm,
-            class_agnostic=config.cascade if config.class_agnostic_boxes is None else config.class_agnostic_boxes,
-            standardize=config.weight_standardization,
-        )
-        for _ in range(num_stages)
-    ]
-    num_mask_heads = (num_stages if rules.mask_head_per_stage else 1) if config.mask_convs else 0
-    mask_heads = [
-        MaskHead(
-            channels,
-            num_classes,
-            num_convs=config.mask_convs,
-            channels=config.mask_channels,
-            norm=config.mask_norm,
-            standardize=config.weight_standardization,
-        )
-        for _ in range(num_mask_heads)
-    ]
-    options: dict[str, Any] = {
-        "pooler": RoIPooler(rules.canonical_box_size, rules.canonical_level, rules.level_epsilon),
-        "box_heads": _heads_of("box_heads", parts.box_heads, box_heads),
-        "box_coders": [
-            BoxCoder(stds, clamp_shrinkage=rules.clamp_shrinkage) for stds in rules.cascade_box_stds[:num_stages]
-        ],
-        "samplers": _build_samplers(config)[:num_stages],
-        "mask_heads": _heads_of("mask_heads", parts.mask_heads, mask_heads),
-        "class_loss": parts.class_loss,
-        "box_beta": config.box_beta,
-        "mask_min_side": rules.mask_target_min_side,
-    }
-    if not config.cascade:
-        return RoIHeads(**options)
-    cascade_rules = CascadeRules(
-        average=rules.cascade_average,
-        loss_weights=rules.cascade_loss_weights,
-        gradient_scale=rules.cascade_gradient_scale,
-        drop_empty=rules.cascade_drop_empty,
-    )
-    return CascadeHeads(**options, rules=cascade_rules)
-
-
-def _heads_of(name: str, given: Sequence[nn.Module] | None, of_recipe: Sequence[nn.Module]) -> Sequence[nn.Module]:
-    """Return the heads that are given, one for each of the recipe, or else those of the recipe."""
-    if given is None:
-        return of_recipe
-    if len(given) != len(of_recipe):
-        raise UsageError(f"{name} has {len(given)} modules, but the recipe has {len(of_recipe)}. Give as many.")
-    return given
-
-
-def _build_samplers(config: DetectorConfig) -> "list[RegionSampler]":
-    """Return the region sampler of each cascade stage; a plain detector uses the first."""
-    from splitnest.models.detection.matcher import Matcher
-    from splitnest.models.detection.roi_losses import RegionSampler
-
-    rules = config.conventions
-    samplers = []
-    for stage, iou in enumerate(CASCADE_IOUS):
-        low_quality_iou = iou if config.roi_match_low_quality else None
-        matcher = Matcher(iou, iou, low_quality_iou, low_quality_reassign=rules.rpn_low_quality_reassign)
-        if stage == 0 or rules.cascade_sampling == "every stage":
-            gt_order: GroundTruthOrder = "first" if rules.gt_first else "last"
-            samplers.append(RegionSampler(matcher, num_samples=config.roi_samples, gt_order=gt_order))
-        else:
-            samplers.append(RegionSampler(matcher, num_samples=None, gt_order="none"))
-    return samplers
-
-
-def _build_rpn_training(config: DetectorConfig, coder: "BoxCoder", divisor: int) -> "RPNTraining":
-    from splitnest.models.detection.matcher import Matcher
-    from splitnest.models.detection.rcnn import RPNTraining
-    from splitnest.models.detection.rpn import ProposalRules
-    from splitnest.models.detection.rpn_loss import RPNLoss
-
-    rules = config.conventions
-    # 0.7 and 0.3 in both code bases
-    matcher = Matcher(0.7, 0.3, rules.rpn_low_quality_iou, low_quality_reassign=rules.rpn_low_quality_reassign)
-    loss = RPNLoss(
-        coder,
-        matcher,
-        num_samples=config.rpn_samples,
-        padding_divisor=divisor if rules.rpn_ignore_padding else None,
-        ignore_crossing=config.rpn_ignore_crossing,
-        normalizer=rules.rpn_loss_normalizer,
-        beta=config.rpn_box_beta,
-    )
-    return RPNTraining(loss, ProposalRules(config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold))

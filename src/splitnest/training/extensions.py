@@ -31,6 +31,11 @@ class Extensions:
     callbacks: Callbacks = field(default_factory=lambda: Callbacks(()))
     metrics: Sequence[Metric] = ()
 
+    @property
+    def to_resume(self) -> list[str]:
+        """Names of the given parts without which a resumed training would be another one."""
+        return [name for name in ("model", "train_data", "val_data", "augment") if getattr(self, name) is not None]
+
 
 NO_EXTENSIONS = Extensions()
 """Training by its recipe alone."""

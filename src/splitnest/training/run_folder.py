@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ class RunFolder:
         path: Existing folder.
         recipe: Recipe of the training.
         done: Number of steps done before.
-        has_python_data: Whether the training data is from Python.
+        python_arguments: Names of arguments of ``train`` that are given again to resume the run.
 
     Attributes:
         how_to_resume: Command or call that resumes the run, for messages.
@@ -79,11 +80,12 @@ class RunFolder:
         OutputError: A file cannot be written.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, done: int = 0, *, has_python_data: bool = False) -> None:
+    def __init__(self, path: Path, recipe: Recipe, done: int = 0, *, python_arguments: Sequence[str] = ()) -> None:
         self.path, self._recipe = path, recipe
         self.how_to_resume = f"splitnest train {path} --resume"
-        if has_python_data:
-            self.how_to_resume = f"splitnest.train({str(path)!r}, resume=True, train_data=...)"
+        if python_arguments:
+            given = ", ".join(f"{name}=..." for name in python_arguments)
+            self.how_to_resume = f"splitnest.train({str(path)!r}, resume=True, {given})"
         self.last, self.best = path / LAST_FILE, path / BEST_FILE
         if is_main_process():
             for checkpoint_file in (self.last, self.best):

@@ -23,8 +23,9 @@ from splitnest.distributed import (
     rank,
     world_size,
 )
+from splitnest.errors import UsageError
 from splitnest.metrics.own import Metric, check_metrics
-from splitnest.models.build import build_model
+from splitnest.models.build import build_model, set_checkpoint_stages
 from splitnest.models.own import check_network
 from splitnest.recipe import BackboneConfig, Recipe, required_training
 from splitnest.recipe import overrides as recipe_overrides
@@ -138,12 +139,11 @@ def _train(
     model = _new_model(recipe, train_cfg.seed, target, extensions.model)
     report = None if resume else initial_weights(model, recipe, built=extensions.model is None)
     path = broadcast_from_main(partial(find_folder if resume else new_folder, recipe, out))
-    description = None if extensions.train_data is None else "\n".join(data.training_set.summary()) + "\n"
     with locked(path), float32_matmul_precision(train_cfg.float32_matmul_precision, target):
         if report is None:
-            state, folder = _resume(recipe, model, schedule, path, description)
+            state, folder = _resume(data, model, schedule, path, extensions)
         else:
-            state, folder = _start(recipe, model, schedule, path, report, description)
+            state, folder = _start(data, model, schedule, path, report, extensions)
         evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics)
         callbacks = extensions.callbacks.preceded_by(open_loggers(recipe, path, state.step))
         guard = Guard(state, schedule.total, folder, recipe, built=extensions.model is None)
@@ -162,6 +162,11 @@ def _open(
         recipe = recipe_overrides.apply(recipe, {"train.batch_size": required_training(stored).batch_size})
     if is_auto := required_training(recipe).batch_size == "auto":
         check_loggers(required_training(recipe))
+        if extensions.model is not None:
+            raise UsageError(
+                "train.batch_size is auto, which follows from the memory of the network of the recipe, not of a given "
+                "model. Set it to a number."
+            )
     else:
         check_trainable(recipe, required_training(recipe), processes, extensions.model)
     data = open_training(recipe, device, processes, data=extensions.train_data, augment=extensions.augment)
@@ -171,11 +176,12 @@ def _open(
 
 
 def _start(
-    recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, report: str, python_data: str | None
+    data: TrainingBatches, model: nn.Module, schedule: Schedule, path: Path, report: str, extensions: Extensions
 ) -> tuple[TrainingState, RunFolder]:
-    """Write the first files of a run folder; ``python_data`` describes a training dataset from Python."""
+    """Write the first files of a run folder."""
+    recipe, python_data = data.recipe, _description(data, extensions)
     state = initial_state(model, schedule.train_cfg, schedule)
-    folder = RunFolder(path, recipe, has_python_data=python_data is not None)
+    folder = RunFolder(path, recipe, python_arguments=extensions.to_resume)
     if python_data is not None:
         folder.write_text(DATA_FILE, python_data)
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
@@ -187,15 +193,20 @@ def _start(
 
 
 def _resume(
-    recipe: Recipe, model: nn.Module, schedule: Schedule, path: Path, python_data: str | None
+    data: TrainingBatches, model: nn.Module, schedule: Schedule, path: Path, extensions: Extensions
 ) -> tuple[TrainingState, RunFolder]:
     """Restore the last checkpoint of a run."""
-    check_same_recipe(recipe, path)
-    check_same_data(path, python_data)
+    check_same_recipe(data.recipe, path)
+    check_same_data(path, _description(data, extensions))
     state = initial_state(model, schedule.train_cfg, schedule)
     checkpoint.restore_newest(state, path / LAST_FILE)
     print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
-    return state, RunFolder(path, recipe, state.step, has_python_data=python_data is not None)
+    return state, RunFolder(path, data.recipe, state.step, python_arguments=extensions.to_resume)
+
+
+def _description(data: TrainingBatches, extensions: Extensions) -> str | None:
+    """Return the description of a training dataset from Python; None for that of the recipe."""
+    return None if extensions.train_data is None else "\n".join(data.training_set.summary()) + "\n"
 
 
 def plan(
@@ -247,6 +258,7 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Mo
     np.random.seed(seed)
     torch.manual_seed(seed)
     model = (build_model(recipe) if own_model is None else own_model).to(device)
+    set_checkpoint_stages(model, recipe)
     if _uses_sync_bn(recipe):
         convert_sync_batchnorm(model, device)
     if rank():

@@ -8,6 +8,7 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.distributed import all_reduce_mean, world_size
 from splitnest.metrics.evaluator import VAL_LOSS
 from splitnest.models.base import Model
+from splitnest.models.own import check_losses
 from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
 from splitnest.training.batches import TrainingBatches
@@ -42,7 +43,7 @@ def validation_loss(model: Model, recipe: Recipe, dataset: ImageDataset) -> dict
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
     for (batch,) in islice(batches.steps(0), batches.steps_per_epoch):
-        losses = model.loss(batch.to(device, torch.float32))
+        losses = check_losses(model.loss(batch.to(device, torch.float32)), model)
         values = all_reduce_mean(torch.stack([loss.float() for loss in losses.values()])).tolist()
         for name, value in zip(losses, values, strict=True):
             totals[name] = totals.get(name, 0.0) + value / batches.steps_per_epoch

@@ -47,6 +47,7 @@ def pixel_loss(
     logits: Tensor,
     labels: Tensor,
     ohem: PixelMiner | None = None,
+    *,
     align_corners: bool = False,
     class_weights: Sequence[float] | None = None,
     class_loss: ClassLoss | None = None,

@@ -4,6 +4,7 @@ Shapes: N images, K classes, h x w cells of the logits, H x W pixels.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,12 +98,17 @@ class Segmentor(Model):
         if batch.semantic is None:
             raise ValueError("the batch has no semantic labels, the ground truth of the loss")
         features = self.backbone(batch.images)
-        rules = self.ohem, self.align_corners, self.class_weights, self.class_loss
+        rules: dict[str, Any] = {
+            "ohem": self.ohem,
+            "align_corners": self.align_corners,
+            "class_weights": self.class_weights,
+            "class_loss": self.class_loss,
+        }
         auxiliary = None if self.auxiliary_head is None else self.auxiliary_head(features)
         logits = self._decode(features, auxiliary)
-        losses = {"loss_decode": pixel_loss(logits, batch.semantic, *rules)}
+        losses = {"loss_decode": pixel_loss(logits, batch.semantic, **rules)}
         if auxiliary is not None:
-            loss = pixel_loss(auxiliary, batch.semantic, *rules)
+            loss = pixel_loss(auxiliary, batch.semantic, **rules)
             losses["loss_auxiliary"] = self.auxiliary_weight * loss
         return losses
 
