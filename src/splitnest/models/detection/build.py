@@ -176,4 +176,5 @@ def _build_rpn_training(config: DetectorConfig, coder: BoxCoder, divisor: int) -
         normalizer=rules.rpn_loss_normalizer,
         beta=config.rpn_box_beta,
     )
-    return RPNTraining(loss, ProposalRules(config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold))
+    selection = ProposalRules(config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold, stable=False)
+    return RPNTraining(loss, selection)

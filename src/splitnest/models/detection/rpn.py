@@ -36,11 +36,14 @@ class ProposalRules:
         pre_nms_topk: Number of anchors of each level and image that are decoded.
         post_nms_topk: Number of proposals of an image.
         nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
+        stable: Whether candidates with equal scores keep their order: the sigmoid of confident anchors is exactly 1.
+            Recorded detections are reproduced only so, recorded losses only in the order of unstable sorts.
     """
 
     pre_nms_topk: int = 1000
     post_nms_topk: int = 1000
     nms_threshold: float = 0.7
+    stable: bool = True
 
 
 PREDICTION = ProposalRules()
@@ -100,6 +103,12 @@ class RPN(nn.Module):
             predictions.append(LevelPredictions(logits, deltas, anchors))
         return predictions
 
+    def _best(self, scores: Tensor, rules: ProposalRules) -> Tensor:
+        """Return the indices of the best anchors of a level; among equal sigmoids those of mmdetection's sort."""
+        if self.rank_by == "logits" or not rules.stable:
+            return scores.topk(rules.pre_nms_topk).indices
+        return scores.sort(descending=True).indices[: rules.pre_nms_topk]
+
     def rank(self, logits: Tensor) -> Tensor:
         """Return the scores by which anchors are ranked."""
         return logits if self.rank_by == "logits" else logits.sigmoid()
@@ -125,7 +134,7 @@ class RPN(nn.Module):
             for image, size in enumerate(sizes):
                 best: Tensor | slice = slice(None)
                 if scores.shape[1] > rules.pre_nms_topk:
-                    best = scores[image].topk(rules.pre_nms_topk).indices
+                    best = self._best(scores[image], rules)
                 boxes = clip_to_image(self.coder.decode(deltas[image, best], anchors[best]), size)
                 kept = nonempty(boxes)
                 candidates[image].append(Proposals(boxes[kept], scores[image, best][kept]))
@@ -135,13 +144,12 @@ class RPN(nn.Module):
 def _suppress(levels: Sequence[Proposals], rules: ProposalRules) -> Proposals:
     """Apply NMS to the candidates of each level of an image; return the best of the remaining ones.
 
-    Candidates are ranked over all levels by one unstable float32 sort, as in mmdetection: the sigmoid of confident
-    anchors is exactly 1, so the sort breaks many ties.
+    Candidates are ranked over all levels by one float32 sort, as in mmdetection.
     """
     from torchvision.ops import nms
 
     boxes, scores = (torch.cat(parts) for parts in zip(*levels, strict=True))
-    order = scores.float().sort(descending=True).indices
+    order = scores.float().sort(descending=True, stable=rules.stable).indices
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     counts = [len(level.boxes) for level in levels]
