@@ -259,7 +259,7 @@ def test_file_that_cannot_be_loaded_is_an_error(
     onnx.save(onnx.load(str(path)), tmp_path / "split.onnx", save_as_external_data=True, size_threshold=0)
     with pytest.raises(splitnest.WeightsError, match=r"split.onnx refers to weights in other files"):
         splitnest.load(tmp_path / "split.onnx")
-    with pytest.raises(splitnest.UsageError, match="Omit weights, fast, precision and compile"):
+    with pytest.raises(splitnest.UsageError, match="Omit weights, fast, precision, compile and model"):
         splitnest.load(path, fast=True)
     with pytest.raises(splitnest.UsageError, match=r"no runtime 'tensorrt'\. Use onnxruntime or openvino"):
         splitnest.load(path, runtime="tensorrt")

@@ -39,7 +39,7 @@ def train(job: Job) -> dict[str, Any]:
     """Return losses and gradient norms of some steps, gradients of the first step, and weights after the last."""
     recipe, _ = resolve(job["recipe"], job["overrides"])
     assert recipe.train is not None
-    model = _new_model(recipe, recipe.train.seed, torch.device("cpu")).double()
+    model = _new_model(recipe, recipe.train.seed, torch.device("cpu"), None).double()
     data = open_training(recipe)
     state = initial_state(model, recipe.train, Schedule(recipe.train, data.steps_per_epoch))
     network = wrap_ddp(Losses(model), state.device).train()

@@ -122,5 +122,5 @@ def test_unknown_metric_of_best_by_is_an_error_before_the_training(tmp_path: Pat
     for key in ("best_by", "val_loss", "patience"):
         value = {"best_by": "top1", "val_loss": True, "patience": 1}[key]
         without = {**values, "train": {key: value}, "data.val_images": None}
-        with pytest.raises(UsageError, match=rf"train\.{key} needs evaluations, and the recipe has no validation set"):
+        with pytest.raises(UsageError, match=rf"train\.{key} needs evaluations, and there is no validation set"):
             splitnest.train(recipe, without, out=tmp_path / "run", device="cpu")

@@ -98,11 +98,6 @@ def open_training(
         data: Dataset from Python; None opens that of the recipe.
         augment: Augmentation of the user, after those of the recipe.
 
-    Args:
-        recipe: Recipe with a training section.
-        device: Device of the training, whose memory ``batch_size: auto`` fills; None for the CPU.
-        processes: Number of processes of the training.
-
     Raises:
         UsageError: The recipe has no training section, a path is not set, or not even one image fits into memory.
         DataError: The dataset cannot be read, or no sample takes part.

@@ -143,9 +143,9 @@ def test_list_follows_the_crop_and_keeps_other_random_numbers(tmp_path: Path) ->
     erased = open_training(recipe).training_set[0, 4]
     kept = (erased.image == plain.image).all(0)
     assert 0.5 < kept.float().mean() < 1
-    own = open_training(recipe, lambda image, target: (image, target | {"label": 0})).training_set[0, 4]
+    own = open_training(recipe, augment=lambda image, target: (image, target | {"label": 0})).training_set[0, 4]
     assert (plain.label, erased.label, own.label) == (2, 2, 0)
-    smaller = open_training(recipe, lambda image, target: (image[:, 1:], target)).training_set
+    smaller = open_training(recipe, augment=lambda image, target: (image[:, 1:], target)).training_set
     with pytest.raises(UsageError, match=r"augment returned \[31, 32\] pixels for a crop of \[32, 32\]"):
         smaller[0, 4]
 

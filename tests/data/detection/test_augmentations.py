@@ -34,7 +34,7 @@ def training_set(*entries: Any, name: str = MASKS, own: Any = None) -> Detection
     if name == PANOPTIC:
         classes["data.stuff"] = list(STUFF_NAMES)
     recipe = overrides.apply(overrides.apply(zoo.get(name), SMALL | classes), {"train.augment": list(entries)})
-    opened = open_training(recipe, own).training_set
+    opened = open_training(recipe, augment=own).training_set
     assert isinstance(opened, DetectionTrainingSet)
     return opened
 
