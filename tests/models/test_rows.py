@@ -97,7 +97,7 @@ def test_every_row_has_the_golden_and_the_recorded_keys(full: bool) -> None:
     expected = json.loads(GOLDEN.read_text())
     assert list(expected) == zoo.list_models()
     num_recorded = 0
-    for name in expected if full else one_of_each():
+    for name in expected if full else one_of_each()[::3]:
         module = build(name)
         assert golden(module) == expected[name], f"{name} is another network than before"
         recording = RECORDINGS / name.rpartition(".")[2] / f"{name}.json"
@@ -107,7 +107,7 @@ def test_every_row_has_the_golden_and_the_recorded_keys(full: bool) -> None:
             sources = translate(list(recorded)).sources
             shapes = {key: list(recorded[source]) for key, source in sources.items()}
             assert {key: list(value.shape) for key, value in module.state_dict().items()} == shapes, name
-    assert num_recorded > 20
+    assert num_recorded > (20 if full else 5)
 
 
 def test_resnet_of_plain_values_has_the_golden_keys() -> None:

@@ -150,6 +150,7 @@ def test_end_to_end(name: str, tmp_path: Path) -> None:
         check_detections(detections, recorded, prefix)
 
 
+@pytest.mark.parity
 def test_end_to_end_tta(tmp_path: Path) -> None:
     """Views have two sizes, with their flips; the recording agrees only if three views are padded to one size."""
     name = "mask_rcnn_resnest50_fpn_1x_coco.detectron2"

@@ -183,7 +183,10 @@ def test_a_model_of_timm_is_trained_and_loaded_by_recipe(content: dict[str, Any]
     assert_equal_tensors(predictor.module.state_dict(), state_dict_of(run.best or run.last))
 
 
-@pytest.mark.parametrize("content", [SEMANTIC, DETECTION], ids=["DeepLabV3+", "Mask R-CNN"])
+@pytest.mark.parametrize(
+    "content",
+    [pytest.param(SEMANTIC, id="DeepLabV3+"), pytest.param(DETECTION, id="Mask R-CNN", marks=pytest.mark.parity)],
+)
 def test_convnext_tiny_is_exported(content: dict[str, Any], tmp_path: Path) -> None:
     """With fewer and narrower blocks than the published one."""
     backbone = splitnest.models.timm_backbone("convnext_tiny", depths=(1, 1, 1, 1), dims=(8, 16, 24, 32))

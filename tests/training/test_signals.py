@@ -23,11 +23,13 @@ ALL = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.S
 
 
 @pytest.fixture(autouse=True)
-def _default_sigint_handler() -> Iterator[None]:
-    """Restore the default handler of SIGINT, which a job in the background of a shell has ignored."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _default_handlers() -> Iterator[None]:
+    """Restore the default handlers of SIGINT and SIGHUP, which background jobs of a shell and of nohup ignore."""
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, previous)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
