@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -37,8 +38,9 @@ def demo(out: Annotated[Path, typer.Option(help="Folder of the run and its drawi
     for index, scene in enumerate(Scenes(NUM_SCENES, seed=SEED)):
         (result,) = predictor.predict(scene.image)
         assert isinstance(result, Detections)
+        ground_truth = replace(scene.detections(), categories=result.categories)  # in the colors of the model
         pictures += [
-            scene.detections().draw(scene.image, scores=False, by_class=True),
+            ground_truth.draw(scene.image, scores=False, by_class=True),
             result.draw(scene.image, by_class=True),
         ]
         titles += [f"scene {index + 1}: ground truth", "predicted"]
