@@ -167,7 +167,7 @@ def is_stream(path: Path) -> bool:
     """Return whether a path is a named pipe, a character device or an open file, also through links.
 
     Raises:
-        OutputError: It is a folder, a block device or a socket, or cannot be looked at.
+        OutputError: The path is a folder, a block device or a socket, or cannot be read.
     """
     with output_errors(path):
         return not _is_replaced(_follow(path))

@@ -88,7 +88,10 @@ def model(name: str, folder: Path, changes: Mapping[str, Any] | None = None) -> 
 
 
 def image(name: str) -> np.ndarray:
-    """Return an input scene as uint8 RGB."""
+    """Return an input scene as uint8 RGB; ``mosaic`` is scenes a and c, and c and a below them."""
+    if name == "mosaic":
+        above = np.hstack([image("scene_a"), image("scene_c")])
+        return np.vstack([above, np.roll(above, above.shape[1] // 2, axis=1)])
     return np.asarray(Image.open(INPUTS / f"{name}.png").convert("RGB"))
 
 

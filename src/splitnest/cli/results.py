@@ -92,7 +92,7 @@ class ResultsFile:
         """Write the JSON file.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         if self.path == self.lines:
             return

@@ -50,8 +50,8 @@ class Items:
         name: Name of the dataset in messages, such as ``train_data``.
 
     Raises:
-        UsageError: It is no sequence.
-        DataError: It is empty.
+        UsageError: The dataset is not a sequence.
+        DataError: The dataset is empty.
     """
 
     def __init__(self, sequence: ImageSequence, name: str) -> None:
@@ -197,7 +197,7 @@ def numbers(values: Any, shape: tuple[int | None, ...], what: str) -> NDArray[np
         what: Name of the values in messages.
 
     Raises:
-        DataError: They have another shape, or are not finite numbers.
+        DataError: The values have another shape, or are not finite numbers.
     """
     try:
         array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, np.float64)
@@ -222,7 +222,7 @@ def class_index(value: Any, count: int, what: str) -> int:
         what: Name of the value in messages.
 
     Raises:
-        DataError: It is no integer, or there is no such class.
+        DataError: The value is not an integer, or there is no such class.
     """
     if isinstance(value, Tensor | np.ndarray) and math.prod(value.shape) == 1:
         value = value.item()

@@ -1,4 +1,4 @@
-"""What of an exported file is for its users: named axes, and nothing of the machine that exported it."""
+"""Public content of an exported file: named axes, and no paths of the machine that exported it."""
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath

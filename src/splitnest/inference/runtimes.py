@@ -95,7 +95,7 @@ class RuntimeSession:
         """Return the content of the file.
 
         Raises:
-            WeightsError: It cannot be read, or has changed.
+            WeightsError: The file cannot be read, or has changed.
         """
         if self._content is not None:
             return self._content

@@ -1,6 +1,7 @@
 """Results as pictures: saving to files, and display in notebooks."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ MAX_NOTEBOOK_SIDE = 1024
 """Maximum side in pixels of the picture that a notebook shows and stores."""
 
 
-class Pictured:
+class Pictured(ABC):
     """Base of the results for one image: they are drawn on it, saved, and shown in notebooks.
 
     ``predict`` tells a result its image: the path, from which it is read again, or the pixels that were given. An array
@@ -25,13 +26,13 @@ class Pictured:
 
     _read_image: Callable[[], np.ndarray] | None = None
 
+    @abstractmethod
     def draw(self, image: np.ndarray) -> np.ndarray:
         """Draw the result on a copy of the image, uint8 RGB ``[H, W, 3]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable dict."""
-        raise NotImplementedError
 
     def save(self, path: str | Path, image: np.ndarray | None = None) -> None:
         """Save the result as a picture or, with the suffix ``.json``, as the content of ``to_dict``.

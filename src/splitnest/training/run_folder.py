@@ -148,7 +148,7 @@ def check_new_folder(out: Path) -> None:
     """Check that a new run can write into a folder, which need not exist.
 
     Raises:
-        UsageError: It is a file, has a run already, or has files of others that the run would replace.
+        UsageError: The path is a file, has a run already, or has files of others that the run would replace.
         OutputError: There is no permission to write into it.
     """
     parent = next(each for each in (out, *out.absolute().parents) if os.path.lexists(each))

