@@ -171,6 +171,6 @@ def test_real_annotations(shared_data: Callable[[str], Path]) -> None:
         problems += dataset.problems
     assert total.tolist() == [4155, 372, 361]
     assert problems == [
-        "annotation 2288 of BloodImage_00343.jpg: its box has no area",
-        "annotation 887 of BloodImage_00338.jpg: its box has no area",
+        f"{root}/Annotations/BloodImage_00343.xml, line 50: its box has no area",
+        f"{root}/Annotations/BloodImage_00338.xml, line 158: its box has no area",
     ]
