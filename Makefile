@@ -44,6 +44,7 @@ docs: $(STAMP)
 rows: $(STAMP)
 	$(BIN)/python tools/upstream_tables.py ../shared/oracles/rescue
 	$(BIN)/python tools/upstream_rows.py ../shared/oracles/rescue
+	$(BIN)/python tools/detectron2_configs.py ../shared/oracles/rescue
 
 clean:
 	rm -rf $(VENV) build dist demo

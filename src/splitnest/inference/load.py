@@ -85,6 +85,22 @@ def load(
     return predictor
 
 
+def predictor_of(recipe: Recipe, weights: str | Path | None, device: str | torch.device = "auto") -> Predictor:
+    """Return the predictor of a recipe.
+
+    Args:
+        recipe: Complete recipe.
+        weights: Same as in ``load``.
+        device: Same as in ``load``.
+
+    Raises:
+        UsageError: There is no such device.
+        WeightsError: The weights cannot be fetched or read, or do not fit.
+    """
+    target = pick_device(device)
+    return Predictor(_build_with_weights(recipe, None, weights).to(target), recipe)
+
+
 def _build_with_weights(recipe: Recipe, checkpoint: Path | None, weights: str | Path | None) -> Model:
     if weights is None:
         return build_model(recipe)

@@ -39,7 +39,7 @@ def derive_from_checkpoint(checkpoint: Checkpoint, config: Path | None = None) -
         return Derived(zoo.get(name), zoo.source_of(name), (f"configuration: that of {name}, by the name of the file",))
     if checkpoint.config is not None:
         values = read_text(checkpoint.config, f"{path} (its configuration)")
-        found = derive(values, path.stem, str(path), _metadata(checkpoint))
+        found = derive(values, path.stem, str(path), metadata_of(checkpoint))
         return replace(found, notes=("configuration: in the file", *found.notes))
     beside = path.parent / BESIDE
     if beside.is_file():
@@ -54,7 +54,7 @@ def derive_from_file(config: Path, checkpoint: Checkpoint | None = None) -> Deri
         UsageError: The file cannot be read, or its model is none of the family.
     """
     name = config.stem if checkpoint is None else checkpoint.path.stem
-    metadata = Metadata() if checkpoint is None else _metadata(checkpoint)
+    metadata = Metadata() if checkpoint is None else metadata_of(checkpoint)
     found = derive(read_file(config), name, str(config), metadata)
     return replace(found, notes=(f"configuration: {config}", *found.notes))
 
@@ -76,7 +76,8 @@ def is_upstream_file(path: Path) -> bool:
         return False  # the reader of recipes reports it
 
 
-def _metadata(checkpoint: Checkpoint) -> Metadata:
+def metadata_of(checkpoint: Checkpoint) -> Metadata:
+    """Return what the metadata of a checkpoint says of its classes and keypoints."""
     meta = dict(checkpoint.dataset_meta)
     info = meta.pop("dataset_info", None)
     return Metadata(checkpoint.classes, meta.get("palette"), info if isinstance(info, dict) else meta)

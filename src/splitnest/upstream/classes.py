@@ -98,8 +98,12 @@ def semantic_classes(
 def detectron2_classes(names: Names | None, datasets: Sequence[str], num_classes: int, where: str) -> Classes:
     """Return the classes of a detector of detectron2; see ``resolved``."""
     name = next((str(name) for name in datasets), "")
-    table = next((table for start, table in _DETECTRON2.items() if name.startswith(f"{start}_")), None)
-    return resolved(names, table, num_classes, where)
+    return resolved(names, detectron2_table(name), num_classes, where)
+
+
+def detectron2_table(dataset: str) -> str | None:
+    """Return the table of the thing classes of a dataset of detectron2; None if splitnest does not know it."""
+    return next((table for start, table in _DETECTRON2.items() if dataset.startswith(f"{start}_")), None)
 
 
 def resolved(names: Names | None, table: str | None, num_classes: int, where: str) -> Classes:

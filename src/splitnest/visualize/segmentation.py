@@ -33,20 +33,30 @@ class Segment(NamedTuple):
     area: int
 
 
-def draw_semantic(image: np.ndarray, labels: np.ndarray, classes: Mapping[int, tuple[str, Color]]) -> np.ndarray:
+def draw_semantic(
+    image: np.ndarray,
+    labels: np.ndarray,
+    classes: Mapping[int, tuple[str, Color]],
+    *,
+    opacity: float = TINT_OPACITY,
+    legend: bool = True,
+) -> np.ndarray:
     """Tint each class with its color and draw a legend of the classes at the bottom.
 
     Args:
         image: uint8 RGB ``[H, W, 3]``; not modified.
         labels: ``[H, W]``, class of each pixel.
         classes: Name and color of each class to draw, in the order of the legend; other pixels are not tinted.
+        opacity: Opacity of the tint, from 0 to 1.
+        legend: Whether to draw the legend.
 
     Returns:
         uint8 RGB ``[H, W, 3]``.
     """
     canvas = Canvas(image)
-    _tint(canvas, labels, {label: color for label, (_, color) in classes.items()})
-    canvas.legend(list(classes.values()))
+    _tint(canvas, labels, {label: color for label, (_, color) in classes.items()}, opacity)
+    if legend:
+        canvas.legend(list(classes.values()))
     return canvas.pixels
 
 
@@ -97,11 +107,11 @@ def draw_panoptic(
     return canvas.pixels
 
 
-def _tint(canvas: Canvas, labels: np.ndarray, colors: Mapping[int, Color]) -> None:
+def _tint(canvas: Canvas, labels: np.ndarray, colors: Mapping[int, Color], opacity: float = TINT_OPACITY) -> None:
     """Blend the color of each label over its pixels, and draw white borders between labels."""
     whole = slice(0, canvas.height), slice(0, canvas.width)
     for label, color in colors.items():
-        canvas.blend(whole, (labels == label) * np.float32(TINT_OPACITY), color)
+        canvas.blend(whole, (labels == label) * np.float32(opacity), color)
     border = np.zeros(labels.shape, bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 from splitnest.models.base import Forward, Model
 from splitnest.models.detection.rcnn import RCNN, RawDetections
 from splitnest.models.detection.semantic_head import semantic_loss
-from splitnest.models.layers.logit_rows import best_classes, resized, whole
+from splitnest.models.layers.logit_rows import Rows, best_classes, resized, whole
 from splitnest.structures import Detections, PanopticSegmentation, Result, SegmentInfo
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
@@ -130,10 +130,12 @@ class PanopticFPN(Model):
 
     def semantic(self, logits: Tensor, batch: Batch) -> list[NDArray[np.integer]]:
         """Return the class of every pixel of each original image, ``[H, W]``: 0 for things, from 1 for stuff."""
-        labels = []
-        for of_image, (h, w), size in zip(logits, batch.sizes, batch.original_sizes, strict=True):
-            labels.append(best_classes([resized(whole(of_image[:, :h, :w]), size)]).cpu().numpy())
-        return labels
+        return [best_classes([rows]).cpu().numpy() for rows in self.semantic_rows(logits, batch)]
+
+    def semantic_rows(self, logits: Tensor, batch: Batch) -> list[Rows]:
+        """Return the logits ``[1 + stuff, H, W]`` of each original image, computed a few rows at a time."""
+        of_images = zip(logits, batch.sizes, batch.original_sizes, strict=True)
+        return [resized(whole(of_image[:, :h, :w]), size) for of_image, (h, w), size in of_images]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the detector and ``loss_semantic``.

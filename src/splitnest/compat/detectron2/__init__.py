@@ -1,0 +1,1 @@
+"""Entry points of detectron2: ``DefaultPredictor`` and what its quick start uses."""

@@ -1,0 +1,1 @@
+"""Logging and drawing of detectron2."""

@@ -1,0 +1,1 @@
+"""Entry points of mmdetection 3: detection and instance segmentation."""

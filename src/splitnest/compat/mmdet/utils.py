@@ -1,0 +1,5 @@
+"""Functions of ``mmdet.utils`` that scripts call first."""
+
+
+def register_all_modules(init_default_scope: bool = True) -> None:
+    """Do nothing: there is no registry."""

@@ -1,0 +1,1 @@
+"""Entry points of mmpose 1: top-down pose estimation."""

@@ -1,0 +1,1 @@
+"""Entry points of mmsegmentation 1: semantic segmentation."""

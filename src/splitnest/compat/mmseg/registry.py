@@ -1,0 +1,5 @@
+"""``VISUALIZERS`` of mmsegmentation."""
+
+from splitnest.compat.mmengine.visualization import VISUALIZERS
+
+__all__ = ["VISUALIZERS"]
