@@ -10,6 +10,7 @@ from splitnest.structures.masks import mask_to_rle
 from splitnest.structures.picture import Pictured
 from splitnest.structures.validation import checked_array, checked_image, checked_labels, checked_sizes
 from splitnest.visualize import color_map, draw_semantic
+from splitnest.visualize.segmentation import TINT_OPACITY
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,17 +97,20 @@ class SemanticSegmentation(Pictured):
             for label, _, rle in self._rows()
         ]
 
-    def draw(self, image: np.ndarray) -> np.ndarray:
+    def draw(self, image: np.ndarray, opacity: float = TINT_OPACITY, legend: bool = True) -> np.ndarray:
         """Draw the classes in their colors, with a legend, on a copy of the image.
 
         Args:
             image: uint8 RGB ``[H, W, 3]`` of size ``image_size``.
+            opacity: Opacity of the colors, from 0 to 1.
+            legend: Whether to draw the legend.
 
         Returns:
             uint8 RGB ``[H, W, 3]``.
         """
         classes = {label: (self.categories[label].name, self.categories[label].color) for label in self.areas()}
-        return draw_semantic(checked_image(image, self.image_size), self.labels, classes)
+        pixels = checked_image(image, self.image_size)
+        return draw_semantic(pixels, self.labels, classes, opacity=opacity, legend=legend)
 
     def color_map(self) -> np.ndarray:
         """Return each pixel in the color of its class, black if unlabeled, uint8 RGB ``[H, W, 3]``."""

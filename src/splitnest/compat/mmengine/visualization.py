@@ -11,9 +11,8 @@ from torch import Tensor
 from splitnest.compat import images
 from splitnest.compat.mmengine.structures import BaseDataElement
 from splitnest.errors import UsageError
-from splitnest.structures import Detections, Poses
+from splitnest.structures import Detections, Poses, SemanticSegmentation
 from splitnest.structures.categories import Categories, from_names, with_colors
-from splitnest.visualize import draw_semantic
 
 NOT_DRAWN = ("draw_heatmap", "show_kpt_idx")
 """Options of ``add_datasample`` that splitnest does not have."""
@@ -129,20 +128,20 @@ def draw(
     with_labels: bool,
 ) -> NDArray[np.uint8]:
     """Return a copy of an image, uint8 RGB ``[H, W, 3]``, with the prediction of a result."""
-    categories = categories_of(dataset_meta)
+    categories, size = categories_of(dataset_meta), (image.shape[0], image.shape[1])
     if "pred_sem_seg" in sample:
-        labels = as_array(sample.pred_sem_seg.data)[0]
-        shown = {label: (categories[label].name, categories[label].color) for label in np.unique(labels).tolist()}
-        return draw_semantic(image, labels, shown, opacity=opacity, legend=with_labels)
+        labels = as_array(sample.pred_sem_seg.data)[0].astype(SemanticSegmentation.label_dtype(categories))
+        segmentation = SemanticSegmentation(labels, image_size=size, categories=categories)
+        return segmentation.draw(image, opacity, legend=with_labels)
     instances = sample.pred_instances
-    boxes, size = as_array(instances.bboxes).astype(np.float32), image.shape[:2]
+    boxes = as_array(instances.bboxes).astype(np.float32)
     if "keypoints" in instances:
         poses = Poses(
             as_array(instances.keypoints).astype(np.float32),
             as_array(instances.keypoint_scores).astype(np.float32),
             boxes,
             as_array(instances.bbox_scores).astype(np.float32),
-            image_size=(size[0], size[1]),
+            image_size=size,
             categories=categories,
         )
         return poses.draw(image, score_threshold=0.0, keypoint_threshold=keypoint_threshold)
@@ -151,7 +150,7 @@ def draw(
         as_array(instances.scores).astype(np.float32),
         as_array(instances.labels).astype(np.int64),
         as_array(instances.masks).astype(bool) if "masks" in instances else None,
-        image_size=(size[0], size[1]),
+        image_size=size,
         categories=categories,
     )
     return detections.draw(image, score_threshold=score_threshold)
