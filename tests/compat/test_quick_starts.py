@@ -15,7 +15,7 @@ import splitnest
 from helpers import opencv
 from helpers.pages import blocks
 from helpers.paths import ROOT
-from helpers.quick_starts import CHECKPOINTS, DETECTOR, POSE, SEGMENTOR, SMALL, Recorder
+from helpers.quick_starts import CHECKPOINTS, DETECTOR, POSE, PROPOSALS, SEGMENTOR, SMALL, Recorder
 
 Enter = Callable[[Path], None]
 CALLS = {
@@ -39,14 +39,25 @@ def run(script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def loaded(name: str) -> splitnest.Predictor:
-    sizes = {"input.long_side": SMALL[name][0], "input.short_side": SMALL[name][1]} if name in SMALL else None
-    return splitnest.load(name, weights=CHECKPOINTS[name], device="cpu", overrides=sizes)
+    """Return the published model of this name with the checkpoint in the current folder, and with smaller images."""
+    changes = {"input.long_side": SMALL[name][0], "input.short_side": SMALL[name][1]} if name in SMALL else {}
+    changes |= {"model.rpn_post_nms_topk_test": PROPOSALS} if name == DETECTOR else {}
+    return splitnest.load(name, weights=CHECKPOINTS[name], device="cpu", overrides=changes)
 
 
-def test_init_detector(detector_folder: Path, enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def detections(detector_folder: Path) -> splitnest.Detections:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(detector_folder)
+        return loaded(DETECTOR).predict("demo/demo.jpg")[0]
+
+
+def test_init_detector(
+    detector_folder: Path, detections: splitnest.Detections, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     enter(detector_folder)
     result = run("init_detector", monkeypatch)["result"]
-    (expected,) = loaded(DETECTOR).predict("demo/demo.jpg")
+    expected = detections
     instances = result.pred_instances
     assert len(instances) == len(expected) > 0
     assert set(instances.keys()) == {"bboxes", "scores", "labels", "masks"}
@@ -63,10 +74,15 @@ def test_init_detector(detector_folder: Path, enter: Enter, monkeypatch: pytest.
     assert 0 < len(certain) < len(instances)
 
 
-def test_det_inferencer(detector_folder: Path, enter: Enter, monkeypatch: pytest.MonkeyPatch, viewer: Recorder) -> None:
+def test_det_inferencer(
+    detector_folder: Path,
+    detections: splitnest.Detections,
+    enter: Enter,
+    monkeypatch: pytest.MonkeyPatch,
+    viewer: Recorder,
+) -> None:
     enter(detector_folder)
-    result = run("DetInferencer", monkeypatch)["result"]
-    (expected,) = loaded(DETECTOR).predict("demo/demo.jpg")
+    expected, result = detections, run("DetInferencer", monkeypatch)["result"]
     (row,) = result["predictions"]
     assert row["bboxes"] == expected.boxes.tolist()
     assert row["scores"] == expected.scores.tolist()

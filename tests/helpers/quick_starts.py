@@ -25,6 +25,9 @@ CHECKPOINTS = {
 SMALL = {DETECTOR: (320, 192), SEGMENTOR: (256, 128)}
 """Size of images in place of the published one."""
 
+PROPOSALS = 50
+"""Number of proposals of the detector, in place of 1000."""
+
 
 def small_pipeline(steps: list[dict[str, Any]], size: tuple[int, int]) -> list[dict[str, Any]]:
     return [{**step, "scale": size} if step["type"] == "Resize" else step for step in steps]

@@ -56,7 +56,7 @@ class CfgNode(dict[str, Any]):
 
     def is_frozen(self) -> bool:
         """Return whether assignments are an error."""
-        return bool(self.__dict__["_frozen"])
+        return bool(self.__dict__.get("_frozen"))  # absent while a pickle is loaded
 
     def _set_frozen(self, is_frozen: bool) -> None:
         self.__dict__["_frozen"] = is_frozen

@@ -1,6 +1,7 @@
 """Result for one image: ``SegDataSample``."""
 
 from collections.abc import Callable
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ class SegDataSample(BaseDataElement):
         ori_shape: Height and width of the original image in pixels.
     """
 
-    def with_logits(self, compute: Callable[[], Tensor]) -> "SegDataSample":
+    def with_logits(self, compute: Callable[[], Tensor]) -> Self:
         """Set how the logits ``[K, H, W]`` are computed when they are asked for, and return the result."""
         self.__dict__["_compute_logits"] = compute
         return self
@@ -26,8 +27,20 @@ class SegDataSample(BaseDataElement):
     def seg_logits(self) -> PixelData:
         """Logits as ``PixelData``, ``data`` ``[K, H, W]``, computed on first access as they take much memory."""
         if "seg_logits" not in self._data:
-            if "_compute_logits" not in self.__dict__:
-                raise AttributeError("this copy of the result has no logits: take those of the result of the model")
-            self._data["seg_logits"] = PixelData(data=self.__dict__["_compute_logits"]())
+            compute = self.__dict__.get("_compute_logits")
+            if compute is None:
+                return self.__getattr__("seg_logits")  # raises the error of a missing attribute
+            self._data["seg_logits"] = PixelData(data=compute())
         logits: PixelData = self._data["seg_logits"]
         return logits
+
+    def __contains__(self, name: str) -> bool:
+        return super().__contains__(name) or (name == "seg_logits" and "_compute_logits" in self.__dict__)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the values that are copied and pickled: without logits that were not computed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_compute_logits"}
+
+    def _converted(self, convert: Callable[[Any], Any]) -> Self:
+        new, compute = super()._converted(convert), self.__dict__.get("_compute_logits")
+        return new if compute is None else new.with_logits(lambda: convert(compute()))
