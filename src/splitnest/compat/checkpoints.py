@@ -5,6 +5,7 @@ from pathlib import Path
 from splitnest import zoo
 from splitnest.data.images.read import is_url
 from splitnest.errors import UsageError
+from splitnest.inference.resolve import checkpoint_of_run
 from splitnest.weights.fetch import fetch
 
 DETECTRON2_PREFIXES = {"detectron2://": "https://dl.fbaipublicfiles.com/detectron2/"}
@@ -15,7 +16,7 @@ def checkpoint_file(name: str | Path) -> Path:
     """Return the path of a checkpoint; a published one is downloaded on first use.
 
     Args:
-        name: Path, or address of a published file.
+        name: Path of the file or of a run folder, or address of a published file.
 
     Raises:
         UsageError: The address is that of no published file of the family.
@@ -26,7 +27,7 @@ def checkpoint_file(name: str | Path) -> Path:
         if address.startswith(prefix):
             address = base + address.removeprefix(prefix)
     if "://" not in address:
-        return Path(name)
+        return Path(checkpoint_of_run(name))
     for row in zoo.TASK_OF:
         if zoo.published(row).url == address:
             weights = zoo.get(row).weights

@@ -80,7 +80,7 @@ class CfgNode(dict[str, Any]):
         """Override values by those of another configuration.
 
         Raises:
-            UsageError: It has a key that this one does not have.
+            UsageError: A key of the other configuration does not exist in this one.
         """
         self._merge(cfg_other, "the other configuration")
 

@@ -14,14 +14,13 @@ from splitnest.compat.mmdet.inference import (
     TASKS,
     ImageType,
     check_palette,
-    init_model,
     set_palette,
     to_data_sample,
 )
 from splitnest.compat.mmdet.structures import DetDataSample
 from splitnest.compat.mmengine.config import Config
 from splitnest.compat.mmengine.visualization import Visualizer, as_array
-from splitnest.compat.openmmlab import Configuration, OpenMMLabModel, check_task
+from splitnest.compat.openmmlab import Configuration, OpenMMLabModel, check_task, init_model
 from splitnest.data.images.listing import SUFFIXES
 from splitnest.errors import DataError, UsageError
 from splitnest.files import write_json

@@ -19,7 +19,7 @@ class SegDataSample(BaseDataElement):
     """
 
     def with_logits(self, compute: Callable[[], Tensor]) -> Self:
-        """Set how the logits ``[K, H, W]`` are computed when they are asked for, and return the result."""
+        """Set the function that computes the logits ``[K, H, W]`` on first access, and return the result."""
         self.__dict__["_compute_logits"] = compute
         return self
 

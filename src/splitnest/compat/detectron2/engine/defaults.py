@@ -24,7 +24,7 @@ PRETRAINED = "ImageNetPretrained"
 
 
 class Outputs(UserDict[str, Any]):
-    """Predictions for one image by name. Functions among them are called when their value is asked for."""
+    """Predictions for one image by name. Functions among them are called on first access."""
 
     def __getitem__(self, key: str) -> Any:
         value = self.data[key]
@@ -78,7 +78,7 @@ class DefaultPredictor:
             ``instances``: ``Instances`` with ``pred_boxes``, ``scores``, ``pred_classes`` and, of a model with a mask
             head, ``pred_masks`` bool ``[N, H, W]``. Of a panoptic model also ``panoptic_seg``: segment ids int32
             ``[H, W]`` and a list of ``id``, ``isthing``, ``category_id`` and others; and ``sem_seg``: logits of things
-            and the stuff classes ``[1 + stuff, H, W]``, computed when they are asked for.
+            and the stuff classes ``[1 + stuff, H, W]``, computed on first access.
 
         Raises:
             DataError: The image is no array, or has another dtype or shape.

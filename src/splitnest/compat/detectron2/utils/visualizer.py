@@ -57,7 +57,7 @@ class Visualizer:
     Args:
         img_rgb: uint8 RGB ``[H, W, 3]``.
         metadata: Classes and colors; None draws numbers of classes.
-        scale: Size of the picture as a multiple of that of the image.
+        scale: Ratio between the sizes of picture and image.
         instance_mode: Colors of instances.
         font_size_scale: Without effect, as the size of text follows from that of the picture.
     """
