@@ -8,7 +8,17 @@ import pytest
 from PIL import Image, ImageShow
 
 from helpers import oracle
-from helpers.quick_starts import DETECTOR, POSE, PROPOSALS, SEGMENTOR, SMALL, Recorder, small_pipeline, write_files
+from helpers.quick_starts import (
+    DETECTIONS,
+    DETECTOR,
+    POSE,
+    PROPOSALS,
+    SEGMENTOR,
+    SMALL,
+    Recorder,
+    small_pipeline,
+    write_files,
+)
 
 
 @pytest.fixture(scope="package")
@@ -16,10 +26,11 @@ def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = oracle.recording(f"{DETECTOR}.mmdet")
     pipeline = small_pipeline(record["test_pipeline"], SMALL[DETECTOR])
     model = record["upstream_model"]
-    rpn = {**model["test_cfg"]["rpn"], "max_per_img": PROPOSALS}
+    limits = {"rpn": PROPOSALS, "rcnn": DETECTIONS}
+    test_cfg = {key: {**model["test_cfg"][key], "max_per_img": limit} for key, limit in limits.items()}
     config = {
         "default_scope": "mmdet",
-        "model": {**model, "test_cfg": {**model["test_cfg"], "rpn": rpn}},
+        "model": {**model, "test_cfg": test_cfg},
         "test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": pipeline}},
         "visualizer": {"type": "DetLocalVisualizer", "vis_backends": [{"type": "LocalVisBackend"}]},
     }

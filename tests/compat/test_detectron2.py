@@ -130,12 +130,12 @@ def test_bad_predictors(tmp_path: Path) -> None:
 
 def test_panoptic(tmp_path: Path) -> None:
     cfg = model_zoo.get_config(PANOPTIC)
-    cfg.merge_from_list(["MODEL.DEVICE", "cpu", "INPUT.MIN_SIZE_TEST", 128, "MODEL.RPN.POST_NMS_TOPK_TEST", 50])
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", "INPUT.MIN_SIZE_TEST", 128, "TEST.DETECTIONS_PER_IMAGE", 10])
     cfg.MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT = 64
     cfg.MODEL.WEIGHTS = str(oracle.checkpoint("panoptic_fpn_R_50_1x.detectron2", tmp_path))
     predictor = DefaultPredictor(cfg)
     image = oracle.image("scene_a")
-    changes = {"input.short_side": 128, "model.rpn_post_nms_topk_test": 50, "model.panoptic.min_stuff_area": 64}
+    changes = {"input.short_side": 128, "model.max_detections": 10, "model.panoptic.min_stuff_area": 64}
     model = splitnest.load(
         "panoptic_fpn_R_50_1x.detectron2", weights=cfg.MODEL.WEIGHTS, device="cpu", overrides=changes
     )

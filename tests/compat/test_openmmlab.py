@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from helpers import upstream_configs
-from helpers.quick_starts import CHECKPOINTS, DETECTOR, POSE, Recorder
+from helpers.quick_starts import CHECKPOINTS, DETECTIONS, DETECTOR, POSE, Recorder
 from helpers.upstream_rows import python_text
 from splitnest.compat.mmdet.apis import DetInferencer, inference_detector, init_detector
 from splitnest.compat.mmengine import Config
@@ -69,7 +69,7 @@ def test_options_change_the_configuration(detector_folder: Path) -> None:
     model = init_detector(str(detector_folder / f"{DETECTOR}.py"), None, "none", "cpu", options)
     recipe = model.predictor.recipe
     assert (recipe.model.score_threshold, recipe.input.long_side) == (0.4, 64)
-    assert recipe.model.max_detections == 100
+    assert recipe.model.max_detections == DETECTIONS
     assert model.cfg.model.test_cfg.rcnn.score_thr == 0.4
     for options, message in (
         ({"model.test_cfg.rcnn.score_thr.x": 1}, "score_thr.x leads into 0.05, which has no key x"),

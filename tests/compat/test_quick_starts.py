@@ -15,7 +15,7 @@ import splitnest
 from helpers import opencv
 from helpers.pages import blocks
 from helpers.paths import ROOT
-from helpers.quick_starts import CHECKPOINTS, DETECTOR, POSE, PROPOSALS, SEGMENTOR, SMALL, Recorder
+from helpers.quick_starts import CHECKPOINTS, DETECTIONS, DETECTOR, POSE, PROPOSALS, SEGMENTOR, SMALL, Recorder
 
 Enter = Callable[[Path], None]
 CALLS = {
@@ -41,7 +41,8 @@ def run(script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def loaded(name: str) -> splitnest.Predictor:
     """Return the published model of this name with the checkpoint in the current folder, and with smaller images."""
     changes = {"input.long_side": SMALL[name][0], "input.short_side": SMALL[name][1]} if name in SMALL else {}
-    changes |= {"model.rpn_post_nms_topk_test": PROPOSALS} if name == DETECTOR else {}
+    if name == DETECTOR:
+        changes |= {"model.rpn_post_nms_topk_test": PROPOSALS, "model.max_detections": DETECTIONS}
     return splitnest.load(name, weights=CHECKPOINTS[name], device="cpu", overrides=changes)
 
 

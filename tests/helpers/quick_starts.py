@@ -25,8 +25,8 @@ CHECKPOINTS = {
 SMALL = {DETECTOR: (320, 192), SEGMENTOR: (256, 128)}
 """Size of images in place of the published one."""
 
-PROPOSALS = 50
-"""Number of proposals of the detector, in place of 1000."""
+PROPOSALS, DETECTIONS = 50, 10
+"""Maximum numbers of proposals and detections of the detector, in place of 1000 and 100."""
 
 
 def small_pipeline(steps: list[dict[str, Any]], size: tuple[int, int]) -> list[dict[str, Any]]:
