@@ -89,9 +89,9 @@ def test_det_inferencer(
     assert row["scores"] == expected.scores.tolist()
     assert row["labels"] == expected.labels.tolist()
     assert [mask["size"] for mask in row["masks"]] == [list(expected.image_size)] * len(expected)
-    assert result["visualization"] == []
     assert [picture.shape for picture in viewer.pictures] == [(*expected.image_size, 3)]
     image = np.asarray(Image.open("demo/demo.jpg"))
+    assert np.array_equal(viewer.pictures[0], result["visualization"][0])
     assert np.array_equal(viewer.pictures[0], expected.draw(image, score_threshold=0.3))
     assert json.loads(Path("outputs/preds/demo.json").read_text()) == row
     assert Image.open("outputs/vis/demo.jpg").size == expected.image_size[::-1]

@@ -98,7 +98,7 @@ class DetInferencer:
             inputs: Path, URL, folder or BGR array, or a list of these. Of a folder its images are taken, without
                 subfolders.
             batch_size: Maximum number of images that are processed together.
-            return_vis: Whether to return pictures.
+            return_vis: Whether to draw pictures, which are returned, without showing or writing them.
             show: Whether to open pictures in the viewer of the system.
             wait_time: Without effect, as the viewer is another program.
             no_save_vis: Whether to write no pictures to ``out_dir``.
@@ -112,7 +112,7 @@ class DetInferencer:
 
         Returns:
             ``predictions``: for each image a ``DetDataSample``, or a dict of ``labels``, ``scores``, ``bboxes`` and, of
-            a model with a mask head, ``masks`` in RLE; ``visualization``: uint8 RGB pictures, if asked for.
+            a model with a mask head, ``masks`` in RLE; ``visualization``: uint8 RGB pictures, where any are drawn.
 
         Raises:
             UsageError: An argument is not available.
@@ -132,8 +132,7 @@ class DetInferencer:
             name = self._name_of(source)
             if show or return_vis or (out_dir and not no_save_vis):
                 file = None if no_save_vis or not out_dir else Path(out_dir) / "vis" / name
-                picture = self._draw(name, image, sample, draw_pred, show, pred_score_thr, file)
-                pictures += [picture] if return_vis else []
+                pictures.append(self._draw(name, image, sample, draw_pred, show, pred_score_thr, file))
             row = to_values(sample)
             predictions.append(sample if return_datasamples else row)
             if out_dir and not no_save_pred:
