@@ -21,28 +21,28 @@ def required_path(data: Data, key: str, what: str) -> Path:
     """Return a path of a dataset.
 
     Args:
-        data: Data section of a recipe.
+        data: Data section of a recipe, or of one of its parts.
         key: Key of the path in the section.
         what: Description of the path, for messages.
 
     Raises:
         UsageError: ``data.root`` or the path is not set.
     """
-    (path,) = required_paths(data, key, what)
+    required_root(data)
+    path = optional_path(data, key)
+    if path is None:
+        raise UsageError(f"data.{key} is not set. Give {what}, relative to data.root.")
     return path
 
 
-def required_paths(data: Data, key: str, what: str) -> list[Path]:
-    """Return the paths of a dataset under a key that may be a list; see ``required_path``.
+def optional_path(data: Data, key: str) -> Path | None:
+    """Return a path of a dataset; None if it is not set.
 
     Raises:
-        UsageError: ``data.root`` or the path is not set.
+        UsageError: ``data.root`` is not set, and the path is.
     """
-    value: str | tuple[str, ...] | None = getattr(data, key)
-    root = required_root(data)
-    if value is None:
-        raise UsageError(f"data.{key} is not set. Give {what}, relative to data.root.")
-    return [root / each for each in (value if isinstance(value, tuple) else (value,))]
+    path: str | None = getattr(data, key)
+    return None if path is None else required_root(data) / path
 
 
 def existing_folder(path: Path, what: str) -> Path:

@@ -3,13 +3,21 @@
 from pathlib import Path
 
 from splitnest.data.formats.cityscapes import read_cityscapes
-from splitnest.data.formats.label_map_folders import index_encoding, read_folders, reduced_zero_encoding
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.formats.concatenation import concatenate_label_maps
+from splitnest.data.formats.label_map_folders import (
+    LabelMapFiles,
+    index_encoding,
+    read_folders,
+    reduced_zero_encoding,
+)
+from splitnest.data.parts import Parts
+from splitnest.data.paths import optional_path, required_path
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.semantic import SceneSemantic
 from splitnest.data.semantic.dataset import LabelMapDataset, SemanticDataset
+from splitnest.errors import DataError
 from splitnest.recipe import Split
-from splitnest.recipe.data import Ade20kData, CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
+from splitnest.recipe.data import CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
 from splitnest.structures.categories import Categories
 
 
@@ -27,19 +35,33 @@ def open_dataset(data: SemanticData, split: Split, categories: Categories) -> Se
     """
     if isinstance(data, SceneData):
         return SceneSemantic(open_scenes(data, split), categories)
+    files = [_read_part(part, split, categories) for part in data.parts(split)]
+    if len(files) == 1:
+        return LabelMapDataset(files[0])
+    folders = [each.folder for each in files]
+    parts = Parts(folders, folders)
+    dataset = LabelMapDataset(concatenate_label_maps(files, parts), parts.source)
+    dataset.inputs = parts.origins
+    return dataset
+
+
+def _read_part(data: LabelMapData, split: Split, categories: Categories) -> LabelMapFiles:
     images, annotations = required_path(data, f"{split}_images", "the image folder"), _annotations(data, split)
     match data:
         case CityscapesData():
-            return LabelMapDataset(read_cityscapes(images, annotations, categories))
-        case Ade20kData() | LabelMapFolderData(reduce_zero_label=True):
-            encoding = reduced_zero_encoding(categories)
-        case LabelMapFolderData():
+            files = read_cityscapes(images, annotations, categories)
+        case LabelMapFolderData(reduce_zero_label=False):
             palette = data.palette if data.label_maps == "colors" else None
             encoding = index_encoding(categories, palette, data.ignore_label, data.ignore_colors)
-    return LabelMapDataset(read_folders(images, annotations, encoding, categories))
+            files = read_folders(images, annotations, encoding, categories)
+        case _:
+            files = read_folders(images, annotations, reduced_zero_encoding(categories), categories)
+    if not files.images:
+        raise DataError(f"{images} has no images in the layout of data.format. Check the path.")
+    return files
 
 
 def _annotations(data: LabelMapData, split: Split) -> Path | None:
     if split == "train":
         return required_path(data, "train_annotations", "the folder of the label maps")
-    return required_root(data) / data.val_annotations if data.val_annotations else None
+    return optional_path(data, "val_annotations")
