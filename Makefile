@@ -27,7 +27,8 @@ soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_FUZZ=2000 $(BIN)/pytest -n auto tests/fuzz
 
 parity: $(STAMP)
-	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py
+	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py \
+		tests/cli/test_upstream_files.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -18,7 +18,6 @@ from splitnest import files
 from splitnest.errors import OutputError, UsageError
 from splitnest.files import (
     check_output,
-    is_standard_output,
     open_regular,
     printable,
     remove_parts,
@@ -28,6 +27,7 @@ from splitnest.files import (
     write_bytes,
     write_text,
 )
+from splitnest.streams import is_standard_output
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 pytestmark = posix
@@ -175,7 +175,8 @@ def test_sockets_and_folders_are_refused(write: Callable[[Path, bytes], None], t
 SCRIPT = """
 import sys
 from pathlib import Path
-from splitnest.files import check_output, is_standard_output, write_text
+from splitnest.files import check_output, write_text
+from splitnest.streams import is_standard_output
 print("before")
 path = Path(sys.argv[1])
 check_output(path)

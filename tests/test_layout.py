@@ -13,7 +13,7 @@ import splitnest
 ROOT = Path(splitnest.__file__).parent
 
 ORDER = (
-    *("_version", "errors", "files", "urls", "distributed", "progress", "device"),
+    *("_version", "errors", "streams", "files", "urls", "distributed", "progress", "device"),
     *("recipe", "visualize", "structures", "zoo", "weights", "models", "data", "metrics"),
     *("tasks", "upstream", "inference", "evaluation", "training", "exporting", "compat", "cli"),
 )
@@ -53,7 +53,7 @@ def test_imports_go_to_lower_entries(file: Path) -> None:
 def test_entries_exist() -> None:
     found = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert found - {"__pycache__", "py.typed"} == {*ORDER, *TOP}
-    assert len(list(ROOT.glob("*.py"))) == 9
+    assert len(list(ROOT.glob("*.py"))) == 10
 
 
 def module_of(file: Path) -> str:
@@ -82,6 +82,7 @@ def test_no_circular_imports() -> None:
     [
         ("import splitnest", HEAVY | {"numpy", "pydantic"}),
         ("import splitnest; splitnest.list_models()", HEAVY | {"pydantic"}),
+        ("from splitnest.weights.cache import cached_files; cached_files()", HEAVY | {"pydantic"}),
         ("import splitnest.zoo; splitnest.zoo.get('resnest50')", HEAVY | {"numpy"}),
         ("import splitnest.inference.predictor", HEAVY - {"torch"}),
     ],

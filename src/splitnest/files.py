@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import stat
 import sys
 import tempfile
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from splitnest.errors import OutputError, UsageError, cannot_write, printable
+from splitnest.streams import copy_to_stream, follow, is_replaced
 
 MAX_NAME_BYTES = 200
 """Maximum size of a file name from elsewhere; file systems allow 255 bytes, with endings such as ``.part``."""
 
 _FILE_SYSTEM_NAME_BYTES = 255
-_MAX_LINKS = 40
 
 
 @contextmanager
@@ -61,11 +60,11 @@ def replacing(path: Path, keep: int | None = None) -> Iterator[BinaryIO]:
         OutputError: The file cannot be written, or is a folder, a block device or a socket.
     """
     with output_errors(path):
-        target = path if keep is not None and _is_replaced(path) else _follow(path)
-        if not _is_replaced(target):
+        target = path if keep is not None and is_replaced(path) else follow(path)
+        if not is_replaced(target):
             with tempfile.TemporaryFile() as file:
                 yield file
-                _copy_to_stream(file, target)
+                copy_to_stream(file, target)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = _part(target)
@@ -116,13 +115,13 @@ def replacing_path(path: Path, suffix: str | None = None) -> Iterator[Path]:
     """
     suffix = path.suffix if suffix is None else suffix
     with output_errors(path):
-        target = _follow(path)
-        if not _is_replaced(target):
+        target = follow(path)
+        if not is_replaced(target):
             with tempfile.TemporaryDirectory() as folder:
                 part = Path(folder, f"part{suffix}")
                 yield part
                 with part.open("rb") as file:
-                    _copy_to_stream(file, target)
+                    copy_to_stream(file, target)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = _part(target, suffix)
@@ -152,11 +151,11 @@ def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:
     """
     for name in inputs:
         with suppress(OSError, ValueError):
-            if os.path.samefile(path, name) and _is_replaced(_follow(path)):
+            if os.path.samefile(path, name) and is_replaced(follow(path)):
                 raise UsageError(f"{printable(path)} is read, so it is not written. Give another path for the output.")
     with output_errors(path):
-        target = _follow(path)
-        if _is_replaced(target):
+        target = follow(path)
+        if is_replaced(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             part = _part(target)
             _open_part(part).close()
@@ -170,15 +169,7 @@ def is_stream(path: Path) -> bool:
         OutputError: The path is a folder, a block device or a socket, or cannot be read.
     """
     with output_errors(path):
-        return not _is_replaced(_follow(path))
-
-
-def is_standard_output(path: Path) -> bool:
-    """Return whether a path is what standard output is written to."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(1))
-    except (OSError, ValueError):
-        return False
+        return not is_replaced(follow(path))
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -262,55 +253,6 @@ def open_text(path: str | Path) -> TextIO:
         OSError: Same conditions as ``open_regular``.
     """
     return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig")
-
-
-def _follow(path: Path) -> Path:
-    """Return the path that links lead to, up to an open file of this process such as ``/dev/stdout``."""
-    for _ in range(_MAX_LINKS):
-        if _descriptor(path) is not None or not path.is_symlink():
-            return path
-        path = path.parent / os.readlink(path)
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-
-
-def _descriptor(path: Path) -> int | None:
-    """Return the number of an open file of this process, as in ``/dev/fd/1`` and ``/proc/self/fd/1``."""
-    folder = os.path.realpath(path.parent)
-    is_descriptor = path.name.isdigit() and folder in ("/dev/fd", f"/proc/{os.getpid()}/fd")
-    return int(path.name) if is_descriptor else None
-
-
-def _is_replaced(path: Path) -> bool:
-    """Return whether a path is a regular file or nothing, rather than a stream; raise an OSError for other kinds."""
-    if _descriptor(path) is not None:
-        return False
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return True
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-        raise OSError(errno.EINVAL, f"it is a {'block device' if stat.S_ISBLK(mode) else 'socket'}")
-    return stat.S_ISREG(mode)
-
-
-def _copy_to_stream(file: BinaryIO, path: Path) -> None:
-    """Write the whole content of a file to a pipe, a device or an open file."""
-    if (descriptor := _descriptor(path)) is not None:
-        sys.stdout.flush()
-        opened = os.dup(descriptor)
-    else:
-        try:
-            opened = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            raise OSError(errno.ENXIO, "no process reads this named pipe") from error
-        os.set_blocking(opened, True)
-    file.seek(0)
-    with os.fdopen(opened, "wb") as stream:
-        shutil.copyfileobj(file, stream)
 
 
 def _part(path: Path, suffix: str = "") -> Path:

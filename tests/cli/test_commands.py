@@ -38,7 +38,24 @@ def test_wrong_task_names_the_tasks(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "list", "info", "predict", "eval", "train", "convert", "export", "bench", "doctor", "demo", "data check"],
+    [
+        "",
+        "list",
+        "info",
+        "predict",
+        "eval",
+        "train",
+        "convert",
+        "export",
+        "bench",
+        "doctor",
+        "demo",
+        "data check",
+        "weights list",
+        "weights get",
+        "weights verify",
+        "weights mirror",
+    ],
 )
 def test_help_shows_an_example(run: Run, command: str) -> None:
     assert f"Example: splitnest {command}" in " ".join(run(*command.split(), "--help").stdout.split())

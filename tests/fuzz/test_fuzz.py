@@ -1,4 +1,4 @@
-"""Mutated files of four kinds: only errors of splitnest, within limits, and nothing executed or written elsewhere.
+"""Mutated files of five kinds: only errors of splitnest, within limits, and nothing executed or written elsewhere.
 
 ``SPLITNEST_FUZZ=2000`` runs that number of cases of each kind, ``SPLITNEST_FUZZ_FIRST=17`` begins with case 17.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import annotations, checkpoints, faulty, images, recipes
+from fuzz import annotations, checkpoints, configurations, faulty, images, recipes
 from helpers.fuzzing import Target, fuzz
 
 COUNT = int(os.environ.get("SPLITNEST_FUZZ", "40"))
@@ -18,6 +18,7 @@ TARGETS: dict[str, Target] = {
     "images": images.start,
     "annotations": annotations.start,
     "recipes": recipes.start,
+    "configurations": configurations.start,
 }
 
 

@@ -154,9 +154,23 @@ def test_published_file_is_known_by_its_name(tmp_path: Path) -> None:
     assert found.recipe.name == "mask_rcnn_R_50_FPN_1x.detectron2"
 
 
+def test_tensors_of_another_number_of_classes(tmp_path: Path) -> None:
+    path = tmp_path / "epoch_1.pth"
+    meta = {"cfg": python_text(upstream_configs.mmseg1(4)), "dataset_meta": {"classes": [*CLASSES, "pear"]}}
+    torch.save({"meta": meta, "state_dict": tensors(upstream_configs.mmseg1(3), CLASSES)}, path)
+    with pytest.raises(WeightsError, match=r"other classes \(3 classes in the file, 4 in the model\)"):
+        splitnest.load(path, device="cpu")
+    meta["dataset_meta"]["classes"] = CLASSES
+    torch.save({"meta": meta, "state_dict": {"x": torch.zeros(1)}}, path)
+    with pytest.raises(UsageError, match=r"epoch_1\.pth: the network has 4 classes, and 3 names are given"):
+        splitnest.load(path, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("epoch,loss", r"epoch_1\.pth \(its configuration\), line 1: "),
+        ("model = dict(type='MaskRCNN'", "this is not Python"),
         ("model = __import__('os').system('true')", r"epoch_1\.pth \(its configuration\), line 1: .* is a call"),
         ("model = dict(type='RetinaNet')", "this is a RetinaNet; splitnest has no such head"),
         ("_base_ = '../secret.py'", r"inherits from \.\./secret\.py"),

@@ -177,6 +177,13 @@ def test_inheritance_that_is_refused(texts: dict[str, str], message: str, tmp_pa
         read_file(write(tmp_path, **texts))
 
 
+def test_number_of_files_is_limited(tmp_path: Path) -> None:
+    """Each file is inherited twice by the one before, so that the last one would be read 2**40 times."""
+    texts = {f"a{n}": f"_base_ = ['a{n + 1}.py', 'a{n + 1}.py']" for n in range(40)}
+    with pytest.raises(UsageError, match=r"a0\.py inherits from more than 50 files"):
+        read_file(write(tmp_path, **texts, a40=""))
+
+
 def test_text_of_a_checkpoint_reads_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, a="x = 1")

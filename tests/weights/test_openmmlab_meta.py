@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from splitnest.errors import WeightsError
-from splitnest.weights import torch_file
+from splitnest.weights import stored_tensors
 from splitnest.weights.openmmlab_meta import MAX_VALUES, OpenMMLabMeta, read_meta
 from splitnest.weights.read import read
 
@@ -44,7 +44,7 @@ def test_shapes_without_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         path.write_bytes(pickle.dumps({key: value.numpy().copy() for key, value in state.items()}))
     else:
         torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=kind == "zip")
-    monkeypatch.setattr(torch_file._Storage, "content", lambda self: pytest.fail("a tensor was read"))
+    monkeypatch.setattr(stored_tensors.Storage, "content", lambda self: pytest.fail("a tensor was read"))
     found = read(path, shapes_only=True).state
     assert all(value.is_meta for value in found.values())
     assert {k: (v.shape, v.dtype) for k, v in found.items()} == {k: (v.shape, v.dtype) for k, v in state.items()}

@@ -22,6 +22,7 @@ from splitnest.cli.commands import (
     list_models,
     predict,
     train,
+    weights,
 )
 from splitnest.errors import Interrupted, SplitnestError, UsageError, tell
 
@@ -47,6 +48,7 @@ app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)
 app.command("doctor", epilog=doctor.EXAMPLE, cls=Command)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE, cls=Command)(demo.demo)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 _state = {"debug": False}
 

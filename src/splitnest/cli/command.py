@@ -15,6 +15,8 @@ COMMANDS = {
     **dict.fromkeys(("show", "summary", "describe"), "info"),
     **dict.fromkeys(("benchmark", "speed"), "bench"),
     **dict.fromkeys(("check", "dataset", "datasets"), "data check"),
+    **dict.fromkeys(("download", "pull", "fetch", "get"), "weights get"),
+    **dict.fromkeys(("cache", "checkpoints"), "weights list"),
     **dict.fromkeys(("env", "checks", "collect-env"), "doctor"),
     **dict.fromkeys(("version", "-v", "-V"), "--version"),
     "help": "--help",

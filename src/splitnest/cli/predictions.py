@@ -15,9 +15,9 @@ from splitnest.cli.picture_names import PictureNames
 from splitnest.cli.results import ResultsFile
 from splitnest.data.images.read import Source
 from splitnest.errors import DataError, OutputError, printable, tell
-from splitnest.files import is_standard_output
 from splitnest.inference.predictor import Prediction, Predictor
 from splitnest.progress import track
+from splitnest.streams import is_standard_output
 from splitnest.structures import (
     Classification,
     Detections,

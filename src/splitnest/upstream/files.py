@@ -33,7 +33,7 @@ def read_file(path: Path) -> Values:
     Raises:
         UsageError: A file cannot be read, is not a configuration of literals, or inherits from itself.
     """
-    values = _File(path, ()).read()
+    values = _File(path, (), []).read()
     check_values(values, str(path))
     return values
 
@@ -58,11 +58,19 @@ def read_text(text: str, origin: str) -> Values:
 
 
 class _File:
-    """Configuration file, and the files that inherit from it."""
+    """Configuration file.
 
-    def __init__(self, path: Path, heirs: tuple[Path, ...]) -> None:
+    Args:
+        path: Path of the file.
+        heirs: Files that inherit from it.
+        all_files: Files that were read; this one is added.
+    """
+
+    def __init__(self, path: Path, heirs: tuple[Path, ...], all_files: list[Path]) -> None:
         self._path = path
         self._heirs = (*heirs, path.resolve())
+        self._all_files = all_files
+        all_files.append(path)
 
     def read(self) -> Values:
         text = _text(self._path)
@@ -83,9 +91,9 @@ class _File:
             raise UsageError(f"{self._path} inherits from {name}, which is another kind of file.")
         if path.resolve() in self._heirs:
             raise UsageError(f"{self._path} inherits from {name}, which inherits from it: the files form a circle.")
-        if len(self._heirs) > MAX_FILES:
-            raise UsageError(f"{self._path} inherits from more than {MAX_FILES} files. Give the resolved one.")
-        return _File(path, self._heirs).read()
+        if len(self._all_files) > MAX_FILES:  # a file that two others inherit from counts twice
+            raise UsageError(f"{self._heirs[0]} inherits from more than {MAX_FILES} files. Give the resolved one.")
+        return _File(path, self._heirs, self._all_files).read()
 
 
 def _text(path: Path) -> str:

@@ -155,10 +155,15 @@ def _pose(config: Section, model: Section, metadata: Metadata) -> Content:
         inputs["flip_test"] = False
         notes.append("flip test: off, as the pairs of keypoints that a flip swaps are unknown")
     training, remarks = _training(mmpose_training.pose, config)
+    classes = _pose_classes(metadata, found.keypoints, config.where)
     is_coco = found.keypoints == "coco" and (_dataset_type(config) or "").endswith("CocoDataset")
     fields = {
         "task": "pose",
-        "data": {"classes": (_category(found.keypoints),), "keypoints": found.keypoints, **pose_data(config, is_coco)},
+        "data": {
+            "classes": classes,
+            "keypoints": found.keypoints,
+            **pose_data(config, is_coco),
+        },
         "model": network,
         "input": inputs,
         "train": _with_weights(training, model),
@@ -173,6 +178,21 @@ _CATEGORIES = {
     **dict.fromkeys(("deepfashion_full", "deepfashion_lower", "deepfashion_upper", "deepfashion2"), "clothes"),
 }
 """What an estimator looks at, by its keypoint table; a person by default."""
+
+
+def _pose_classes(metadata: Metadata, table: Any, where: str) -> tuple[str, ...]:
+    """Return the classes of an estimator: of the checkpoint, which has COCO's categories, or by the keypoint table.
+
+    Several categories have one network, which does not tell them apart.
+    """
+    if (names := names_of(metadata.classes, where)) is not None:
+        return names
+    categories = metadata.dataset.get("CLASSES")
+    if isinstance(categories, list | tuple) and len(categories) == 1 and isinstance(categories[0], Mapping):
+        name = categories[0].get("name")
+        if isinstance(name, str):
+            return (name,)
+    return (_category(table),)
 
 
 def _category(table: Any) -> str:

@@ -1,17 +1,20 @@
-"""Download, cache and verification of published weights."""
+"""Download and verification of published weights."""
 
-import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
+from splitnest import zoo
 from splitnest.errors import OutputError, WeightsError
-from splitnest.files import plain_name
+from splitnest.files import open_regular
 from splitnest.recipe import Weights
+from splitnest.weights.cache import PART, State, file_name, hash_mismatch, mark, origin, weights_folder
 from splitnest.weights.download import DownloadError, download
 from splitnest.weights.read import read
 
@@ -21,21 +24,22 @@ else:
     import fcntl
 
 
-def fetch(weights: Weights) -> Path:
+def fetch(weights: Weights, folder: Path | None = None) -> Path:
     """Return the path of published weights, and download them on first use.
 
-    Files are cached in ``weights_folder()``. An existing file is used if its SHA-256 matches. URLs are tried in order:
-    the base URL in the environment variable ``SPLITNEST_MIRROR`` if it is set, the published URL, and the mirrors. Of
-    several processes one downloads, and the others wait.
+    An existing file is used if its SHA-256 matches. Sources are tried in order: the cache if another folder is given,
+    the URL or folder in the environment variable ``SPLITNEST_MIRROR`` if it is set, the published URL, and the mirrors.
+    Of several processes one downloads, and the others wait.
 
     Args:
         weights: URLs and SHA-256 of the file.
+        folder: Folder of the file; None for the cache, ``weights_folder()``.
 
     Raises:
         WeightsError: The file cannot be downloaded, or its SHA-256 does not match.
         OutputError: The folder cannot be written.
     """
-    target = weights_folder() / file_name(weights.url)
+    target = (folder or weights_folder()) / file_name(weights.url)
     if target.exists():
         _check_existing(target, weights)
         return target
@@ -43,72 +47,53 @@ def fetch(weights: Weights) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target.with_name(f".{target.name}.lock")):
             if not target.exists():
-                _download_any(weights, target)
+                _obtain(weights, target)
     except OSError as error:
+        advice = "set SPLITNEST_HOME to another folder" if folder is None else "give another folder"
         raise OutputError(
-            f"{target} cannot be written: {error.strerror or error}. Free disk space, or set SPLITNEST_HOME to another "
-            f"folder."
+            f"{target} cannot be written: {error.strerror or error}. Free disk space, or {advice}."
         ) from error
     return target
 
 
-def weights_folder() -> Path:
-    """Return the cache folder of published weights.
-
-    It is ``$SPLITNEST_HOME/weights`` if the environment variable is set, otherwise ``splitnest/weights`` in the cache
-    folder of the user.
-    """
-    if home := os.environ.get("SPLITNEST_HOME"):
-        return Path(home).expanduser() / "weights"
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "splitnest" / "weights"
+def published_weights(model: str) -> Weights:
+    """Return URL and SHA-256 of the weights of a published model, given its full name."""
+    file = zoo.published(model)
+    return Weights(url=file.url, sha256=file.sha256)
 
 
-def file_name(url: str) -> str:
-    """Return the file name of a URL in the cache.
+def problem_of(path: Path, weights: Weights) -> str | None:
+    """Return what is wrong with an existing file of published weights as text, or None; the result is noted.
 
-    The name is the last part of the URL. Files of the Hugging Face Hub have equal names
-    (``<owner>/<repository>/resolve/<revision>/model.safetensors``), so they are named after their repository.
+    Without a SHA-256 the file must be a readable checkpoint, and come from its URL if it was downloaded.
 
     Args:
-        url: URL of the file.
-
-    Raises:
-        WeightsError: The URL does not end in a file name.
+        path: File.
+        weights: URL and SHA-256 that it should have.
     """
-    advice = "Set weights.url to the URL of a file."
-    try:
-        parts = PurePosixPath(unquote(urlsplit(url).path)).parts
-    except ValueError as error:
-        raise WeightsError(f"{url} is not a URL: {error}. {advice}") from error
-    name = parts[-1] if parts else ""
-    if "resolve" in parts[2:]:
-        name = parts[parts.index("resolve", 2) - 1] + PurePosixPath(name).suffix
-    try:
-        return plain_name(name)
-    except ValueError as error:
-        raise WeightsError(f"{url} does not end in a file name: {name!r} {error}. {advice}") from error
+    problem = _origin_problem(path, weights) or _content_problem(path, weights.sha256)
+    mark(path, "broken" if problem else _passed(weights))
+    return problem
 
 
-def _download_any(weights: Weights, target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    base = os.environ.get("SPLITNEST_MIRROR")
-    urls = ([f"{base.rstrip('/')}/{target.name}"] if base else []) + [weights.url, *weights.mirrors]
+def _obtain(weights: Weights, target: Path) -> None:
+    part = target.with_name(target.name + PART)
     failures = []
-    for url in urls:
+    for source in _sources(weights, target):
         if weights.sha256 is None:
             part.unlink(missing_ok=True)  # without a checksum, parts of two different files could be joined unnoticed
         try:
-            download(url, part)
+            _copy(source, part) if isinstance(source, Path) else download(source, part)
         except DownloadError as error:
-            failures.append(f"{url}: {error}")
+            failures.append(f"{source}: {error}")
             continue
-        if problem := _problem(part, weights.sha256):
+        if problem := _content_problem(part, weights.sha256):
             part.unlink()
-            failures.append(f"{url}: {problem}")
+            failures.append(f"{source}: {problem}")
             continue
-        _origin(target).write_text(weights.url, encoding="utf-8")
+        origin(target).write_text(weights.url, encoding="utf-8")
         os.replace(part, target)
+        mark(target, _passed(weights))
         return
     expected = f". Its SHA-256 starts with {weights.sha256}" if weights.sha256 else ""
     raise WeightsError(
@@ -117,42 +102,61 @@ def _download_any(weights: Weights, target: Path) -> None:
     )
 
 
+def _sources(weights: Weights, target: Path) -> Iterator[str | Path]:
+    cached = weights_folder() / target.name
+    if cached != target and cached.is_file():
+        yield cached
+    if mirror := os.environ.get("SPLITNEST_MIRROR"):
+        if mirror.startswith("file:"):
+            yield Path(url2pathname(urlsplit(mirror).path)) / target.name
+        elif "://" in mirror:
+            yield f"{mirror.rstrip('/')}/{quote(target.name)}"
+        else:
+            yield Path(mirror).expanduser() / target.name
+    yield weights.url
+    yield from weights.mirrors
+
+
+def _copy(source: Path, part: Path) -> None:
+    try:
+        file = open_regular(source)
+    except OSError as error:
+        raise DownloadError(error.strerror or str(error)) from error
+    with file, part.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+
+
 def _check_existing(path: Path, weights: Weights) -> None:
-    problem = _hash_mismatch(path, weights.sha256)
-    if weights.sha256 is None and _origin(path).is_file():
-        origin = _origin(path).read_text(encoding="utf-8", errors="replace")
-        problem = None if origin == weights.url else f"it was downloaded from {origin}"
+    """Check a file before it is used; without a hash its content is checked when it is read."""
+    problem = _origin_problem(path, weights) if weights.sha256 is None else problem_of(path, weights)
     if problem:
         raise WeightsError(
             f"{path} is not the file of {weights.url}: {problem}. Delete it, or replace it with that file."
         )
 
 
-def _origin(path: Path) -> Path:
-    """Return the path of the URL of a cached file, which tells files of one name apart where they have no hash."""
-    return path.with_name(f".{path.name}.url")
+def _passed(weights: Weights) -> State:
+    return "readable" if weights.sha256 is None else "verified"
 
 
-def _problem(path: Path, sha256: str | None) -> str | None:
-    """Return what is wrong with a downloaded file as text; without a hash it must be a readable checkpoint."""
-    if sha256 is not None:
-        return _hash_mismatch(path, sha256)
+def _origin_problem(path: Path, weights: Weights) -> str | None:
+    if weights.sha256 is not None or not origin(path).is_file():
+        return None
+    url = origin(path).read_text(encoding="utf-8", errors="replace")
+    return None if url == weights.url else f"it was downloaded from {url}"
+
+
+def _content_problem(path: Path, sha256: str | None) -> str | None:
+    """Return what is wrong with the content of a file as text; without a hash it must be a readable checkpoint."""
     try:
+        if sha256 is not None:
+            return hash_mismatch(path, sha256)
         read(path)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
     except WeightsError as error:
         return str(error).removeprefix(f"{path} ").rstrip(".")
     return None
-
-
-def _hash_mismatch(path: Path, expected: str | None) -> str | None:
-    """Return the mismatch between the SHA-256 of a file and an expected prefix as text; None if it matches."""
-    if expected is None:
-        return None
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual.startswith(expected):
-        return None
-    return f"its SHA-256 starts with {actual[: len(expected)]}, not with {expected}"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from splitnest.weights.stand_ins import Array
-from splitnest.weights.torch_file import StoredTensor
+from splitnest.weights.stored_tensors import StoredTensor
 
 CONFIG_KEYS = ("cfg", "config")
 """Keys of the configuration in ``meta``: mmengine, and mmcv before."""

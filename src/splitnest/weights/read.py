@@ -18,6 +18,7 @@ from splitnest.files import open_regular
 from splitnest.weights import checksum, torch_file
 from splitnest.weights.openmmlab_meta import read_meta
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
+from splitnest.weights.stored_tensors import StoredTensor
 from splitnest.weights.wrappers import ema_copies, unwrapped_keys
 
 Kind = Literal["torch", "safetensors", "pickle"]
@@ -214,7 +215,7 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None, shapes_only
     not_tensors = []
     for key in list(entries):
         value = entries.pop(key)  # frees the pickled data once it is converted
-        tensor = value.tensor(shapes_only) if isinstance(value, Array | torch_file.StoredTensor) else None
+        tensor = value.tensor(shapes_only) if isinstance(value, Array | StoredTensor) else None
         if tensor is not None:
             tensors[str(key)] = tensor
             if not shapes_only:

@@ -9,18 +9,18 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor, UntypedStorage
+from torch import UntypedStorage
 
 from splitnest.weights.pickled import Unpickler
-from splitnest.weights.stand_ins import Ignored, StandIn, Unknown
+from splitnest.weights.stand_ins import Ignored, Unknown
+from splitnest.weights.stored_tensors import Storage, StoredTensor, Subclass, TypedTensor, Wrapped
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """Pickled ``torch.serialization.MAGIC_NUMBER``."""
@@ -54,88 +54,6 @@ class OtherFileError(Exception):
     """File of another kind. The argument says what it is and what to do, after the name of the file."""
 
 
-@dataclass
-class _Storage(StandIn):
-    """Storage of a file.
-
-    Attributes:
-        dtype: Type of its elements.
-        size: Size in bytes.
-        read: Function that reads it.
-        loaded: Content, once it was read.
-    """
-
-    dtype: torch.dtype
-    size: int
-    read: Callable[[int], UntypedStorage]
-    loaded: UntypedStorage | None = field(default=None, repr=False)
-
-    def content(self) -> UntypedStorage:
-        """Return the content, which is read once."""
-        if self.loaded is None:
-            self.loaded = self.read(self.size)
-        return self.loaded
-
-
-class StoredTensor(StandIn):
-    """Stand-in for a dense tensor, and for the functions that rebuild one."""
-
-    __slots__ = ("dtype", "offset", "shape", "storage", "strides")
-
-    def __init__(self, storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> None:
-        if not isinstance(storage, _Storage):
-            raise pickle.UnpicklingError("a tensor without a storage")
-        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
-        self.dtype = storage.dtype
-
-    def tensor(self, shape_only: bool = False) -> Tensor:
-        """Return the tensor; tensors of one storage share its memory. ``shape_only`` gives one on the meta device.
-
-        Raises:
-            UnpicklingError: The tensor is larger than its storage.
-            Exception: The storage is damaged.
-        """
-        # ``set_`` enlarges a storage that is too small.
-        last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        is_outside = 0 not in self.shape and (last + 1) * self.dtype.itemsize > self.storage.size
-        if is_outside or min((self.offset, *self.shape, *self.strides)) < 0:
-            raise pickle.UnpicklingError("a tensor is larger than its storage")
-        if shape_only:
-            return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="meta")
-        content = self.storage.content()
-        return torch.empty(0, dtype=self.dtype).set_(content, self.offset, self.shape, self.strides)
-
-
-class _TypedTensor(StoredTensor):
-    """Stand-in for ``_rebuild_tensor_v3``, which names the type of the elements."""
-
-    __slots__ = ()
-
-    def __init__(self, storage: Any, offset: int, shape: Any, strides: Any, *options: Any) -> None:
-        super().__init__(storage, offset, shape, strides)
-        _, _, dtype, *_ = options  # behind requires_grad and hooks
-        named = getattr(torch, dtype.name.removeprefix("torch."), None)
-        if not isinstance(named, torch.dtype):
-            raise pickle.UnpicklingError("a tensor of unknown type")
-        self.dtype = named
-
-
-class _Parameter:
-    """Stand-in for functions that wrap a tensor, such as ``torch._utils._rebuild_parameter``."""
-
-    def __new__(cls, tensor: object, *args: object) -> object:  # type: ignore[misc]
-        """Return the tensor."""
-        return tensor
-
-
-class _Subclass:
-    """Stand-in for ``torch._tensor._rebuild_from_type_v2``: a tensor of a subclass, or with attributes."""
-
-    def __new__(cls, rebuild: type, *args: Any) -> object:  # type: ignore[misc]
-        """Return the plain tensor."""
-        return rebuild(*args[1])
-
-
 class _StorageBytes:
     """Stand-in for ``torch.storage._load_from_bytes``: pickles of tensors have each storage as a legacy file."""
 
@@ -147,14 +65,14 @@ class _StorageBytes:
 _STAND_INS: Mapping[str, type] = {
     "torch._utils._rebuild_tensor": StoredTensor,
     "torch._utils._rebuild_tensor_v2": StoredTensor,
-    "torch._utils._rebuild_tensor_v3": _TypedTensor,
+    "torch._utils._rebuild_tensor_v3": TypedTensor,
     "torch.storage._load_from_bytes": _StorageBytes,
-    "torch._utils._rebuild_parameter": _Parameter,
-    "torch._utils._rebuild_parameter_with_state": _Parameter,
-    "torch._utils._rebuild_device_tensor_from_numpy": _Parameter,
-    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _Parameter,
-    "torch._tensor._rebuild_from_type": _Subclass,
-    "torch._tensor._rebuild_from_type_v2": _Subclass,
+    "torch._utils._rebuild_parameter": Wrapped,
+    "torch._utils._rebuild_parameter_with_state": Wrapped,
+    "torch._utils._rebuild_device_tensor_from_numpy": Wrapped,
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": Wrapped,
+    "torch._tensor._rebuild_from_type": Subclass,
+    "torch._tensor._rebuild_from_type_v2": Subclass,
     **{
         f"torch._utils._rebuild_{kind}": Ignored
         for kind in ("sparse_tensor", "sparse_csr_tensor", "nested_tensor", "qtensor", "meta_tensor_no_storage")
@@ -231,16 +149,16 @@ def _load_zip(archive: zipfile.ZipFile, file: BinaryIO) -> Any:
         )
     is_swapped = f"{root}byteorder" in members and archive.read(f"{root}byteorder") == b"big"
 
-    def storage(pid: Any) -> _Storage:
+    def storage(pid: Any) -> Storage:
         dtype, key, count, _ = _checked(pid, 5)
         info = members[f"{root}data/{key}"]
         size = count * dtype.itemsize
         if size != info.file_size:
             raise pickle.UnpicklingError(f"storage {key} has another size than its tensors")
         read = partial(_read_member, archive, file, info, dtype if is_swapped else None)
-        return _only(storages, key, _Storage(dtype, size, read))
+        return _only(storages, key, Storage(dtype, size, read))
 
-    storages: dict[str, _Storage] = {}
+    storages: dict[str, Storage] = {}
     return Unpickler(io.BytesIO(archive.read(f"{root}data.pkl")), _STAND_INS, storage).load()
 
 
@@ -287,7 +205,7 @@ def _read_member(
 
 
 def _load_legacy(file: BinaryIO) -> Any:
-    storages: dict[str, _Storage] = {}
+    storages: dict[str, Storage] = {}
     positions: dict[str, int] = {}
 
     def storage(pid: Any) -> object:
@@ -297,7 +215,7 @@ def _load_legacy(file: BinaryIO) -> Any:
         if view is not None:
             raise pickle.UnpicklingError("views of storages, of torch before 0.4")
         read = partial(_read_at, file, positions, key)
-        return _only(storages, key, _Storage(dtype, count * dtype.itemsize, read))
+        return _only(storages, key, Storage(dtype, count * dtype.itemsize, read))
 
     # Magic number, version, platform, content and keys of the storages.
     *_, content, keys = [Unpickler(file, _STAND_INS, storage).load() for _ in range(5)]
@@ -323,7 +241,7 @@ def _read_into(file: BinaryIO, buffer: memoryview) -> int:
     return file.readinto(buffer) if buffer.nbytes else 0  # type: ignore[attr-defined]
 
 
-def _only(storages: dict[str, _Storage], key: str, new: _Storage) -> _Storage:
+def _only(storages: dict[str, Storage], key: str, new: Storage) -> Storage:
     """Return the storage of a key, which all tensors share.
 
     Raises:

@@ -87,7 +87,7 @@ def _metrics() -> str:
 def _cache() -> str:
     import tempfile
 
-    from splitnest.weights.fetch import weights_folder
+    from splitnest.weights.cache import weights_folder
 
     folder = weights_folder()
     folder.mkdir(parents=True, exist_ok=True)

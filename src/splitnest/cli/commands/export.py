@@ -12,8 +12,11 @@ EXAMPLE = "Example: splitnest export mask_rcnn_resnest50_fpn_1x_coco.mmdet --out
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Option(help="File to write: .onnx, or .pt2 of torch.export.")],
     overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write: .onnx, or .pt2 of torch.export; by default the name of the model and .onnx."),
+    ] = None,
     weights: Weights = "auto",
     config: Config = None,
     name: As = None,
@@ -24,6 +27,12 @@ def export(
     from splitnest.inference.load import load
     from splitnest.recipe.overrides import parse
 
-    check_output(out, inputs=[path for path in (model, name, weights, config) if path is not None])
-    path = export_model(load(*named(model, name, weights), "cpu", parse(overrides or []), config=config), out)
+    inputs = [path for path in (model, name, weights, config) if path is not None]
+    if out is not None:
+        check_output(out, inputs)
+    predictor = load(*named(model, name, weights), "cpu", parse(overrides or []), config=config)
+    if out is None:
+        out = Path(f"{predictor.recipe.name}.onnx")
+        check_output(out, inputs)
+    path = export_model(predictor, out)
     print(f"written to {path}, {path.stat().st_size / 1e6:.1f} MB; its outputs equal those of the model")

@@ -34,12 +34,11 @@ def list_models(
 
     matching = names = zoo.list_models(task, pattern, source=source, dataset=dataset, backbone=backbone)
     if downloaded:
-        from splitnest.weights.fetch import file_name, weights_folder
+        from splitnest.weights.cache import path_of, weights_folder
 
-        folder = weights_folder()
-        names = [name for name in matching if (folder / file_name(zoo.published(name).url)).is_file()]
+        names = [name for name in matching if path_of(name).is_file()]
         if matching and not names:
-            tell(f"The weights of none of these {len(matching)} models are in {folder}.")
+            tell(f"The weights of none of these {len(matching)} models are in {weights_folder()}.")
     for name in names:
         print(f"{zoo.TASK_OF[name]:<15} {name}")
     if not matching:

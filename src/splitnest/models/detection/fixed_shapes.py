@@ -92,9 +92,11 @@ def select(post: PostProcessor, proposals: Regions, scored: Scored, num_proposal
     scores = scored.scores * nonempty(proposals.boxes)[:, None]
     scores = scores.unflatten(0, (-1, num_proposals)).transpose(1, 2)  # [N, K, P]
     kept = nms_mask(boxes.flatten(0, 1), scores.flatten(0, 1), post.suppression.iou_threshold, post.score_threshold)
-    candidates = torch.where(kept.view_as(scores), scores, 0.0).flatten(1)
+    candidates, boxes = torch.where(kept.view_as(scores), scores, 0.0).flatten(1), boxes.flatten(1, 2)
+    if missing := max(post.max_detections - num_classes * num_proposals, 0):
+        candidates, boxes = F.pad(candidates, (0, missing)), F.pad(boxes, (0, 0, 0, missing))
     best, index = candidates.topk(post.max_detections)
-    chosen = boxes.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
+    chosen = boxes.gather(1, index[..., None].expand(-1, -1, 4))
     found = best > 0
     labels = torch.where(found, index // num_proposals, 0)
     return PaddedDetections(torch.where(found[..., None], chosen, 0.0), best, labels, found.sum(1))
