@@ -43,6 +43,8 @@ splitnest predict NAME images/ --out predictions    # downloads the weights, or 
   none was published. When a server is gone, the message says where to put a copy of the file.
 - **dataset**, **backbone**: of the rows with ordinary backbones; `splitnest list --dataset ... --backbone ...` filters
   by them. These rows are called as their upstream configuration, and were derived from it as the file of a user is.
+  They train by their upstream schedule, but for {untrained}: parts of these trainings are
+  missing, as `splitnest train` says.
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
   training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
@@ -188,7 +190,8 @@ def page() -> str:
         f"[{source}, other backbones](#{source}-other-backbones) ({counts[source]})" for source in UPSTREAM
     )
     sections += [f"\n## {source}, other backbones\n\n{upstream_table(source)}" for source in UPSTREAM]
-    return HEAD.format(contents=contents) + "".join(sections)
+    untrained = ", ".join(name for name, row in upstream.ROWS.items() if row.untrained)
+    return HEAD.format(contents=contents, untrained=untrained) + "".join(sections)
 
 
 def main() -> None:
