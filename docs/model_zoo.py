@@ -48,7 +48,8 @@ splitnest predict NAME images/ --out predictions    # downloads the weights, or 
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
   training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
-  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table.
+  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table,
+  and those of other backbones with what the original code calls the tensors of that configuration.
 
 `make docs` writes this page, from the recipes and from the recordings that the tests compare.
 
