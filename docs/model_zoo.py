@@ -43,10 +43,13 @@ splitnest predict NAME images/ --out predictions    # downloads the weights, or 
   none was published. When a server is gone, the message says where to put a copy of the file.
 - **dataset**, **backbone**: of the rows with ordinary backbones; `splitnest list --dataset ... --backbone ...` filters
   by them. These rows are called as their upstream configuration, and were derived from it as the file of a user is.
+  They train by their upstream schedule, but for {untrained}: parts of these trainings are
+  missing, as `splitnest train` says.
 - **verified**, by [recordings of the original code](architecture.md#how-it-is-held-to-the-originals) with made-up
   weights: *keys*, names and shapes of the tensors of its checkpoint; *outputs*, stages and results; *losses*, of a
   training batch. *timm*: outputs at the size of the row are those of timm's network with the same weights, and up to 50
-  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table.
+  layers the gradients. *pinned*: not recorded itself; names and shapes of our tensors are compared with a table,
+  and those of other backbones with what the original code calls the tensors of that configuration.
 
 `make docs` writes this page, from the recipes and from the recordings that the tests compare.
 
@@ -188,7 +191,8 @@ def page() -> str:
         f"[{source}, other backbones](#{source}-other-backbones) ({counts[source]})" for source in UPSTREAM
     )
     sections += [f"\n## {source}, other backbones\n\n{upstream_table(source)}" for source in UPSTREAM]
-    return HEAD.format(contents=contents) + "".join(sections)
+    untrained = ", ".join(name for name, row in upstream.ROWS.items() if row.untrained)
+    return HEAD.format(contents=contents, untrained=untrained) + "".join(sections)
 
 
 def main() -> None:

@@ -109,8 +109,19 @@ def derived(row: dict[str, Any], tables: dict[str, dict[str, Any]]) -> Derived:
     return derive(configuration(row), name, name, Metadata(classes))
 
 
-def line(row: dict[str, Any], recipe: Any, names: Collection[str]) -> UpstreamRow:
+UNTRAINED = "training is not derived: "
+"""Beginning of the note of a recipe without training section."""
+
+
+def untrained(found: Derived) -> str:
+    """Return the reason why a recipe has no training section; empty if it has one."""
+    reasons = [note.removeprefix(UNTRAINED) for note in found.notes if note.startswith(UNTRAINED)]
+    return reasons[0].removeprefix(f"{found.recipe.name}: ") if reasons else ""
+
+
+def line(row: dict[str, Any], found: Derived, names: Collection[str]) -> UpstreamRow:
     """Return a row: fields that differ from the defaults, and what was published."""
+    recipe: Any = found.recipe
     fields = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name", "task"})
     _keep_discriminators(fields, recipe)
     return UpstreamRow(
@@ -123,6 +134,7 @@ def line(row: dict[str, Any], recipe: Any, names: Collection[str]) -> UpstreamRo
         sha256=checksum(row["weights_url"]),
         aliases=" ".join(aliases(row, names)),
         metrics=json.dumps(published(row)),
+        untrained=untrained(found),
         recipe=json.dumps(fields),
     )
 
@@ -153,7 +165,7 @@ def rows(folder: Path) -> tuple[str, Counter[str], list[str]]:
         found = derived(row, tables)
         if found.recipe.name in entries:
             raise SystemExit(f"{found.recipe.name} stands twice: tell the rows apart by their schedule")
-        entries[found.recipe.name] = line(row, found.recipe, names)
+        entries[found.recipe.name] = line(row, found, names)
         steps[row["step"]] += 1
         notes += [f"{found.recipe.name}: {note}" for note in found.notes if note.startswith("training")]
     lines = [UpstreamRow._fields, *entries.values()]

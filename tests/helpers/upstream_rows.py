@@ -13,6 +13,16 @@ from helpers.paths import ROOT
 
 RESCUE = ROOT.parent / "shared" / "oracles" / "rescue"
 
+STEPS = {
+    "1 plain ResNet-50/101": 288,
+    "2 ResNeXt": 42,
+    "3 ResNet-18/34/152": 39,
+    "4 GN32 + WS": 26,
+    "5 DCN + ContextBlock": 34,
+    "9 UPer, semantic FPN, stride 16": 19,
+}
+"""Rows of each step of the recorded list."""
+
 
 def require_recordings() -> None:
     """Skip the test, or fail it where the data is required, if the recordings are not beside the project."""

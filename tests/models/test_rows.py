@@ -6,6 +6,7 @@ After a change that renames or reshapes tensors on purpose, write the table with
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))  # when this file is run as a script
 
 import splitnest
+from helpers import original_keys
 from helpers.paths import INPUTS, RECORDINGS
+from helpers.upstream_rows import STEPS, lines, require_recordings
 from splitnest import zoo
 from splitnest.device import on_meta
 from splitnest.models.build import build_model
 from splitnest.models.complexity import complexity
 from splitnest.weights.key_maps.translate import translate
+from splitnest.zoo import upstream
 from splitnest.zoo.published import PUBLISHED
 
 GOLDEN = INPUTS / "golden_models.json"
@@ -108,6 +112,42 @@ def test_every_row_has_the_golden_and_the_recorded_keys(full: bool) -> None:
             shapes = {key: list(recorded[source]) for key, source in sources.items()}
             assert {key: list(value.shape) for key, value in module.state_dict().items()} == shapes, name
     assert num_recorded > (20 if full else 5)
+
+
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=pytest.mark.parity)])
+def test_every_row_takes_the_keys_of_its_original(full: bool) -> None:
+    """All keys that the original code gives the configuration of a row find their places, and no place stays empty."""
+    require_recordings()
+    rows = {f"{line['name']}.{line['framework']}": line for line in lines() if "name" in line}
+    names = list(upstream.ROWS) if full else [name for name in one_of_each() if name in upstream.ROWS][::3]
+    loaded: Counter[str] = Counter()
+    for name in names:
+        line = rows[name]
+        theirs = original_keys.of_row(line["framework"], line["model"], line["weights_url"])
+        translation = translate(list(theirs))
+        assert not translation.unknown, name
+        assert not translation.dropped, name
+        places = {key: list(value.shape) for key, value in build(name).state_dict().items()}
+        found = {key: theirs[source] for key, source in translation.sources.items()}
+        # batch normalization that is frozen has no counter here
+        counters = {key for key in found.keys() - places.keys() if key.endswith(".num_batches_tracked")}
+        assert all(key.replace("num_batches_tracked", "running_mean") in places for key in counters)
+        assert {key: shape for key, shape in found.items() if key not in counters} == places, name
+        loaded[line["step"]] += 1
+    assert loaded == STEPS or not full
+
+
+def test_rules_of_keys_are_those_of_the_recordings() -> None:
+    num_recorded = 0
+    for path in sorted(RECORDINGS.glob("*/*.json")):
+        recorded = json.loads(path.read_text())
+        if path.name.endswith((".train.json", ".e2e.json")) or "upstream_model" not in recorded:
+            continue
+        model = recorded["upstream_model"]
+        keys = original_keys.of_row(path.parent.name, model.get("MODEL", model))
+        assert keys == recorded["state_dict"], path.name
+        num_recorded += 1
+    assert num_recorded == 55
 
 
 def test_resnet_of_plain_values_has_the_golden_keys() -> None:

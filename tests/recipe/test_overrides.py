@@ -44,6 +44,19 @@ def test_dotted_keys_and_mappings_are_the_same(mask: Recipe) -> None:
     assert mask.data.root is None
 
 
+def test_empty_section_is_one_with_its_defaults(mask: DetectionRecipe) -> None:
+    changed = apply(mask, {"model": {"pisa": {}, "backbone": {}}})
+    assert changed.model.pisa is not None
+    assert changed.model.pisa.carl_bias == 0.2
+    assert changed.model.backbone == mask.model.backbone
+    again = apply(changed, {"model.pisa.carl_bias": 0.4})
+    assert apply(again, {"model.pisa": {}}) == again
+    with pytest.raises(
+        UsageError, match="cascade, pisa and dynamic are trainings of the second stage: set one of them"
+    ):
+        apply(mask, {"model": {"pisa": {}, "dynamic": {}}})
+
+
 def test_number_of_classes_follows_class_names(mask: Recipe) -> None:
     assert mask.num_classes == 80
     recipe = apply(mask, parse(["data.classes=[cat, dog, bird]"]))

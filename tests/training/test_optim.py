@@ -242,6 +242,14 @@ def test_layer_decay_lowers_the_learning_rate_from_stage_to_stage(adapter: bool)
         scheduler.step()
 
 
+def test_backbone_has_a_learning_rate_of_its_own() -> None:
+    model = Staged(adapter=False)
+    groups = parameter_groups(model, train_config(lr=0.1, backbone_lr=0.1))
+    lr_of = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert {lr_of[id(p)] for p in model.head.parameters()} == {0.1}
+    assert {lr_of[id(p)] for p in model.backbone.parameters()} == {0.1 * 0.1}
+
+
 STEMS = {
     "backbone.stem.0.conv.weight": 5,
     "backbone.c2.0.conv1.conv.weight": 4,
@@ -257,5 +265,5 @@ def test_layer_decay_of_published_backbones_and_of_none() -> None:
     depths = stage_depths(model)
     assert {name: depths[id(p)] for name, p in model.named_parameters() if name in STEMS} == STEMS
     assert id(model.fc.weight) not in depths
-    with pytest.raises(UsageError, match=r"train\.layer_decay needs a model whose submodule 'backbone' has stages"):
+    with pytest.raises(UsageError, match=r"train\.layer_decay and .* need a model whose submodule 'backbone' has"):
         parameter_groups(nn.Linear(2, 2), train_config(layer_decay=0.5))

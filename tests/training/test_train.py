@@ -269,6 +269,8 @@ def test_norms_are_synchronized_on_several_gpus_only(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("use", [train, plan])
 def test_recipe_without_training_section_is_an_error(use: Callable[..., Any], recipe_file: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no section 'train': in its upstream training, .* has InstaBoost"):
+        plan("mask-rcnn_r50_fpn_instaboost_4x_coco")
     with pytest.raises(UsageError, match="tiny has no section 'train'"):
         use(recipe_file, {"train": None})
 

@@ -114,6 +114,20 @@ def test_detectron2_has_its_defaults() -> None:
     assert recipe.train.init_from == "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-50.pkl"
 
 
+def decoded(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a box head of mmdetection whose loss is one of decoded boxes."""
+    head = upstream_configs.mmdet3()["model"]["roi_head"]["bbox_head"]
+    return {**head, "reg_decoded_bbox": True, "loss_bbox": {"type": kind, "loss_weight": 10.0, **fields}}
+
+
+def balanced() -> dict[str, Any]:
+    """Return the training set of mmdetection with repeat-factor sampling."""
+    dataset = upstream_configs.mmdet3()["train_dataloader"]["dataset"]
+    return {"type": "ClassBalancedDataset", "oversample_thr": 1e-3, "dataset": dataset}
+
+
+REPEATING = {"SAMPLER_TRAIN": "RepeatFactorTrainingSampler", "REPEAT_THRESHOLD": 0.001}
+
 FACTS = [
     ("mmdet 3", "model.test_cfg.rcnn.score_thr", 0.0001, "model.score_threshold", 0.0001),
     ("mmdet 3", "model.test_cfg.rcnn.max_per_img", 300, "model.max_detections", 300),
@@ -142,6 +156,21 @@ FACTS = [
     ("mmdet 3", "test_pipeline.1.scale", [600, 1000], "input.short_side", 600),
     ("mmdet 3", "model.train_cfg.rpn.allowed_border", 0, "model.rpn_ignore_crossing", True),
     ("mmdet 3", "optim_wrapper.clip_grad", {"max_norm": 35, "norm_type": 2}, "train.clip_grad_norm", 35.0),
+    ("mmdet 3", "model.roi_head.bbox_head", decoded("GIoULoss"), "model.box_loss", "giou"),
+    ("mmdet 3", "model.roi_head.bbox_head", decoded("BoundedIoULoss"), "model.box_loss_weight", 10.0),
+    ("mmdet 3", "model.roi_head.bbox_head", decoded("CIoULoss") | {"reg_decoded_bbox": False}, "train", None),
+    ("mmdet 3", "model.roi_head.bbox_head", decoded("IoULoss", mode="linear"), "train", None),
+    ("mmdet 3", "model.train_cfg.rpn_proposal.nms.iou_threshold", 0.85, "train", None),
+    ("mmdet 3", "train_dataloader.dataset", balanced(), "train.repeat_threshold", 0.001),
+    ("mmdet 3", "train_dataloader.dataset", balanced(), "train.repeat_rounding", "up"),
+    (
+        "mmdet 3",
+        "optim_wrapper.paramwise_cfg",
+        {"custom_keys": {"backbone": {"lr_mult": 0.1}}},
+        "train.backbone_lr",
+        0.1,
+    ),
+    ("mmdet 3", "optim_wrapper.paramwise_cfg", {"custom_keys": {"neck": {"lr_mult": 0.1}}}, "train", None),
     ("mmdet 2", "total_epochs", 24, "train.epochs", 12),
     ("mmseg 1", "model.decode_head.dropout_ratio", 0.3, "model.dropout", 0.3),
     ("mmseg 1", "model.test_cfg.stride", [48, 48], "input.stride", (48, 48)),
@@ -163,6 +192,11 @@ FACTS = [
         "model.backbone.dcn_stages",
         (3, 4, 5),
     ),
+    ("detectron2", "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", "giou", "model.box_loss", "giou"),
+    ("detectron2", "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", "ciou", "train", None),
+    ("detectron2", "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT", 2.0, "model.box_loss_weight", 2.0),
+    ("detectron2", "DATALOADER", REPEATING, "train.repeat_threshold", 0.001),
+    ("detectron2", "DATALOADER", REPEATING | {"REPEAT_SQRT": False}, "train", None),
     ("detectron2", "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS", [1.0, 1.0, 1.0, 1.0], None, None),
 ]
 
@@ -183,6 +217,27 @@ def test_each_fact_becomes_a_field(config: str, key: str, value: Any, field: str
     for part in field.split("."):
         found = getattr(found, part)
     assert found == expected
+
+
+def test_prime_sample_attention_and_dynamic_rcnn() -> None:
+    config = upstream_configs.mmdet3()
+    rcnn = config["model"]["train_cfg"]["rcnn"]
+    rcnn |= {"isr": {"k": 2, "bias": 0}, "carl": {"k": 1, "bias": 0.2}}
+    rcnn["sampler"] |= {"type": "ScoreHLRSampler", "k": 0.5, "bias": 0.1}
+    config["model"]["roi_head"]["type"] = "PISARoIHead"
+    found = derived(config)
+    assert found.recipe.train is not None
+    assert found.recipe.model.pisa is not None
+    assert (found.recipe.model.pisa.negative_bias, found.recipe.model.pisa.carl_bias) == (0.1, 0.2)
+    del rcnn["carl"]
+    assert "there is no model.train_cfg.rcnn[0].carl" in derived(config).notes[-1]
+    config = upstream_configs.mmdet3()
+    rules = {"iou_topk": 50, "beta_topk": 10, "update_iter_interval": 200, "initial_iou": 0.4, "initial_beta": 1.0}
+    config["model"]["train_cfg"]["rcnn"]["dynamic_rcnn"] = rules
+    config["model"]["roi_head"]["type"] = "DynamicRoIHead"
+    dynamic = derived(config).recipe.model.dynamic
+    assert dynamic is not None
+    assert (dynamic.iou_topk, dynamic.interval) == (50, 200)
 
 
 REFUSED = [

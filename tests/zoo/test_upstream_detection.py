@@ -67,6 +67,9 @@ def detectron2_prediction(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+PLAIN_SECOND_STAGE = {"box_loss": "smooth_l1", "box_loss_weight": 1.0, "pisa": None, "dynamic": None}
+
+
 def mmdet_training(config: dict[str, Any], depth: int) -> dict[str, Any]:
     optimizer, (warmup, steps) = config["optim_wrapper"]["optimizer"], config["param_scheduler"]
     (resize,) = (step for step in config["train_pipeline"] if "Resize" in step["type"])
@@ -152,6 +155,7 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
         "rpn_box_beta": pytest.approx(model["rpn_head"]["loss_bbox"].get("beta", 0)),
         "box_beta": box_heads[0]["loss_bbox"].get("beta", 0),
         "class_agnostic_boxes": None,
+        **PLAIN_SECOND_STAGE,
         "weight_standardization": "conv_cfg" in box_heads[0],
         **mmdet_samples(model["train_cfg"], cascade),
         **mmdet_prediction(model),
@@ -245,6 +249,7 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
         "rpn_box_beta": model["RPN"]["SMOOTH_L1_BETA"],
         "box_beta": box["SMOOTH_L1_BETA"],
         "class_agnostic_boxes": None,
+        **PLAIN_SECOND_STAGE,
         "weight_standardization": False,
         **detectron2_prediction(config),
     }

@@ -14,8 +14,8 @@ the same number as the cross entropy. Where images are mixed (mixup), the second
 """
 
 
-def sum_of(class_loss: ClassLoss, logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the sum of the losses of all rows.
+def rows_of(class_loss: ClassLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of each row, ``[R]``.
 
     Raises:
         UsageError: The function returns anything else than one loss for each row.
@@ -27,4 +27,13 @@ def sum_of(class_loss: ClassLoss, logits: Tensor, labels: Tensor) -> Tensor:
             f"class_loss returned {found} for logits {list(logits.shape)}. Return the loss of each row, a tensor "
             f"[{len(logits)}], without averaging (reduction='none')."
         )
-    return losses.sum()
+    return losses
+
+
+def sum_of(class_loss: ClassLoss, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of the losses of all rows.
+
+    Raises:
+        UsageError: Same condition as ``rows_of``.
+    """
+    return rows_of(class_loss, logits, labels).sum()

@@ -150,6 +150,10 @@ def _validated(cls: RecipeClass, values: dict[str, Any], changes: Mapping[str, A
             if not isinstance(owner.get(parent), dict):
                 owner[parent] = {}
             owner = owner[parent]
+        if value == {} and _is_section(key, known_keys(cls)):
+            if owner.get(last) is None and key not in unions(cls):
+                owner[last] = {}  # an optional section with its defaults
+            continue
         # Named conventions are spelled out, so that later keys can change one of their fields.
         named = last == "conventions" and isinstance(value, str) and value in NAMED
         owner[last] = NAMED[value].model_dump() if named else value
@@ -163,10 +167,15 @@ def _flat(overrides: Mapping[Any, Any], keys: tuple[str, ...], prefix: str = "")
     """Yield dotted keys and values; mappings are entered where the schema has keys below, not where they are values."""
     for key, value in overrides.items():
         dotted = f"{prefix}{key}"
-        if isinstance(value, Mapping) and any(known.startswith(f"{dotted}.") for known in keys):
+        if isinstance(value, Mapping) and value and _is_section(dotted, keys):
             yield from _flat(value, keys, f"{dotted}.")
         else:
             yield dotted, value
+
+
+def _is_section(key: str, keys: tuple[str, ...]) -> bool:
+    """Return whether there are keys below a key."""
+    return any(known.startswith(f"{key}.") for known in keys)
 
 
 def _suggestion(key: str, keys: tuple[str, ...]) -> str:

@@ -1,30 +1,19 @@
 """Schema of a recipe: everything that defines one model and its training. Closed, and validated on construction."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
-from splitnest.recipe.conventions import NAMED, Conventions
 from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
+from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
-from splitnest.recipe.limits import Channels, Pixels, Regions
+from splitnest.recipe.limits import Channels
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
 
-ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
-"""Sides in pixels of the square anchors of p2 to p6 (FPN, Lin et al. 2017)."""
-
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
-
-
-def _named_conventions(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in NAMED:
-            raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
-        return NAMED[value]
-    return value
 
 
 def _plain_name(name: str) -> str:
@@ -38,116 +27,6 @@ class ClassifierConfig(Section):
     """Image classifier: backbone, global average pooling and one linear layer."""
 
     backbone: AnyBackboneConfig
-
-
-class PanopticConfig(Section):
-    """Semantic branch of Panoptic FPN (Kirillov et al. 2019), and merging of stuff and instances.
-
-    Attributes:
-        channels: Channels of the convolutions of the semantic branch.
-        norm: Normalization of these convolutions; None for a bias instead.
-        loss_weight: Weight of the semantic cross entropy.
-        min_score: Minimum score of an instance in the panoptic segmentation.
-        max_overlap: Maximum fraction of an instance that better instances may cover.
-        min_stuff_area: Minimum area of a stuff segment in pixels of the original image.
-    """
-
-    not_architecture: ClassVar[frozenset[str]] = frozenset(
-        {"loss_weight", "min_score", "max_overlap", "min_stuff_area"}
-    )
-    channels: Channels = 128
-    norm: NormName | None = None
-    loss_weight: float = Field(0.5, gt=0)
-    min_score: float = Field(0.5, ge=0, le=1)
-    max_overlap: float = Field(0.5, ge=0, le=1)
-    min_stuff_area: Pixels = 4096
-
-
-class DetectorConfig(Section):
-    """Faster, Mask, Cascade and Cascade Mask R-CNN with FPN, and Panoptic FPN.
-
-    Attributes:
-        backbone: Backbone.
-        conventions: Conventions of a code base: ``mmdet``, ``detectron2``, or the fields themselves.
-        fpn_norm, box_norm, mask_norm: Normalization of the convolutions of FPN, box head and mask head; None for a bias
-            instead.
-        fpn_channels: Channels of p2 to p6.
-        box_head: ``2fc`` for two linear layers, ``4conv1fc`` for four convolutions and one linear layer.
-        box_conv_channels: Channels of the convolutions of the box head.
-        box_fc_channels: Output features of the linear layers of the box head.
-        cascade: Whether there are three box heads in a cascade, with class-agnostic boxes.
-        mask_convs: Number of convolutions of the mask head; 0 for a model without masks.
-        mask_channels: Channels of the convolutions of the mask head.
-        panoptic: Semantic branch of Panoptic FPN; None for any other model.
-        class_agnostic_boxes: Whether a region has one box for all classes; None for a cascade alone.
-        weight_standardization: Whether the weights of the convolutions of FPN, box head and mask head are standardized.
-        rpn_convs: Number of 3x3 convolutions of the RPN.
-        anchor_sizes: Side in pixels of the square anchor of each level, p2 to p6.
-        anchor_ratios: Heights of the anchors of a cell divided by their widths.
-        rpn_pre_nms_topk_test: Number of anchors of each level and image that are decoded in prediction.
-        rpn_post_nms_topk_test: Number of proposals of an image in prediction.
-        rpn_nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
-        score_threshold: Score that a detection must exceed.
-        nms: ``hard`` drops the worse of two overlapping detections of a class; ``linear`` and ``gaussian`` soft-NMS
-            lower its score (Bodla et al. 2017).
-        nms_threshold: IoU above which the worse of two detections is dropped, or its score lowered by ``linear``.
-        soft_nms_sigma: Decay of ``gaussian``: scores are multiplied by ``exp(-IoU^2 / sigma)``.
-        soft_nms_min_score: Score under which soft-NMS drops a detection.
-        max_detections: Maximum number of detections of an image.
-        rpn_pre_nms_topk: Number of anchors of each level and image that are decoded in training.
-        rpn_post_nms_topk: Number of proposals of an image in training.
-        rpn_samples: Number of anchors of an image that the RPN losses sample.
-        roi_samples: Number of regions of an image that the losses of the box and mask heads sample.
-        roi_match_low_quality: Whether the best region of a ground-truth box is positive even under the IoU threshold
-            (mmdetection's rows with masks).
-        rpn_ignore_crossing: Whether the RPN losses ignore anchors that cross the image border (mmdetection's cascade
-            rows).
-        rpn_box_beta, box_beta: Beta of the smooth L1 loss of RPN and box head; 0 for the L1 loss.
-    """
-
-    not_architecture: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("conventions", "rpn_pre_nms_topk", "rpn_post_nms_topk", "rpn_samples", "roi_samples"),
-            *("roi_match_low_quality", "rpn_ignore_crossing", "rpn_box_beta", "box_beta"),
-            *("anchor_sizes", "rpn_pre_nms_topk_test", "rpn_post_nms_topk_test", "rpn_nms_threshold"),
-            *("score_threshold", "nms", "nms_threshold", "soft_nms_sigma", "soft_nms_min_score", "max_detections"),
-        }
-    )
-    backbone: AnyBackboneConfig
-    conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
-    fpn_norm: NormName | None
-    box_norm: NormName | None
-    mask_norm: NormName | None = None
-    fpn_channels: Channels = 256
-    box_head: Literal["2fc", "4conv1fc"] = "4conv1fc"
-    box_conv_channels: Channels = 256
-    box_fc_channels: Channels = 1024
-    cascade: bool = False
-    class_agnostic_boxes: bool | None = None
-    mask_convs: int = Field(0, ge=0, le=16)
-    mask_channels: Channels = 256
-    weight_standardization: bool = False
-    panoptic: PanopticConfig | None = None
-    rpn_convs: int = Field(1, ge=1, le=8)
-    anchor_sizes: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = ANCHOR_SIZES
-    anchor_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
-    rpn_pre_nms_topk_test: Regions = 1000
-    rpn_post_nms_topk_test: Regions = 1000
-    rpn_nms_threshold: float = Field(0.7, gt=0, le=1)
-    score_threshold: float = Field(0.05, ge=0, lt=1)
-    nms: Literal["hard", "linear", "gaussian"] = "hard"
-    nms_threshold: float = Field(0.5, gt=0, le=1)
-    soft_nms_sigma: PositiveFloat = 0.5
-    soft_nms_min_score: float = Field(1e-3, gt=0, lt=1)
-    max_detections: Regions = 100
-    rpn_pre_nms_topk: Regions = 2000
-    rpn_post_nms_topk: Regions = 1000
-    rpn_samples: Regions = 256
-    roi_samples: Regions = 512
-    roi_match_low_quality: bool = False
-    rpn_ignore_crossing: bool = False
-    rpn_box_beta: float = Field(0.0, ge=0)
-    box_beta: float = Field(0.0, ge=0)
 
 
 class SegmentorConfig(Section):

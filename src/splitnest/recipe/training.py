@@ -41,6 +41,7 @@ class Training(Section):
         weight_decay: Weight decay.
         decay_norms: Whether weight decay applies to the parameters of normalization layers.
         decay_biases: Whether weight decay applies to the biases of other layers.
+        backbone_lr: Learning rate of the backbone, as a factor of ``lr``.
         layer_decay: Factor of the learning rate from each stage of the backbone to the one before it, beginning with
             the heads; None trains all layers with the same learning rate.
         schedule: Learning-rate schedule and its parameters.
@@ -92,6 +93,7 @@ class Training(Section):
     weight_decay: float = Field(1e-4, ge=0)
     decay_norms: bool = True
     decay_biases: bool = True
+    backbone_lr: PositiveFloat = 1.0
     layer_decay: float | None = Field(None, gt=0, le=1)
     schedule: ScheduleConfig = MultiStep()
     warmup_iterations: Interval = 0
@@ -172,6 +174,8 @@ class DetectionTraining(Training):
         augment: Further augmentations, in order, of the cropped, resized and flipped image.
         repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
             sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
+        repeat_rounding: Whole number of draws of an image: ``random`` around its repeat factor (detectron2), or that
+            factor rounded ``up`` (mmdetection).
     """
 
     short_sides: tuple[Side, ...] = Field(min_length=1)
@@ -187,6 +191,7 @@ class DetectionTraining(Training):
     group_by_aspect_ratio: bool = True
     augment: Annotated[tuple[DetectionAugmentation, ...], Once] = ()
     repeat_threshold: float | None = Field(None, gt=0, le=1)
+    repeat_rounding: Literal["random", "up"] = "random"
 
 
 class ClassificationTraining(Training):

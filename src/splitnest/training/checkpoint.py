@@ -18,6 +18,7 @@ from splitnest._version import __version__
 from splitnest.distributed import broadcast_from_main, gather_to_main, is_main_process, rank
 from splitnest.errors import DamagedError, WeightsError, cannot_read, tell
 from splitnest.files import replacing, versions
+from splitnest.models.adapted import adapted_values, set_adapted_values
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
 from splitnest.training.selection import EarlyStopping
@@ -58,6 +59,7 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None =
             "model": dict(state.model.state_dict()),  # without an EMA the same tensors, which are written once
             "ema": None if state.ema is None else dict(state.ema.state_dict()),
             "optimizer": state.optimizer.state_dict(),
+            "adapted": adapted_values(state.model),
             "scheduler": state.scheduler.state_dict(),
             "scaler": state.scaler.state_dict(),
             "random": random_states,
@@ -120,6 +122,7 @@ def restore(state: TrainingState, path: Path) -> None:
             f"{path} belongs to another training: {reason}. Resume with the recipe of the run, and with its "
             f"model if that was given from Python (model=...)."
         ) from error
+    set_adapted_values(state.model, training.get("adapted", {}))
     state.scheduler.load_state_dict(training["scheduler"])
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]

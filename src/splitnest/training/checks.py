@@ -44,7 +44,12 @@ def resolve_training(
     out: Path | None,
     config: str | Path | None,
 ) -> tuple[Recipe, Path | None]:
-    """Return the complete recipe, and the run folder if it is known."""
+    """Return the complete recipe, and the run folder if it is known.
+
+    Raises:
+        UsageError: There is no such recipe or run, an override is not valid, or the model is published without a
+            training that splitnest has.
+    """
     folder = _run_of(Path(recipe_or_name)) if resume else None
     if folder is not None:
         recipe_or_name, out = folder / RECIPE_FILE, out or folder
@@ -56,7 +61,13 @@ def resolve_training(
         )
     if own_weights is not None and recipe.train is not None:
         recipe = recipe_overrides.apply(recipe, {"train.init_from": str(own_weights)})
-    return complete(recipe_overrides.apply(recipe, overrides or {})), out
+    recipe = recipe_overrides.apply(recipe, overrides or {})
+    if recipe.train is None and (reason := zoo.untrained(recipe.name)):
+        raise UsageError(
+            f"The recipe {recipe.name} has no section 'train': in its upstream training, {reason}. Add a section, or "
+            f"use another base."
+        )
+    return complete(recipe), out
 
 
 def _run_of(path: Path) -> Path | None:

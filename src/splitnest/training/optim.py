@@ -30,7 +30,8 @@ def build_optimizer(module: nn.Module, train_cfg: Training) -> torch.optim.Optim
 def parameter_groups(module: nn.Module, train_cfg: Training) -> list[dict[str, object]]:
     """Return the trainable parameters in the order of the module: those with weight decay, then those without.
 
-    With ``layer_decay`` there are such groups for each learning rate, from the highest to the lowest.
+    With ``layer_decay`` there are such groups for each stage, from the heads to the stem, and with ``backbone_lr`` for
+    heads and backbone.
     """
     exempt = set()
     for layer in module.modules():
@@ -39,13 +40,15 @@ def parameter_groups(module: nn.Module, train_cfg: Training) -> list[dict[str, o
             if not (train_cfg.decay_norms if is_norm else train_cfg.decay_biases or name != "bias"):
                 exempt.add(id(parameter))
     trainable = [p for p in module.parameters() if p.requires_grad]
-    if train_cfg.layer_decay is None:
+    if train_cfg.layer_decay is None and train_cfg.backbone_lr == 1:
         return _by_weight_decay(trainable, exempt, train_cfg.weight_decay)
     depths = stage_depths(module)
+    if train_cfg.layer_decay is None:
+        depths = dict.fromkeys(depths, 1)
     groups: list[dict[str, object]] = []
     for depth in sorted({depths.get(id(p), 0) for p in trainable}):
         of_depth = [p for p in trainable if depths.get(id(p), 0) == depth]
-        lr = train_cfg.peak_lr * train_cfg.layer_decay**depth
+        lr = train_cfg.peak_lr * (train_cfg.layer_decay or 1) ** depth * (train_cfg.backbone_lr if depth else 1)
         groups += [{**group, "lr": lr} for group in _by_weight_decay(of_depth, exempt, train_cfg.weight_decay)]
     return [group for group in groups if group["params"]]
 
@@ -66,7 +69,9 @@ def stage_depths(module: nn.Module) -> dict[int, int]:
     """
     backbone = getattr(module, "backbone", None)
     if not isinstance(backbone, nn.Module):
-        raise UsageError("train.layer_decay needs a model whose submodule 'backbone' has stages. Remove it.")
+        raise UsageError(
+            "train.layer_decay and train.backbone_lr need a model whose submodule 'backbone' has stages. Remove them."
+        )
     stages = [child for child in backbone.children() if any(True for _ in child.parameters())]
     while len(stages) == 1 and any(True for _ in stages[0].children()):  # a backbone inside an adapter
         stages = [child for child in stages[0].children() if any(True for _ in child.parameters())]

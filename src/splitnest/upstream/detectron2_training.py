@@ -84,9 +84,14 @@ def _augmentation(inputs: Section) -> Fields:
 
 
 def _loader(loader: Section) -> Fields:
-    if loader.text("SAMPLER_TRAIN", "TrainingSampler") != "TrainingSampler":
-        raise UsageError(f"the training has {loader.raw('SAMPLER_TRAIN')}; splitnest has no such sampler")
+    kind = loader.text("SAMPLER_TRAIN", "TrainingSampler")
+    if kind not in ("TrainingSampler", "RepeatFactorTrainingSampler"):
+        raise UsageError(f"the training has {kind}; splitnest has no such sampler")
+    threshold = None
+    if kind == "RepeatFactorTrainingSampler" and (threshold := loader.number("REPEAT_THRESHOLD", 0.0) or None):
+        loader.only("REPEAT_SQRT", True)
     return {
+        "repeat_threshold": threshold,
         "group_by_aspect_ratio": loader.flag("ASPECT_RATIO_GROUPING", True),
         "keep_empty_images": not loader.flag("FILTER_EMPTY_ANNOTATIONS", True),
     }
@@ -105,9 +110,8 @@ def losses(model: Section) -> Fields:
     for section, fraction in ((rpn, 0.5), (heads, 0.25)):
         section.only("POSITIVE_FRACTION", fraction)
     heads.only("PROPOSAL_APPEND_GT", True)
-    for section in (rpn, box):
-        section.only("BBOX_REG_LOSS_TYPE", "smooth_l1")
-        section.only("BBOX_REG_LOSS_WEIGHT", 1.0)
+    rpn.only("BBOX_REG_LOSS_TYPE", "smooth_l1")
+    rpn.only("BBOX_REG_LOSS_WEIGHT", 1.0)
     rpn.only("LOSS_WEIGHT", 1.0)
     box.only("USE_FED_LOSS", False)
     box.only("TRAIN_ON_PRED_BOXES", False)
@@ -118,4 +122,6 @@ def losses(model: Section) -> Fields:
         "roi_samples": heads.integer("BATCH_SIZE_PER_IMAGE", 512),
         "rpn_box_beta": rpn.number("SMOOTH_L1_BETA", 0.0),
         "box_beta": box.number("SMOOTH_L1_BETA", 0.0),
+        "box_loss": box.only("BBOX_REG_LOSS_TYPE", "smooth_l1", "giou", "diou"),
+        "box_loss_weight": box.number("BBOX_REG_LOSS_WEIGHT", 1.0),
     }

@@ -50,8 +50,8 @@ def _length(loop: Section, config: Section) -> tuple[dict[str, Any], int]:
         if inner is None:
             break
         dataset = inner
-    if dataset.text("type", "") in ("ClassBalancedDataset", "MultiImageMixDataset"):
-        raise UsageError(f"the training has {dataset.raw('type')}; splitnest has no such dataset")
+    if dataset.text("type", "") == "MultiImageMixDataset":
+        raise UsageError("the training has MultiImageMixDataset; splitnest has no such dataset")
     epochs, iterations = loop.integer("max_epochs", None), loop.integer("max_iters", None)
     if epochs is not None:
         return {"epochs": epochs * repeats}, repeats
@@ -90,9 +90,20 @@ def _optimizer(wrapper: Section, fields: dict[str, Any], framework: str) -> dict
         result["decay_norms"] = paramwise.only("norm_decay_mult", 1.0, 0.0) != 0
         result["decay_biases"] = paramwise.only("bias_decay_mult", 1.0, 0.0) != 0
         paramwise.skip("bypass_duplicate")
+        result["backbone_lr"] = _backbone_lr(paramwise.section("custom_keys", {}))
         paramwise.close()
     wrapper.close()
     return result
+
+
+def _backbone_lr(custom_keys: Section) -> float:
+    """Return the factor of the backbone's learning rate, the only one that splitnest has."""
+    backbone = custom_keys.section("backbone", {})
+    factor: float = backbone.number("lr_mult", 1.0)
+    backbone.only("decay_mult", 1.0)
+    backbone.close()
+    custom_keys.close()
+    return factor
 
 
 def _schedule(schedulers: list[Section], by_epoch: bool, repeats: int) -> dict[str, Any]:

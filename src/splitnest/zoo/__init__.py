@@ -88,6 +88,11 @@ def backbone_of(full: str) -> str:
     return backbone_name(_ROWS[full]["model"]["backbone"])
 
 
+def untrained(name: str) -> str:
+    """Return the reason why the recipe of a model has no training section; empty if it has one, or is no row."""
+    return upstream.ROWS[name].untrained if name in upstream.ROWS else ""
+
+
 def published(full: str) -> Published:
     """Return the published file of a model, given its full name."""
     return upstream.ROWS[full].published if full in upstream.ROWS else PUBLISHED[full]

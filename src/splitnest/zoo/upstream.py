@@ -25,6 +25,7 @@ class UpstreamRow(NamedTuple):
         sha256: First 8 hexadecimal digits of its SHA-256; empty if the file name has none.
         aliases: Other names, separated by blanks.
         metrics: Published metrics, as JSON.
+        untrained: Reason why the recipe has no training section; empty if it has one.
         recipe: Fields of the recipe that differ from the defaults, as JSON.
     """
 
@@ -37,6 +38,7 @@ class UpstreamRow(NamedTuple):
     sha256: str
     aliases: str
     metrics: str
+    untrained: str
     recipe: str
 
     @property

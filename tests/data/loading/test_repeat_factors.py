@@ -79,6 +79,9 @@ def test_rare_classes_are_drawn_more_often_in_training(tmp_path: Path) -> None:
     loader = TrainingLoader(plain, plain.train_cfg.model_copy(update={"repeat_threshold": 4 / 7}))
     np.testing.assert_allclose(loader.sampler.repeat_factors, [1, 1, 1, 1, 1, 1, 2])
     assert loader.steps_per_epoch == 4
+    changes = {"repeat_threshold": 3 / 7, "repeat_rounding": "up"}  # a factor of sqrt(3)
+    rounded = TrainingLoader(plain, plain.train_cfg.model_copy(update=changes))
+    np.testing.assert_array_equal(rounded.sampler.repeat_factors, [1, 1, 1, 1, 1, 1, 2])
     samples = [loaded for step in islice(loader.steps(0), 4) for part in step for loaded in part]
     rare = [loaded for loaded in samples if loaded.key[1] == 6]
     assert [loaded.key[0] for loaded in rare] in ([0, REPEAT], [REPEAT, 0])

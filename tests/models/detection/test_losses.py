@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.box_head import BoxHead
+from splitnest.models.detection.box_losses import BoxLoss
 from splitnest.models.detection.matcher import IGNORED, NEGATIVE, Matcher, sample
 from splitnest.models.detection.roi_losses import (
     GroundTruthOrder,
@@ -15,6 +16,7 @@ from splitnest.models.detection.roi_losses import (
     SampledRegions,
     box_losses,
     mask_targets,
+    region_targets,
     zero_loss,
 )
 from splitnest.models.detection.rpn import LevelPredictions
@@ -171,13 +173,14 @@ def test_box_losses_worked_by_hand() -> None:
     deltas = torch.zeros(2, 8)
     deltas[0, 4] = 0.25  # the delta of the true class is off by 0.25 - 0.1; that of the other class is ignored
     deltas[0, 0] = 9.0
-    losses = box_losses(torch.zeros(2, 3), deltas, [regions], [instances], CODER, 0.0, 2)
+    targets = region_targets([regions], [instances], 2)
+    losses = box_losses(torch.zeros(2, 3), deltas, targets, CODER, BoxLoss(), 2)
     assert losses["loss_cls"].item() == pytest.approx(np.log(3), rel=1e-6)
     assert losses["loss_box"].item() == pytest.approx(0.15 / 2, rel=1e-5)
-    agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], [regions], [instances], CODER, 0.0, 2)
+    agnostic = box_losses(torch.zeros(2, 3), deltas[:, 4:], targets, CODER, BoxLoss(), 2)
     assert torch.equal(agnostic["loss_box"], losses["loss_box"])
-    smooth = box_losses(torch.zeros(2, 3), deltas, [regions], [instances], CODER, 1.0, 2)
-    assert smooth["loss_box"].item() == pytest.approx(0.5 * 0.15**2 / 2, rel=1e-4)
+    smooth = box_losses(torch.zeros(2, 3), deltas, targets, CODER, BoxLoss(beta=1.0, weight=3.0), 2)
+    assert smooth["loss_box"].item() == pytest.approx(3 * 0.5 * 0.15**2 / 2, rel=1e-4)
 
 
 def test_mask_targets_of_polygons_and_of_masks() -> None:

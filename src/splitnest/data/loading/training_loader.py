@@ -14,7 +14,7 @@ from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.loading.batch_sampler import BatchSampler, process_share
 from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
-from splitnest.data.loading.repeat_factors import repeat_factors
+from splitnest.data.loading.repeat_factors import ROUNDING, repeat_factors
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.workers import check_main_is_guarded, initialize_worker, plain_worker_errors
 from splitnest.distributed import rank, world_size
@@ -91,6 +91,8 @@ class TrainingLoader:
         factors = None
         if threshold is not None:
             factors = repeat_factors(*training_set.class_pairs(), len(training_set), threshold)
+            if getattr(train_cfg, "repeat_rounding", "random") == "up":
+                factors = np.ceil(factors - ROUNDING)
         self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.num_images, train_cfg.seed, group, factors)
 
     @property

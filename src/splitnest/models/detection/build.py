@@ -10,12 +10,15 @@ from splitnest.models.backbones.resnet import STAGES
 from splitnest.models.detection.anchor_generator import AnchorGenerator
 from splitnest.models.detection.box_coder import BoxCoder
 from splitnest.models.detection.box_head import BoxHead
+from splitnest.models.detection.box_losses import BoxLoss
 from splitnest.models.detection.cascade import CascadeHeads, CascadeRules
+from splitnest.models.detection.dynamic_rcnn import DynamicHeads, DynamicRules
 from splitnest.models.detection.fpn import FPN
 from splitnest.models.detection.mask_head import MaskHead
 from splitnest.models.detection.matcher import Matcher
 from splitnest.models.detection.nms import Suppression
 from splitnest.models.detection.panoptic_fpn import Merger, PanopticFPN
+from splitnest.models.detection.pisa import PISAHeads, PISARules
 from splitnest.models.detection.postprocess import PostProcessor
 from splitnest.models.detection.rcnn import RCNN, RPNTraining
 from splitnest.models.detection.roi_align import ROI_STRIDES, RoIPooler
@@ -125,9 +128,13 @@ def _build_roi_heads(config: DetectorConfig, num_classes: int, parts: Parts) -> 
         "samplers": _build_samplers(config)[:num_stages],
         "mask_heads": _heads_of("mask_heads", parts.mask_heads, mask_heads),
         "class_loss": parts.class_loss,
-        "box_beta": config.box_beta,
+        "box_loss": BoxLoss(config.box_loss, config.box_beta, config.box_loss_weight),
         "mask_min_side": rules.mask_target_min_side,
     }
+    if config.pisa is not None:
+        return PISAHeads(**options, rules=PISARules(**config.pisa.model_dump()))
+    if config.dynamic is not None:
+        return DynamicHeads(**options, rules=DynamicRules(**config.dynamic.model_dump()))
     if not config.cascade:
         return RoIHeads(**options)
     cascade_rules = CascadeRules(

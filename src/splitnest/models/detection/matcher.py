@@ -67,14 +67,19 @@ def sample(matches: Tensor, num_samples: int, max_positive_fraction: float, seed
         max_positive_fraction: Maximum fraction of positives.
         seed: Seed of the sampling; None uses torch's global random state.
     """
-    generator = None if seed is None else torch.Generator(matches.device).manual_seed(seed)
-    positives = (matches >= 0).nonzero()[:, 0]
+    generator = generator_of(seed, matches.device)
+    positives = choose((matches >= 0).nonzero()[:, 0], int(num_samples * max_positive_fraction), generator)
     negatives = (matches == NEGATIVE).nonzero()[:, 0]
-    positives = _choose(positives, int(num_samples * max_positive_fraction), generator)
-    return Sample(positives, _choose(negatives, num_samples - len(positives), generator))
+    return Sample(positives, choose(negatives, num_samples - len(positives), generator))
 
 
-def _choose(indices: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
+def generator_of(seed: int | None, device: torch.device) -> torch.Generator | None:
+    """Return a random generator with a seed; None, which stands for torch's global one, without a seed."""
+    return None if seed is None else torch.Generator(device).manual_seed(seed)
+
+
+def choose(indices: Tensor, num: int, generator: torch.Generator | None) -> Tensor:
+    """Return at most ``num`` random elements of ``indices``; all of them, in their order, if there are no more."""
     if len(indices) <= num:
         return indices
     return indices[torch.randperm(len(indices), device=indices.device, generator=generator)[:num]]

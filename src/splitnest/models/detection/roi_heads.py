@@ -13,15 +13,18 @@ from splitnest.distributed import loss_normalizer
 from splitnest.models.class_loss import ClassLoss
 from splitnest.models.detection import box_head, mask_head
 from splitnest.models.detection.box_coder import BoxCoder
+from splitnest.models.detection.box_losses import BoxLoss
 from splitnest.models.detection.boxes import clip
 from splitnest.models.detection.regions import Regions
 from splitnest.models.detection.roi_align import RoIPooler
 from splitnest.models.detection.roi_losses import (
     RegionSampler,
+    RegionTargets,
     SampledRegions,
     box_losses,
     mask_loss,
     mask_targets,
+    region_targets,
     zero_loss,
 )
 from splitnest.structures.instances import InstanceMask, Instances
@@ -49,7 +52,7 @@ class RoIHeads(nn.Module):
         box_coders: Box coder of each box head.
         samplers: Region sampler of each box head.
         mask_heads: Mask heads; none for a model without masks.
-        box_beta: Beta of the smooth L1 loss of boxes; 0 for the L1 loss.
+        box_loss: Loss of the boxes of positive regions.
         mask_min_side: Lower bound of the sides of a region in pixels when polygons are scaled to its mask target.
         class_loss: Loss of each region; None for the cross entropy.
     """
@@ -62,7 +65,7 @@ class RoIHeads(nn.Module):
         samplers: Sequence[RegionSampler],
         mask_heads: Sequence[nn.Module] = (),
         *,
-        box_beta: float = 0.0,
+        box_loss: BoxLoss = BoxLoss(),  # noqa: B008
         mask_min_side: float = 1.0,
         class_loss: ClassLoss | None = None,
     ) -> None:
@@ -70,7 +73,7 @@ class RoIHeads(nn.Module):
         self.pooler = pooler
         self.box_heads, self.mask_heads = nn.ModuleList(box_heads), nn.ModuleList(mask_heads)
         self.box_coders, self.samplers = tuple(box_coders), tuple(samplers)
-        self.box_beta, self.mask_min_side, self.class_loss = box_beta, mask_min_side, class_loss
+        self.regression_loss, self.mask_min_side, self.class_loss = box_loss, mask_min_side, class_loss
 
     def score(self, features: Features, regions: Regions, sizes: Tensor) -> Scored:
         """Refine the boxes of regions and score their classes.
@@ -170,8 +173,16 @@ class RoIHeads(nn.Module):
             nothing = {"loss_cls": zero_loss(head), "loss_box": zero_loss(head)}
             return nothing, pooled.new_zeros(0, 2), pooled.new_zeros(0, 4)
         logits, deltas = head(pooled)
-        of_boxes = self.box_coders[stage], self.box_beta, divisor, self.class_loss
-        return box_losses(logits, deltas, sampled, instances, *of_boxes), logits, deltas
+        targets = region_targets(sampled, instances, logits.shape[1] - 1)
+        return self.losses_of(stage, logits, deltas, targets, divisor), logits, deltas
+
+    def losses_of(
+        self, stage: int, logits: Tensor, deltas: Tensor, targets: RegionTargets, divisor: Tensor | float
+    ) -> dict[str, Tensor]:
+        """Return the losses of one box head; arguments as in ``box_losses``."""
+        return box_losses(
+            logits, deltas, targets, self.box_coders[stage], self.regression_loss, divisor, self.class_loss
+        )
 
     def mask_loss(
         self, stage: int, features: Features, sampled: Sequence[SampledRegions], instances: Sequence[Instances]
