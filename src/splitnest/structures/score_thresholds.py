@@ -32,8 +32,8 @@ class ScoreThresholds:
         return json.dumps({"overall": self.overall, "by_class": list(self.by_class)})
 
     @classmethod
-    def from_json(cls, text: str, num_classes: int) -> Self | None:
-        """Return the thresholds of JSON; None for text that is not of ``to_json`` for this number of classes."""
+    def from_json(cls, text: str) -> Self | None:
+        """Return the thresholds of JSON; None for text that is not of ``to_json``."""
         try:
             content = json.loads(text)
             overall, by_class = content["overall"], content["by_class"]
@@ -42,4 +42,4 @@ class ScoreThresholds:
             return None
         if not all(isinstance(each, float | int) and math.isfinite(each) and 0 <= each <= 1 for each in numbers):
             return None
-        return cls(float(overall), tuple(map(float, by_class))) if len(by_class) == num_classes else None
+        return cls(float(overall), tuple(map(float, by_class)))
