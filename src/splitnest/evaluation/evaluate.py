@@ -35,11 +35,13 @@ class Evaluation(NamedTuple):
         metrics: Metric name -> value from 0 to 1; empty for a dataset without annotations.
         per_class: Class name -> metric name -> value.
         evaluator: Evaluator with all results, which can write them.
+        dataset: Evaluated dataset.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     evaluator: Evaluator
+    dataset: ImageDataset
 
 
 def evaluate(
@@ -136,8 +138,9 @@ def run_evaluation(
     _print_problems(dataset.problems)
     evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image, metrics=metrics)
     if not dataset.has_annotations:
-        return Evaluation({}, {}, evaluator)
-    evaluation = Evaluation(*broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class())), evaluator)
+        return Evaluation({}, {}, evaluator, dataset)
+    computed = broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class()))
+    evaluation = Evaluation(*computed, evaluator, dataset)
     if report is not None:
         source = ReportSource(recipe, dataset, evaluator, evaluation.metrics, evaluation.per_class, tta)
         broadcast_from_main(partial(_write_report, report, source, members))

@@ -234,8 +234,12 @@ class CocoEvaluator(Evaluator):
             self._matches[iou_type] = Matches.of(self.evaluate_type(iou_type))
         return self._matches[iou_type]
 
-    def evaluate_type(self, iou_type: IouType, min_score: float = 0.0) -> Any:
-        """Return the evaluated ``hotcoco.COCOeval`` of the detections with at least a score.
+    def evaluate_type(self, iou_type: IouType, kept: NDArray[np.int64] | None = None) -> Any:
+        """Return the evaluated ``hotcoco.COCOeval``.
+
+        Args:
+            iou_type: Type of the results.
+            kept: Numbers of the detections of classes of the file that are evaluated; None for all.
 
         Raises:
             DataError: The file has no annotations.
@@ -247,8 +251,8 @@ class CocoEvaluator(Evaluator):
             )
         # A detection of a class that the file does not have cannot match; hotcoco prints a warning about it.
         known = {id_ for id_, _ in self._file.categories}
-        rows = [row for row in self.results(iou_type) if row["category_id"] in known and row["score"] >= min_score]
-        return evaluated(self._file, rows, iou_type)
+        rows = [row for row in self.results(iou_type) if row["category_id"] in known]
+        return evaluated(self._file, rows if kept is None else [rows[row] for row in kept.tolist()], iou_type)
 
     @cached_property
     def _class_names(self) -> list[str]:

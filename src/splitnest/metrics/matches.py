@@ -18,6 +18,7 @@ class Matches:
     and changes nothing of the others.
 
     Attributes:
+        rows: int64 ``[N]``, number of the detection among the results that were evaluated.
         images: int64 ``[N]``, index of the image.
         labels: int64 ``[N]``, index of the class among those of the annotation file.
         scores: float64 ``[N]``.
@@ -26,6 +27,7 @@ class Matches:
         num_gt: int64 ``[I, K]``, number of instances without crowd regions.
     """
 
+    rows: NDArray[np.int64]
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -41,12 +43,13 @@ class Matches:
         label_of = {id_: label for label, id_ in enumerate(params.cat_ids)}
         num_gt = np.zeros((len(index_of), len(label_of)), np.int64)
         of_any_size = params.area_rng[0]
-        images, labels, scores, matched, ignored = [], [], [], [], []
+        rows, images, labels, scores, matched, ignored = [], [], [], [], [], []
         for each in evaluation.eval_imgs:
             if each is None or each["aRng"] != of_any_size:
                 continue
             index, label, count = index_of[each["image_id"]], label_of[each["category_id"]], len(each["dtScores"])
             num_gt[index, label] = sum(each["gtInDenominator"])
+            rows.append(np.array(each["dtIds"], np.int64) - 1)  # results are numbered from 1
             images.append(np.full(count, index))
             labels.append(np.full(count, label))
             scores.append(np.array(each["dtScores"], np.float64))
@@ -56,6 +59,7 @@ class Matches:
         all_scores = np.concatenate([np.zeros(0), *scores])
         order = np.argsort(-all_scores, kind="stable")
         return cls(
+            rows=np.concatenate([np.zeros(0, np.int64), *rows])[order],
             images=np.concatenate([np.zeros(0, np.int64), *images])[order],
             labels=np.concatenate([np.zeros(0, np.int64), *labels])[order],
             scores=all_scores[order],

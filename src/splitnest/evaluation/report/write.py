@@ -27,6 +27,9 @@ MAX_SIDE, MAX_CUT_SIDE = 640, 320
 CUT_MARGIN, MIN_CUT = 0.6, 96
 """Margin of a cut-out around a box as a fraction of its sides, and minimum side in pixels of the image."""
 
+MAX_ROWS = 12
+"""Number of metrics in a table: those of boxes, or of masks."""
+
 DEFAULT_SCORE = 0.5
 """Minimum score of drawn detections where the analysis does not say another."""
 
@@ -121,7 +124,8 @@ def _metrics_section(source: ReportSource) -> Section:
     text = "In percent. "
     text += "Published values are those of the model's authors on their data." if shown else "None are published."
     header = ["metric", "measured, with TTA" if source.tta else "measured", *shown]
-    return Section("Metrics", text, [Block(table(header, rows))])
+    parts = [rows[start : start + MAX_ROWS] for start in range(0, len(rows), MAX_ROWS)]
+    return Section("Metrics", text, [Block(table(header, part)) for part in parts])
 
 
 def _worst_section(source: ReportSource, analysis: Analysis, index_of: Mapping[int, int]) -> Section:

@@ -50,13 +50,13 @@ class DetectionResults:
         prefix: Beginning of the names of metrics: ``box`` or ``mask``.
         names: Names of the K classes of the annotation file.
         matches: Detections matched to the ground truth.
-        evaluate: Function from a minimum score to the evaluated ``hotcoco.COCOeval``.
+        evaluate: Function from numbers of results, or None for all, to their evaluated ``hotcoco.COCOeval``.
     """
 
     prefix: str
     names: Sequence[str]
     matches: Matches
-    evaluate: Callable[[float], Any]
+    evaluate: Callable[[NDArray[np.int64] | None], Any]
 
 
 def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
@@ -64,7 +64,7 @@ def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
 
     What hotcoco computes is its own: AP, TIDE errors, confusion matrix, calibration, label errors, slices.
     """
-    evaluation = results.evaluate(0.0)
+    evaluation = results.evaluate(None)
     thresholds = threshold_numbers(results)
     shown_score = thresholds["overall"]["score"]
     shown_score = DEFAULT_SCORE if shown_score is None else shown_score
@@ -73,7 +73,7 @@ def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
         "curves": curve_numbers(evaluation, results),
         "ap_by_class": size_numbers(evaluation, results),
         "tide": evaluation.tide_errors(),
-        "confusion": confusion_numbers(evaluation, results, shown_score),
+        "confusion": confusion_numbers(results, shown_score),
         "calibration": evaluation.calibration(),
         "slices": slice_numbers(evaluation, slices, SLICE_METRICS),
     }
@@ -161,9 +161,14 @@ def size_numbers(evaluation: Any, results: DetectionResults) -> dict[str, dict[s
     return numbers
 
 
-def confusion_numbers(evaluation: Any, results: DetectionResults, min_score: float) -> dict[str, Any]:
-    """Return the confusion matrix at IoU 0.5 of detections with at least a score, background last."""
-    found = evaluation.confusion_matrix(iou_thr=0.5, min_score=min_score)
+def confusion_numbers(results: DetectionResults, min_score: float) -> dict[str, Any]:
+    """Return the confusion matrix at IoU 0.5 of detections with at least a score, background last.
+
+    Detections in crowd regions are left out: hotcoco would count them as detections of background.
+    """
+    matches = results.matches
+    kept = matches.rows[(matches.scores >= min_score) & ~matches.is_ignored[0]]
+    found = results.evaluate(np.sort(kept)).confusion_matrix(iou_thr=0.5)
     return {"names": list(results.names), "matrix": np.asarray(found["matrix"], np.int64), "min_score": min_score}
 
 

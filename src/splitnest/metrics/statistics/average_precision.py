@@ -72,7 +72,7 @@ class PrecisionStatistics(ImageStatistics):
         fields = {name: arrays[name] for name in Matches.__dataclass_fields__}
         count, (num_images, num_classes) = len(fields["scores"]), fields["num_gt"].shape
         shape = (fields["is_matched"].shape[0], count)
-        for name in ("images", "labels", "is_matched", "is_ignored"):
+        for name in ("rows", "images", "labels", "is_matched", "is_ignored"):
             expected = shape if name.startswith("is_") else (count,)
             if fields[name].shape != expected:
                 raise ValueError(f"{name} has another shape")

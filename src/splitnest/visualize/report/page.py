@@ -53,7 +53,8 @@ figure div { display: flex; gap: 3px; }
 figure img { display: block; width: 100%; min-width: 0; flex: 1 1 0; background: var(--grid); border-radius: 4px; }
 figcaption { margin-top: 4px; font-size: 13px; overflow-wrap: anywhere; }
 figcaption span { display: block; color: var(--soft); }
-@media (max-width: 600px) { body { padding: 10px; } section { padding: 12px; } }"""
+@media (max-width: 600px) { body { padding: 10px; } section { padding: 12px; } td.bar { min-width: 56px; }
+  td:first-child { white-space: normal; min-width: 96px; } }"""
 
 
 @dataclass(frozen=True)
