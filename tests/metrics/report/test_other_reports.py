@@ -143,10 +143,7 @@ def test_segmentation() -> None:
     result = evaluator.result(3)
     assert result is not None
     assert np.array_equal(result.labels, predicted[3])
-    assert (
-        segmentor(maps, predicted[:1] and [p.astype(np.uint8) for p in predicted], keep_label_maps=False).result(3)
-        is None
-    )
+    assert segmentor(maps, [p.astype(np.uint8) for p in predicted], keep_label_maps=False).result(3) is None
     first, second = SemanticEvaluator(LabelMaps(maps)), SemanticEvaluator(LabelMaps(maps))
     for index, labels in enumerate(predicted):
         part = (first, second)[index % 2]
@@ -195,7 +192,7 @@ def test_poses_of_nothing(tmp_path: Path) -> None:
 def test_similarity_by_keypoint(tmp_path: Path) -> None:
     dataset, evaluator = dogs(tmp_path)
     keypoints = np.array([[[12, 12], [29, 15], [5, 5]]], np.float32)
-    for image_id, area in ((3, 900), (8, None)):
+    for image_id in (3, 8):
         evaluator.update(
             image_id,
             Poses(
@@ -207,7 +204,6 @@ def test_similarity_by_keypoint(tmp_path: Path) -> None:
                 categories=dataset.categories,
             ),
         )
-        assert area is None or area == 900
     analysis = evaluator.analyze({"one": [3]})
     areas = dataset.file.areas[dataset.num_keypoints > 0]
     used = [
@@ -227,7 +223,6 @@ def test_similarity_by_keypoint(tmp_path: Path) -> None:
     ]
     assert (small["persons"], small["matched"]) == (2, 2)
     assert small["oks"] == pytest.approx(np.mean(of_persons))
-    assert analysis.numbers["slices"]["one"]["ap"] == pytest.approx(evaluator.compute()["ap"], abs=1)
     result = evaluator.result(3)
     assert result is not None
     assert np.array_equal(result.keypoints, keypoints)

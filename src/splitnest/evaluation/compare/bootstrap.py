@@ -50,9 +50,9 @@ class Difference:
 def differences(first: ImageStatistics, second: ImageStatistics) -> list[Difference]:
     """Return the difference of each metric that both have, with its interval.
 
-    The bootstrap is paired: 1000 times, as many images as there are in the dataset are drawn with replacement, and
-    both models are measured on them. The interval has the middle 95% of the differences (percentile bootstrap). Detections are
-    not matched again: the matches of each image are those of the evaluation, so that a sample only sorts and counts.
+    The bootstrap is paired: 1000 times, as many images as there are in the dataset are drawn with replacement, and both
+    models are measured on them. The interval has the middle 95% of the differences (percentile bootstrap). Detections
+    are not matched again: the matches of each image are those of the evaluation, so a sample only sorts and counts.
 
     Args:
         first, second: Statistics of the same images.

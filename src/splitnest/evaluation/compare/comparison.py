@@ -95,8 +95,8 @@ def comparison_page(comparison: Comparison) -> str:
     """
     count = comparison.scores.shape[1]
     text = (
-        f"In percent, on {count} images. The interval is of a paired bootstrap over images: it contains the "
-        f"differences of {CONFIDENCE:.0%} of {NUM_SAMPLES} random choices of images. If it does not contain 0, other images of the "
+        f"In percent, on {count} images. The interval is of a paired bootstrap over images: it has the differences of "
+        f"{CONFIDENCE:.0%} of {NUM_SAMPLES} random choices of images. If it does not contain 0, other images of the "
         f"same kind would show a difference too."
     )
     sections = [

@@ -46,7 +46,7 @@ def read_slices(path: Path, dataset: ImageDataset) -> dict[str, list[int]]:
     if not others:
         raise DataError(f"{path} has no column beside {image_column}. Add a column for each slice, with 1 and 0.")
     ids = _image_ids(dataset)
-    slices: dict[str, list[int]] = {}
+    slices: dict[str, dict[int, None]] = {}
     is_membership = {name: all(row[name].strip().lower() in MEMBERSHIP for _, row in rows) for name in others}
     for line, row in rows:
         name = row[image_column].strip()
@@ -66,14 +66,14 @@ def read_slices(path: Path, dataset: ImageDataset) -> dict[str, list[int]]:
         raise DataError(
             f"{path} has {len(slices)} slices, more than {MAX_SLICES}. Leave out columns with a value for each image."
         )
-    return slices
+    return {name: list(members) for name, members in slices.items()}
 
 
-def _add(slices: dict[str, list[int]], name: str, image_id: int, belongs: bool) -> None:
-    name = f"{name} (slice)" if name == ALL_IMAGES else name
-    members = slices.setdefault(name, [])
-    if belongs and image_id not in members[-1:]:
-        members.append(image_id)
+def _add(slices: dict[str, dict[int, None]], name: str, image_id: int, belongs: bool) -> None:
+    """Add an image to a slice once, or only make the slice."""
+    members = slices.setdefault(f"{name} (slice)" if name == ALL_IMAGES else name, {})
+    if belongs:
+        members[image_id] = None
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

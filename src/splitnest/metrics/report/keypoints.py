@@ -57,9 +57,9 @@ def analyze_keypoints(
         slices: Name -> ids of images.
     """
     gt_rows, dt_rows = matched_persons(evaluation, persons)
-    predicted = np.array([rows[row]["keypoints"] for row in dt_rows], np.float64).reshape(len(dt_rows), -1, 3)
     gt = persons.keypoints[gt_rows]
-    distances = np.linalg.norm(predicted[..., :2] - gt[..., :2], axis=2) if len(gt_rows) else np.zeros(gt.shape[:2])
+    predicted = np.array([rows[row]["keypoints"] for row in dt_rows], np.float64).reshape(gt.shape)
+    distances = np.linalg.norm(predicted[..., :2] - gt[..., :2], axis=2)
     areas = persons.areas[gt_rows] + np.spacing(1)
     similarity = np.exp(-(distances**2) / (2 * persons.sigmas) ** 2 / areas[:, None] / 2)
     is_labeled = gt[..., 2] > 0
