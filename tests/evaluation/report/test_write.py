@@ -1,6 +1,8 @@
 """Report folders of every task: complete, self-contained, and equal however the images were distributed."""
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,18 @@ def test_damaged_reports_are_errors(tmp_path: Path) -> None:
     np.savez(folder / "statistics.npz", **{**stored, "names": np.array([{}, {}], object)}, allow_pickle=True)
     with pytest.raises(DataError, match="damaged or of another version"):
         read_report(folder)
+
+
+def test_full_disk_leaves_the_report_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor, data = load_small("faster_rcnn_resnest50_fpn_1x_coco.mmdet"), SceneItems(1)
+    splitnest.evaluate(predictor, data=data, report=tmp_path / "r")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OutputError, match=r"statistics\.npz cannot be written: No space left on device"):
+        splitnest.evaluate(predictor, data=data, report=tmp_path / "r")
+    after = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    assert after == before
