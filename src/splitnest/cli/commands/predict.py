@@ -21,7 +21,7 @@ from splitnest.cli.options import (
     named,
     weights_or_none,
 )
-from splitnest.errors import DataError, OutputError, UsageError, first_few
+from splitnest.errors import DataError, OutputError, UsageError, first_few, printable
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -48,8 +48,13 @@ def predict(
         bool, typer.Option("--skip-existing", help="Skip images that have results, and continue an interrupted run.")
     ] = False,
     score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Minimum score of drawn detections and person boxes.")
-    ] = 0.5,
+        str,
+        typer.Option(
+            metavar="SCORE",
+            help="Minimum score of drawn detections and person boxes, from 0 to 1; 'auto' for the best one of each "
+            "class on the validation data, which a trained detector stores.",
+        ),
+    ] = "0.5",
     batch_size: BatchSize = 1,
     tta: Tta = False,
     boxes: Annotated[
@@ -74,6 +79,7 @@ def predict(
     from splitnest.cli.picture_names import named_sources
     from splitnest.cli.results import ResultsFile
 
+    min_score = _parsed_score(score)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
     results = ResultsFile(json or out / "results.json", out)
@@ -101,7 +107,7 @@ def predict(
             images,
             out,
             results,
-            score,
+            min_score if min_score is not None else predictor.required_score_thresholds(),
             pictures=pictures,
             skip_existing=skip_existing,
             batch_size=batch_size,
@@ -113,3 +119,20 @@ def predict(
         raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
     if unwritten:
         raise OutputError(f"{len(unwritten)} pictures cannot be written: {first_few(unwritten)}. Results are complete.")
+
+
+def _parsed_score(text: str) -> float | None:
+    """Return the value of ``--score``; None for ``auto``.
+
+    Raises:
+        UsageError: The value is neither ``auto`` nor a number from 0 to 1.
+    """
+    if text == "auto":
+        return None
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise UsageError(f"--score is {printable(text)}. Give a number from 0 to 1, or auto.")
+    return score
