@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 from splitnest.data.items import ImageSequence, Items
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
 from splitnest.errors import DataError, UsageError, tell
-from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.predict_dataset import PredictImage, predict_dataset
 from splitnest.evaluation.results_path import check_results
 from splitnest.inference.load import load
 from splitnest.inference.predictor import Predictor
+from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.own import Metric, check_metrics
@@ -45,6 +46,8 @@ def evaluate(
     batch_size: int = 1,
     workers: int = 0,
     metrics: Sequence[Metric] = (),
+    tile: Tile | None = None,
+    overlap: float | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
@@ -58,6 +61,9 @@ def evaluate(
         batch_size: Maximum number of images that are processed together.
         workers: Number of data loading processes; 0 loads in this process.
         metrics: Metrics of the user, whose values are added to those of the task.
+        tile: Side, or height and width, of the tiles in pixels that larger images are cut into, see
+            ``Predictor.predict``; ``batch_size`` is then the number of tiles that are processed together.
+        overlap: Overlap of neighboring tiles as a fraction of a tile, 0.2 by default.
 
     Raises:
         UserCodeError: A metric raises an exception, or uses the name of another one.
@@ -66,7 +72,15 @@ def evaluate(
     """
     with process_group():
         evaluation = run_evaluation(
-            model, overrides, tta, data=data, batch_size=batch_size, workers=workers, metrics=metrics
+            model,
+            overrides,
+            tta,
+            data=data,
+            batch_size=batch_size,
+            workers=workers,
+            metrics=metrics,
+            tile=tile,
+            overlap=overlap,
         )
     if not evaluation.metrics:
         raise DataError(
@@ -87,6 +101,8 @@ def run_evaluation(
     results: Path | None = None,
     inputs: Sequence[str | Path] = (),
     metrics: Sequence[Metric] = (),
+    tile: Tile | None = None,
+    overlap: float | None = None,
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
@@ -94,6 +110,7 @@ def run_evaluation(
     that they replace none of ``inputs`` and no file of others is checked before the evaluation.
     """
     check_metrics(metrics)
+    check_tiling(tile, overlap, tta)
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
     if _network_fields(recipe) != _network_fields(predictor.recipe):
@@ -101,7 +118,9 @@ def run_evaluation(
             "The overrides change the network, which exists already. Give overrides of model.*, classes, sliding "
             "window and flip test to load."
         )
-    predict_image = published_tta(predictor.module, recipe) if tta else None
+    predict_image: PredictImage | None = published_tta(predictor.module, recipe) if tta else None
+    if tile is not None:
+        predict_image = TiledPrediction(predictor.module, recipe, tile, overlap, batch_size)
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     if results is not None and is_main_process():

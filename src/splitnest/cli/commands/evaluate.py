@@ -13,11 +13,14 @@ from splitnest.cli.options import (
     Device,
     Fast,
     Model,
+    Overlap,
     Overrides,
     Precision,
+    Tiles,
     Tta,
     Weights,
     named,
+    tile_size,
 )
 from splitnest.errors import printable
 
@@ -47,6 +50,8 @@ def evaluate(
     batch_size: BatchSize = 1,
     workers: Annotated[int, typer.Option(min=0, help="Number of data loading processes.")] = 0,
     tta: Tta = False,
+    tile: Tiles = None,
+    overlap: Overlap = None,
     device: Device = "auto",
     fast: Fast = False,
     precision: Precision = "fp32",
@@ -59,6 +64,7 @@ def evaluate(
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
 
+    size = tile_size(tile)
     with process_group():
         options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
@@ -67,7 +73,14 @@ def evaluate(
             task.check_results_path(results)
         inputs = [path for path in (model, name, weights, config) if path is not None]
         evaluation = run_evaluation(
-            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=inputs
+            predictor,
+            tta=tta,
+            batch_size=batch_size,
+            workers=workers,
+            results=results,
+            inputs=inputs,
+            tile=size,
+            overlap=overlap,
         )
         if not is_main_process():
             return
