@@ -59,7 +59,6 @@ def test_results_of_another_model(tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text('{"model": "small2", "file": "a", "result": {}}\n')
     with ResultsFile(tmp_path / "all.json", tmp_path) as results, pytest.raises(UsageError, match="of small2, not of"):
         results.keep("small")
-        results.open("small", keep=True)
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

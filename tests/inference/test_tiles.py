@@ -14,6 +14,7 @@ from helpers.families import FAMILIES, load_small
 from splitnest.data.images.normalize import denormalize
 from splitnest.errors import UsageError
 from splitnest.evaluation.evaluate import run_evaluation
+from splitnest.inference.exported_model import ExportedModel
 from splitnest.structures import Detections, SemanticSegmentation
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import from_names
@@ -196,6 +197,13 @@ def test_other_tasks_refuse_tiles(name: str, task: str) -> None:
     predictor = load_small(name)
     with pytest.raises(UsageError, match=f"no tiled prediction: its task is {task}"):
         predictor.predict(np.zeros((8, 8, 3), np.uint8), tile=64)
+
+
+def test_logits_of_an_exported_segmentor_are_not_joined() -> None:
+    recipe = load_small(SEGMENTOR).recipe
+    exported = splitnest.Predictor(ExportedModel(recipe, lambda *inputs: []), recipe)
+    with pytest.raises(UsageError, match="is an exported model, whose logits cannot be joined over tiles"):
+        exported.predict(np.zeros((8, 8, 3), np.uint8), tile=64)
 
 
 @pytest.mark.parametrize(
