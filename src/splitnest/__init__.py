@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from splitnest.exporting.convert import convert
     from splitnest.exporting.export import export
     from splitnest.inference.build import build
+    from splitnest.inference.explain import explain
     from splitnest.inference.load import load
     from splitnest.inference.predictor import Prediction, Predictor
     from splitnest.metrics.own import Metric
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from splitnest.structures.batch import Batch
     from splitnest.structures.box_masks import BoxMasks
     from splitnest.structures.categories import Categories, Category
+    from splitnest.structures.heat_map import HeatMap
     from splitnest.structures.instances import Instances
     from splitnest.structures.panoptic_labels import PanopticLabels
     from splitnest.structures.person import CropRegion, Person
@@ -68,6 +70,7 @@ _HOMES = {
     "CropRegion": "splitnest.structures.person",
     "DataError": "splitnest.errors",
     "Detections": "splitnest.structures",
+    "HeatMap": "splitnest.structures.heat_map",
     "ImageSequence": "splitnest.data.items",
     "Instances": "splitnest.structures.instances",
     "Interrupted": "splitnest.errors",
@@ -96,6 +99,7 @@ _HOMES = {
     "convert": "splitnest.exporting.convert",
     "data_show": "splitnest.training.sample_page",
     "evaluate": "splitnest.evaluation.evaluate",
+    "explain": "splitnest.inference.explain",
     "export": "splitnest.exporting.export",
     "list_models": "splitnest.zoo",
     "load": "splitnest.inference.load",
@@ -114,6 +118,7 @@ __all__ = [
     "CropRegion",
     "DataError",
     "Detections",
+    "HeatMap",
     "ImageSequence",
     "Instances",
     "Interrupted",
@@ -143,6 +148,7 @@ __all__ = [
     "convert",
     "data_show",
     "evaluate",
+    "explain",
     "export",
     "list_models",
     "load",

@@ -36,6 +36,15 @@ def test_workers_and_batch_size_do_not_change_results(
     assert first == second
 
 
+def test_tiles(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
+    root, files = coco.write(), [tmp_path / "a.json", tmp_path / "b.json"]
+    for file, tile in zip(files, ("64", "32"), strict=True):
+        options = ("--tile", tile, "--overlap", "0.4", "--batch-size", "2")
+        assert "box_ap" in run("eval", small_checkpoint, f"data.root={root}", "--results", file, *options).stdout
+    rows = [json.loads(file.read_text()) for file in files]
+    assert len(rows[0]) <= 200 < len(rows[1])  # at most 100 detections of a tile
+
+
 def test_tta(run: Run, small_checkpoint: Path, coco: CocoFolder, tmp_path: Path) -> None:
     root, results = coco.write(), tmp_path / "results.json"
     done = run("eval", small_checkpoint, f"data.root={root}", "--tta", "--workers", "1", "--results", results)

@@ -64,6 +64,21 @@ def test_tta(run: Run, small_checkpoint: Path, image_file: Path, tmp_path: Path)
     assert np.allclose(scores, expected.scores, atol=1e-4)
 
 
+def test_tiles(run: Run, small_checkpoint: Path, image_file: Path, tmp_path: Path) -> None:
+    options = ("--tile", "32x48", "--overlap", "0.5", "--batch-size", "2")
+    run("predict", small_checkpoint, image_file, *options, "--out", tmp_path / "out")
+    (image,) = json.loads((tmp_path / "out" / "results.json").read_text())["images"]
+    predictor = splitnest.load(small_checkpoint, device="cpu")
+    (expected,) = predictor.predict(image_file, tile=(32, 48), overlap=0.5, batch_size=2)
+    scores = [detection["score"] for detection in image["result"]["detections"]]
+    assert len(scores) == len(expected) > 0
+    assert np.allclose(scores, expected.scores, atol=1e-4)
+    assert all(detection["mask"]["size"] == [40, 60] for detection in image["result"]["detections"])
+    lines = (tmp_path / "out" / "results.jsonl").read_text()
+    run("predict", small_checkpoint, image_file, "--tile", "16", "--out", tmp_path / "out", code=2)
+    assert (tmp_path / "out" / "results.jsonl").read_text() == lines  # a wrong option replaces no earlier results
+
+
 @pytest.mark.parametrize("source", ["no-such-folder/", "*.tiff", "empty"])
 def test_no_images(run: Run, small_checkpoint: Path, tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()

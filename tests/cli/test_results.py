@@ -13,6 +13,7 @@ from splitnest.errors import UsageError
 def test_no_results(tmp_path: Path) -> None:
     with ResultsFile(tmp_path / "new" / "all.json", tmp_path) as results:
         results.check([])
+        results.keep("small")
         results.open("small", keep=True)
         results.finish()
     content = json.loads((tmp_path / "new" / "all.json").read_text())
@@ -33,6 +34,7 @@ def test_json_has_the_rows_of_the_lines(tmp_path: Path) -> None:
     assert path.with_suffix(".jsonl").read_bytes().count(b"\n") == 3
     with ResultsFile(path, tmp_path) as results:
         results.check([])
+        results.keep(model)
         results.open(model, keep=True)
         assert tuple(results.done) == names[:2]
         results.add(rows[2])
@@ -47,6 +49,7 @@ def test_lines_that_were_cut_are_dropped(tmp_path: Path, end: bytes) -> None:
     (tmp_path / "all.jsonl").write_bytes(whole + end)
     with ResultsFile(tmp_path / "all.jsonl", tmp_path) as results:
         results.check([])
+        results.keep("small")
         results.open("small", keep=True)
         assert list(results.done) == ["a"]
     assert (tmp_path / "all.jsonl").read_bytes() == whole
@@ -55,7 +58,7 @@ def test_lines_that_were_cut_are_dropped(tmp_path: Path, end: bytes) -> None:
 def test_results_of_another_model(tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text('{"model": "small2", "file": "a", "result": {}}\n')
     with ResultsFile(tmp_path / "all.json", tmp_path) as results, pytest.raises(UsageError, match="of small2, not of"):
-        results.open("small", keep=True)
+        results.keep("small")
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

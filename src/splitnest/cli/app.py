@@ -18,6 +18,7 @@ from splitnest.cli.commands import (
     demo,
     doctor,
     evaluate,
+    explain,
     export,
     info,
     list_models,
@@ -43,6 +44,7 @@ app.command("info", epilog=info.EXAMPLE, cls=Command)(info.info)
 app.command("predict", epilog=predict.EXAMPLE, cls=Command)(predict.predict)
 app.command("eval", epilog=evaluate.EXAMPLE, cls=Command)(evaluate.evaluate)
 app.command("compare", epilog=compare.EXAMPLE, cls=Command)(compare.compare)
+app.command("explain", epilog=explain.EXAMPLE, cls=Command)(explain.explain)
 app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.train)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
 app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)

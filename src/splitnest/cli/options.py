@@ -37,6 +37,18 @@ BatchSize = Annotated[
 Tta = Annotated[
     bool, typer.Option("--tta", help="Test-time augmentation: several sizes and flips, one image at a time.")
 ]
+Tiles = Annotated[
+    str | None,
+    typer.Option(
+        "--tile",
+        metavar="SIDE|HEIGHTxWIDTH",
+        help="Size in pixels of the tiles that larger images are cut into (detection and semantic segmentation); "
+        "--batch-size tiles are processed together.",
+    ),
+]
+Overlap = Annotated[
+    float | None, typer.Option(help="Overlap of neighboring tiles as a fraction of a tile; 0.2 by default.")
+]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:0.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Fold and fuse layers: faster, with float32 rounding differences.")]
 Precision = Annotated[
@@ -64,3 +76,18 @@ def named(model: str, name: str | None, weights: str) -> tuple[str, str | None]:
 def weights_or_none(option: str) -> str | None:
     """Return the value of ``--weights`` for ``load``."""
     return None if option == "none" else option
+
+
+def tile_size(option: str | None) -> int | tuple[int, int] | None:
+    """Return the value of ``--tile`` as a side, or as height and width.
+
+    Raises:
+        UsageError: The value is neither ``SIDE`` nor ``HEIGHTxWIDTH``.
+    """
+    if option is None:
+        return None
+    sides = option.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdecimal() and len(side) < 10 for side in sides):
+        raise UsageError(f"--tile is {option!r}. Give a side in pixels, such as 1024, or HEIGHTxWIDTH.")
+    height, width = int(sides[0]), int(sides[-1])
+    return height if len(sides) == 1 else (height, width)

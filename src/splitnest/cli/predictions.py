@@ -75,14 +75,16 @@ def write_predictions(
         tell(f"skipped: {error}")
         results.add_failed(printable(source), printable(error))
 
-    results.open(predictor.recipe.name, skip_existing)
+    if skip_existing:
+        results.keep(predictor.recipe.name)
     left = [(source, name) for source, name in sources if printable(str(source)) not in results.done]
+    predictions = predictor.predictions([source for source, _ in left], on_error=on_error, **options)
+    results.open(predictor.recipe.name, skip_existing)  # after the options were checked: earlier results are replaced
     if len(left) < len(sources):
         print(f"{len(sources) - len(left)} of {len(sources)} images have results and are skipped", file=messages)
     taken = [str(results.path), str(results.lines), *chain.from_iterable(results.done.values())]
     drawings = _Drawings(PictureNames(folder, (source for source, _ in sources), taken), score_threshold)
     name_of = {str(source): name for source, name in left}
-    predictions = predictor.predictions([source for source, _ in left], on_error=on_error, **options)
     for prediction in track(predictions, len(left), "predicting"):
         result, source = prediction.result, printable(prediction.source)
         files = drawings.write(prediction, name_of[prediction.source]) if pictures else {}

@@ -61,20 +61,28 @@ class ResultsFile:
         if is_stream(self.lines):
             raise UsageError(f"{printable(self.lines)} is no regular file. Give another file with --json.")
 
+    def keep(self, model: str) -> None:
+        """Keep the results that the file of lines has; incomplete lines and unreadable images are removed.
+
+        Raises:
+            UsageError: The results are of another model.
+            OutputError: The file cannot be written.
+        """
+        self._prefix = _prefix(model)
+        if self.lines.exists():
+            self._keep_results(model)
+
     def open(self, model: str, keep: bool) -> None:
         """Start the file of lines.
 
         Args:
             model: Name of the model.
-            keep: Whether to keep the results that the file has; incomplete lines and unreadable images are removed.
+            keep: Whether the file has results to which others are added, see ``keep``.
 
         Raises:
-            UsageError: The results to keep are of another model.
             OutputError: The file cannot be written.
         """
-        self._prefix = _START + json.dumps(model).encode() + b", "
-        if keep and self.lines.exists():
-            self._keep_results(model)
+        self._prefix = _prefix(model)
         with output_errors(self.lines):
             self._file = self._stack.enter_context(self.lines.open("ab" if keep else "wb"))
 
@@ -141,6 +149,11 @@ class ResultsFile:
         if not is_whole:
             with replacing(self.lines) as kept, self.lines.open("rb") as file:
                 kept.writelines(line for line in file if (row := _parsed(line)) is not None and "error" not in row)
+
+
+def _prefix(model: str) -> bytes:
+    """Return the beginning of each line."""
+    return _START + json.dumps(model).encode() + b", "
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -9,13 +9,14 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.data.items import ImageSequence, Items
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
 from splitnest.errors import DataError, UsageError, tell
-from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.predict_dataset import PredictImage, predict_dataset
 from splitnest.evaluation.report.files import check_report_folder
 from splitnest.evaluation.report.slices import read_slices
 from splitnest.evaluation.report.write import ReportSource, write_report
 from splitnest.evaluation.results_path import check_results
 from splitnest.inference.load import load
 from splitnest.inference.predictor import Predictor
+from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.own import Metric, check_metrics
@@ -55,6 +56,8 @@ def evaluate(
     metrics: Sequence[Metric] = (),
     report: str | Path | None = None,
     slices: str | Path | None = None,
+    tile: Tile | None = None,
+    overlap: float | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
@@ -71,6 +74,9 @@ def evaluate(
         report: Folder that gets a report: a page that says where the model fails, and its numbers; None writes none.
         slices: CSV file of named parts of the dataset, whose metrics the report shows: a column ``file_name`` and one
             for each slice.
+        tile: Side, or height and width, of the tiles in pixels that larger images are cut into, see
+            ``Predictor.predict``; ``batch_size`` is then the number of tiles that are processed together.
+        overlap: Overlap of neighboring tiles as a fraction of a tile, 0.2 by default.
 
     Raises:
         UserCodeError: A metric raises an exception, or uses the name of another one.
@@ -89,6 +95,8 @@ def evaluate(
             metrics=metrics,
             report=None if report is None else Path(report),
             slices=None if slices is None else Path(slices),
+            tile=tile,
+            overlap=overlap,
         )
     if not evaluation.metrics:
         raise DataError(
@@ -111,6 +119,8 @@ def run_evaluation(
     metrics: Sequence[Metric] = (),
     report: Path | None = None,
     slices: Path | None = None,
+    tile: Tile | None = None,
+    overlap: float | None = None,
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
@@ -121,6 +131,7 @@ def run_evaluation(
     check_metrics(metrics)
     if slices is not None and report is None:
         raise UsageError("Slices are shown in a report. Give its folder too: --report DIR, report=DIR.")
+    check_tiling(tile, overlap, tta)
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
     if _network_fields(recipe) != _network_fields(predictor.recipe):
@@ -128,7 +139,9 @@ def run_evaluation(
             "The overrides change the network, which exists already. Give overrides of model.*, classes, sliding "
             "window and flip test to load."
         )
-    predict_image = published_tta(predictor.module, recipe) if tta else None
+    predict_image: PredictImage | None = published_tta(predictor.module, recipe) if tta else None
+    if tile is not None:
+        predict_image = TiledPrediction(predictor.module, recipe, tile, overlap, batch_size)
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     inputs = [*inputs, dataset.source, *dataset.inputs, *([] if slices is None else [slices])]

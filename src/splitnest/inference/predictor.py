@@ -16,6 +16,7 @@ from splitnest.inference.batching import make_batch, predict_prepared
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
 from splitnest.inference.prefetch import prefetch
+from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories
@@ -106,6 +107,8 @@ class Predictor:
         score_threshold: float | Literal["auto"] | None = None,
         stream: Literal[False] = False,
         tta: bool = False,
+        tile: Tile | None = None,
+        overlap: float | None = None,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
     ) -> list[Result]: ...
@@ -119,6 +122,8 @@ class Predictor:
         score_threshold: float | Literal["auto"] | None = None,
         stream: Literal[True],
         tta: bool = False,
+        tile: Tile | None = None,
+        overlap: float | None = None,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
     ) -> Iterator[Result]: ...
@@ -132,6 +137,8 @@ class Predictor:
         score_threshold: float | Literal["auto"] | None = None,
         stream: bool,
         tta: bool = False,
+        tile: Tile | None = None,
+        overlap: float | None = None,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
     ) -> list[Result] | Iterator[Result]: ...
@@ -144,6 +151,8 @@ class Predictor:
         score_threshold: float | Literal["auto"] | None = None,
         stream: bool = False,
         tta: bool = False,
+        tile: Tile | None = None,
+        overlap: float | None = None,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
     ) -> list[Result] | Iterator[Result]:
@@ -163,6 +172,10 @@ class Predictor:
             stream: Whether to return a generator, which holds at most five batches: the next one, and where images
                 differ in size up to four whose images wait for others of their size.
             tta: Whether to use the published test-time augmentation, one image at a time.
+            tile: Side, or height and width, of the tiles in pixels that larger images are cut into (detection and
+                semantic segmentation only), ``batch_size`` of which are processed together; None processes whole
+                images. See ``TiledPrediction``.
+            overlap: Overlap of neighboring tiles as a fraction of a tile, 0.2 by default.
             boxes_xywh: Person boxes for a pose estimator: for each image an array ``[P, 4]`` of x, y, width and height
                 in pixels, whose order is kept; or a JSON file of COCO detection results, whose ``image_id`` is the
                 number in the file name, or of ``splitnest predict`` for a detector; or ``"whole"``, which takes each
@@ -183,6 +196,8 @@ class Predictor:
             resize=resize,
             score_threshold=score_threshold,
             tta=tta,
+            tile=tile,
+            overlap=overlap,
             boxes_xywh=boxes_xywh,
             detector=detector,
         )
@@ -197,6 +212,8 @@ class Predictor:
         resize: bool = True,
         score_threshold: float | Literal["auto"] | None = None,
         tta: bool = False,
+        tile: Tile | None = None,
+        overlap: float | None = None,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
         on_error: Callable[[str, DataError], None] | None = None,
@@ -204,10 +221,12 @@ class Predictor:
         """Return a generator of each image with its result. Arguments are checked at once, images when they are read.
 
         Args:
-            images, batch_size, resize, score_threshold, tta, boxes_xywh, detector: Same as in ``predict``.
+            images, batch_size, resize, score_threshold, tta, tile, overlap, boxes_xywh, detector: Same as in
+                ``predict``.
             on_error: Function that is called for an unreadable image, which is then skipped; None raises the error.
         """
         _check_numbers(batch_size, score_threshold)
+        check_tiling(tile, overlap, tta)
         keep = self._score_filter(score_threshold)
         if isinstance(score_threshold, str):
             score_threshold = None
@@ -217,8 +236,12 @@ class Predictor:
         sources = iterate_sources(images) if is_stream else expand_sources(images)
         loaded = _load_images(sources, on_error, keeps_pixels=not is_stream)
         results: Iterator[tuple[LoadedImage, Result]]
-        if tta:
-            predict = published_tta(self.module, self.recipe)
+        if tta or tile is not None:
+            predict: Callable[..., Result] = (
+                published_tta(self.module, self.recipe)
+                if tile is None
+                else TiledPrediction(self.module, self.recipe, tile, overlap, batch_size)
+            )
             results = ((image, predict(image.pixels, resize)) for image in prefetch(loaded, 1))
         else:
             names = [source_name(source) for source in sources] if isinstance(sources, list) else None

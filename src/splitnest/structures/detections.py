@@ -208,13 +208,14 @@ class Detections(Pictured):
             uint8 RGB ``[H, W, 3]``.
         """
         shown = self.above(score_threshold)
-        categories = [self.categories[label] for label in shown.labels.tolist()]
+        categories, masks = [self.categories[label] for label in shown.labels.tolist()], shown.box_masks
         return draw_detections(
             checked_image(image, self.image_size),
             shown.boxes,
             [category.name for category in categories],
             [category.color for category in categories],
             scores=shown.scores if scores else None,
-            masks=shown.masks,
+            masks=None if masks is None else masks.crops,
+            corners=None if masks is None else masks.corners,
             by_class=by_class,
         )

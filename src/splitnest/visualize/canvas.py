@@ -63,23 +63,28 @@ class Canvas:
         part += coverage[..., None] * (np.array(color, np.float32) - part)
         self.pixels[region] = np.rint(part)
 
-    def fill(self, mask: np.ndarray, color: Color, alpha: float) -> None:
+    def fill(self, mask: np.ndarray, color: Color, alpha: float, corner: tuple[int, int] = (0, 0)) -> None:
         """Tint a mask and draw an antialiased outline.
 
         The values of a blurred mask give the distance from its edge, and with it the coverage of the outline.
 
         Args:
-            mask: bool ``[H, W]``.
+            mask: bool ``[h, w]``, a part of the image that contains the whole mask.
             color: Color of tint and outline.
             alpha: Opacity of the tint.
+            corner: Row and column of its top left pixel in the image.
         """
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return
-        box = float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+        mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        top, left = corner[0] + int(rows[0]), corner[1] + int(columns[0])
+        box = float(left), float(top), float(left + mask.shape[1]), float(top + mask.shape[0])
         region = self.crop(box, margin=2 * self.line_width)
+        before = top - region[0].start, left - region[1].start
+        after = region[0].stop - top - mask.shape[0], region[1].stop - left - mask.shape[1]
+        solid = Image.fromarray(np.pad(mask.astype(np.uint8) * 255, tuple(zip(before, after, strict=True))))
         sigma = max(0.8, self.line_width / 2)
-        solid = Image.fromarray(mask[region].astype(np.uint8) * 255)
         soft = np.asarray(solid.filter(ImageFilter.GaussianBlur(sigma)), np.float32) / 255
         distance = np.abs(soft - 0.5) * np.float32(sigma * np.sqrt(2 * np.pi))
         outline = np.clip(self.line_width / 2 + 0.5 - distance, 0, 1) * (soft > 0.02)

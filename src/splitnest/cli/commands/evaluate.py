@@ -13,11 +13,14 @@ from splitnest.cli.options import (
     Device,
     Fast,
     Model,
+    Overlap,
     Overrides,
     Precision,
+    Tiles,
     Tta,
     Weights,
     named,
+    tile_size,
 )
 from splitnest.errors import printable
 
@@ -61,6 +64,8 @@ def evaluate(
     batch_size: BatchSize = 1,
     workers: Annotated[int, typer.Option(min=0, help="Number of data loading processes.")] = 0,
     tta: Tta = False,
+    tile: Tiles = None,
+    overlap: Overlap = None,
     device: Device = "auto",
     fast: Fast = False,
     precision: Precision = "fp32",
@@ -74,6 +79,7 @@ def evaluate(
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
 
+    size = tile_size(tile)
     with process_group():
         options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
@@ -90,6 +96,8 @@ def evaluate(
             inputs=inputs,
             report=report,
             slices=slice,
+            tile=size,
+            overlap=overlap,
         )
         if not is_main_process():
             return

@@ -15,10 +15,13 @@ from splitnest.cli.options import (
     Device,
     Fast,
     Model,
+    Overlap,
     Precision,
+    Tiles,
     Tta,
     Weights,
     named,
+    tile_size,
     weights_or_none,
 )
 from splitnest.errors import DataError, OutputError, UsageError, first_few, printable
@@ -57,6 +60,8 @@ def predict(
     ] = "0.5",
     batch_size: BatchSize = 1,
     tta: Tta = False,
+    tile: Tiles = None,
+    overlap: Overlap = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -80,6 +85,7 @@ def predict(
     from splitnest.cli.results import ResultsFile
 
     min_score = _parsed_score(score)
+    size = tile_size(tile)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
     results = ResultsFile(json or out / "results.json", out)
@@ -112,6 +118,8 @@ def predict(
             skip_existing=skip_existing,
             batch_size=batch_size,
             tta=tta,
+            tile=size,
+            overlap=overlap,
             boxes_xywh=boxes,
             detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
         )

@@ -27,6 +27,16 @@ def center_crop(image: NDArray[np.uint8], input_cfg: ClassificationInput) -> NDA
     return crop(image, input_cfg)
 
 
+def crop_box(size_hw: tuple[int, int], input_cfg: ClassificationInput) -> tuple[float, float, float, float]:
+    """Return the box that ``center_crop`` cuts out of an image of this height and width, xyxy in its pixels."""
+    if input_cfg.crop == "official":
+        (top, bottom), (left, right) = _official_sides(size_hw, input_cfg)
+        return left, top, right, bottom
+    (height, width), (top, left) = _timm_sides(size_hw, input_cfg)
+    down, across = size_hw[0] / height, size_hw[1] / width
+    return left * across, top * down, (left + input_cfg.size) * across, (top + input_cfg.size) * down
+
+
 def normalize(image: NDArray[np.uint8], input_cfg: Input, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return normalized pixels ``[3, H, W]`` in the channel order of the network.
 
@@ -69,10 +79,17 @@ def mean_color(input_cfg: Input) -> tuple[int, int, int]:
 
 
 def _official_crop(image: NDArray[np.uint8], input_cfg: ClassificationInput) -> NDArray[np.uint8]:
-    """Crop the center, then resize; the start and then the end of the crop are rounded half to even."""
-    side = input_cfg.size / (input_cfg.size + OFFICIAL_MARGIN) * min(image.shape[:2])
-    (top, bottom), (left, right) = (_centered(length, side) for length in image.shape[:2])
+    """Crop the center, then resize."""
+    (top, bottom), (left, right) = _official_sides((image.shape[0], image.shape[1]), input_cfg)
     return resize_pillow(image[top:bottom, left:right], (input_cfg.size, input_cfg.size), input_cfg.interpolation)
+
+
+def _official_sides(
+    size_hw: tuple[int, int], input_cfg: ClassificationInput
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return rows and columns of the crop; its start and then its end are rounded half to even."""
+    side = input_cfg.size / (input_cfg.size + OFFICIAL_MARGIN) * min(size_hw)
+    return _centered(size_hw[0], side), _centered(size_hw[1], side)
 
 
 def _centered(length: int, side: float) -> tuple[int, int]:
@@ -81,11 +98,20 @@ def _centered(length: int, side: float) -> tuple[int, int]:
 
 
 def _timm_crop(image: NDArray[np.uint8], input_cfg: ClassificationInput) -> NDArray[np.uint8]:
-    """Resize the short side to ``floor(size / crop_fraction)``, then crop the center, rounded half to even."""
+    """Resize, then crop the center."""
+    size_hw, (top, left) = _timm_sides((image.shape[0], image.shape[1]), input_cfg)
+    resized = resize_pillow(image, size_hw, input_cfg.interpolation)
+    return resized[top : top + input_cfg.size, left : left + input_cfg.size]
+
+
+def _timm_sides(size_hw: tuple[int, int], input_cfg: ClassificationInput) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size to resize to, whose short side is ``floor(size / crop_fraction)``, and the crop's corner.
+
+    The corner is rounded half to even.
+    """
     short = math.floor(input_cfg.size / input_cfg.crop_fraction)
-    height, width = image.shape[:2]
+    height, width = size_hw
     new_height = short if height <= width else int(short * height / width)
     new_width = short if width <= height else int(short * width / height)
-    resized = resize_pillow(image, (new_height, new_width), input_cfg.interpolation)
-    top, left = round((new_height - input_cfg.size) / 2), round((new_width - input_cfg.size) / 2)
-    return resized[top : top + input_cfg.size, left : left + input_cfg.size]
+    corner = round((new_height - input_cfg.size) / 2), round((new_width - input_cfg.size) / 2)
+    return (new_height, new_width), corner

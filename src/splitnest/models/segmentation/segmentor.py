@@ -3,7 +3,7 @@
 Shapes: N images, K classes, h x w cells of the logits, H x W pixels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from splitnest.models.segmentation.pixel_loss import PixelMiner, pixel_loss
 from splitnest.structures import Result, SemanticSegmentation
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
+from splitnest.structures.windows import sliding_windows
 
 
 class Segmentor(Model):
@@ -133,7 +134,7 @@ class Segmentor(Model):
         if self.window is None or (self.window[0] >= size[0] and self.window[1] >= size[1]):
             return [self.resized(whole(of_image), size) for of_image in compute(images)]
         parts: list[list[Placed]] = [[] for _ in images]
-        for top, left, height, width in _windows(size, self.window, self.stride or self.window):
+        for top, left, height, width in sliding_windows(size, self.window, self.stride or self.window):
             crops = images[..., top : top + height, left : left + width]
             for placed, of_image in zip(parts, compute(crops), strict=True):
                 placed.append(Placed(self.resized(whole(of_image), (height, width)), top, left))
@@ -168,17 +169,3 @@ class Segmentor(Model):
         sizes = ((images.shape[2], images.shape[3]),) * len(images)
         labels = images.new_zeros(len(images), *sizes[0], dtype=torch.uint8)
         self.loss(Batch(images, sizes, sizes, semantic=labels))
-
-
-def _windows(
-    size_hw: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (top, left, height, width) of windows that cover an image; the last ones are moved back into it."""
-    starts = []
-    for side, length, step in zip(size_hw, window, stride, strict=True):
-        number = max(side - length + step - 1, 0) // step + 1
-        starts.append([max(min(n * step, side - length), 0) for n in range(number)])
-    height, width = (min(side, length) for side, length in zip(size_hw, window, strict=True))
-    for top in starts[0]:
-        for left in starts[1]:
-            yield top, left, height, width
