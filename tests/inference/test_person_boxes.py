@@ -9,7 +9,8 @@ import pytest
 
 from splitnest.data.pose.person_boxes import NO_BOXES, read_person_boxes
 from splitnest.errors import DataError, UsageError
-from splitnest.inference.person_boxes import MIN_DETECTOR_SCORE, LoadedImage, person_finder
+from splitnest.inference.loaded_images import LoadedImage
+from splitnest.inference.person_boxes import MIN_DETECTOR_SCORE, person_finder
 from splitnest.structures import Detections
 from splitnest.structures.categories import from_names
 

@@ -1,7 +1,6 @@
 """Person boxes for top-down pose estimation: given, read from a file, or detected."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, is_croppable, read_person_boxes
 from splitnest.errors import DataError, UsageError
+from splitnest.inference.loaded_images import LoadedImage
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.boxes import xywh_to_xyxy
 from splitnest.structures.categories import Categories
@@ -22,23 +22,6 @@ WHOLE_IMAGE = "whole"
 
 Boxes = str | Path | NDArray[np.floating] | Sequence[NDArray[np.floating]]
 """JSON file, ``WHOLE_IMAGE``, or x, y, width and height ``[P, 4]`` of the persons in one image or each of several."""
-
-
-@dataclass(frozen=True)
-class LoadedImage:
-    """One of several images.
-
-    Attributes:
-        index: Index of the image.
-        name: Path or URL of the image.
-        pixels: uint8 RGB ``[H, W, 3]``.
-        read_again: Function that returns the pixels later, for drawing; None if they are not kept.
-    """
-
-    index: int
-    name: str
-    pixels: NDArray[np.uint8]
-    read_again: Callable[[], NDArray[np.uint8]] | None = None
 
 
 FindPeople = Callable[[LoadedImage], PersonBoxes]

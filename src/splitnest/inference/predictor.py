@@ -1,35 +1,33 @@
 """Prediction with a model that was loaded by name or from a file."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splitnest.data.images.read import is_url, read_image, source_name, to_array
+from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.inference.batching import make_batch, predict_prepared
 from splitnest.inference.ground_truth import ground_truth_batch
-from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
+from splitnest.inference.loaded_images import LoadedImage, load_images
+from splitnest.inference.person_boxes import Boxes, person_finder
 from splitnest.inference.prefetch import prefetch
+from splitnest.inference.score_filter import AUTO, score_filter
 from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
-from splitnest.structures import Detections, Result
+from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
 from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
-
-AUTO = "auto"
-"""Score threshold that stands for those of the checkpoint."""
 
 
 class Prediction(NamedTuple):
@@ -227,14 +225,14 @@ class Predictor:
         """
         _check_numbers(batch_size, score_threshold)
         check_tiling(tile, overlap, tta)
-        keep = self._score_filter(score_threshold)
+        keep = score_filter(score_threshold, self.required_score_thresholds)
         if isinstance(score_threshold, str):
             score_threshold = None
         if detector is not None and not isinstance(detector, Predictor):
             raise UsageError(f"detector is a {type(detector).__name__}. Give a detector that splitnest.load returned.")
         is_stream = isinstance(images, Iterator)
         sources = iterate_sources(images) if is_stream else expand_sources(images)
-        loaded = _load_images(sources, on_error, keeps_pixels=not is_stream)
+        loaded = load_images(sources, on_error, keeps_pixels=not is_stream)
         results: Iterator[tuple[LoadedImage, Result]]
         if tta or tile is not None:
             predict: Callable[..., Result] = (
@@ -249,14 +247,6 @@ class Predictor:
             results = predict_prepared(self.module, self.recipe, prepared, batch_size)
         kept = ((image, keep(result)) for image, result in results)
         return (Prediction(image.name, image.pixels, result.on_image(image.read_again)) for image, result in kept)
-
-    def _score_filter(self, score_threshold: float | str | None) -> Callable[[Result], Result]:
-        """Return the function that removes detections with low scores from a result."""
-        if score_threshold is None:
-            return _unchanged
-        if isinstance(score_threshold, str):
-            return partial(_select, self.required_score_thresholds())
-        return partial(_above, score_threshold)
 
     def required_score_thresholds(self) -> ScoreThresholds:
         """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
@@ -347,18 +337,6 @@ def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
         raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
-def _unchanged(result: Result) -> Result:
-    return result
-
-
-def _above(score: float, result: Result) -> Result:
-    return result.above(score)
-
-
-def _select(thresholds: ScoreThresholds, result: Result) -> Result:
-    return thresholds.select(result) if isinstance(result, Detections) else result
-
-
 def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:
     """Raise a UsageError for a batch size or a threshold that is out of range or no number."""
     if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
@@ -367,23 +345,3 @@ def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None
         return
     if not isinstance(score_threshold, int | float | np.number) or not 0 <= score_threshold <= 1:
         raise UsageError(f"score_threshold is {score_threshold!r}. Give a probability, from 0 to 1, or 'auto'.")
-
-
-def _load_images(
-    sources: Iterable[Any], on_error: Callable[[str, DataError], None] | None, *, keeps_pixels: bool
-) -> Iterator[LoadedImage]:
-    """Yield images; those that are no files are kept for drawing if ``keeps_pixels`` is set."""
-    for index, source in enumerate(sources):
-        try:
-            pixels, name = to_array(source)
-        except DataError as error:
-            if on_error is None:
-                raise
-            on_error(str(source), error)
-            continue
-        read_again: Callable[[], NDArray[np.uint8]] | None = None
-        if isinstance(source, str | Path) and not is_url(source):
-            read_again = partial(read_image, source)
-        elif keeps_pixels:
-            read_again = partial(np.asarray, pixels)
-        yield LoadedImage(index, name, pixels, read_again)
