@@ -8,6 +8,7 @@ from splitnest.inference.detection_tta import DetectionTTA
 from splitnest.inference.exported_model import ExportedModel
 from splitnest.inference.semantic_tta import SemanticTTA
 from splitnest.models.base import Model
+from splitnest.models.detection.rcnn import RCNN
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
 
@@ -39,4 +40,6 @@ def published_tta(model: Model, recipe: Recipe) -> Callable[..., Result]:
             f"{recipe.name} has no test-time augmentation: its task is {recipe.task}, and it exists for "
             f"{', '.join(TTA)}. Omit tta."
         )
+    if recipe.task != "semantic" and not isinstance(model, RCNN):
+        raise UsageError(f"A {type(model).__name__} has no test-time augmentation. Omit tta.")
     return TTA[recipe.task](model, recipe.input)

@@ -123,10 +123,12 @@ class DetectionFileData(FileData):
     """Dataset of image and annotation files for detection.
 
     Attributes:
+        format: Name of the format, which is that of its module in ``data/formats``.
         classes: Same as ``Data.classes``; ``file`` takes the classes of the annotation files: COCO's categories with
             annotations, the names in VOC's XML files, or the names of YOLO's ``data.yaml``.
     """
 
+    format: str
     classes: ClassNames | Literal["file"]  # type: ignore[assignment]  # wider than in other sections
 
 

@@ -164,19 +164,29 @@ class DetectionRecipe(RecipeBase):
     train: DetectionTraining | None = None
 
     @property
+    def has_masks(self) -> bool:
+        """Whether the model predicts masks."""
+        return self.task != "detection"
+
+    @property
+    def keeps_rle_masks(self) -> bool:
+        """Whether instances with RLE masks take part in training."""
+        return self.model.conventions.rle_masks == "kept"
+
+    @property
     def num_pixel_classes(self) -> int:
         """Number of classes of a label map: for a panoptic model all things as one class, then the stuff classes."""
         return self.data.num_stuff + 1 if self.task == "panoptic" else self.num_classes
 
     @model_validator(mode="after")
     def _check_task(self) -> Self:
-        masks, panoptic = self.task != "detection", self.task == "panoptic"
-        if masks != (self.model.mask_convs > 0):
+        panoptic = self.task == "panoptic"
+        if self.has_masks != (self.model.mask_convs > 0):
             raise ValueError(f"task {self.task} does not match model.mask_convs={self.model.mask_convs}")
         for key, value in (("model.panoptic", self.model.panoptic), ("data.stuff", self.data.stuff_classes)):
             if panoptic != (value is not None):
                 raise ValueError(f"task {self.task} {'needs' if panoptic else 'has no'} {key}")
-        if not masks and self.train and any(entry.type == "copy_paste" for entry in self.train.augment):
+        if not self.has_masks and self.train and any(entry.type == "copy_paste" for entry in self.train.augment):
             raise ValueError("train.augment: copy_paste needs masks, which task detection has not. Use mosaic instead")
         if panoptic and self.data.format not in ("coco", "scenes"):
             raise ValueError(f"data.format {self.data.format} has no panoptic segments: use coco or scenes")

@@ -59,7 +59,7 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         if split == "train" and recipe.train is not None and not findings.faults:
             for reason, count in DetectionTrainingSet(dataset, recipe).excluded.items():
                 print(f"excluded from training: {count} {reason}")
-        elif dataset.has_annotations and recipe.model.mask_convs:
+        elif dataset.has_annotations and recipe.has_masks:
             CocoEvaluator(
                 dataset, ("segm",), skip_without_mask=skips_without_mask(recipe)
             )  # raises if masks cannot be used
@@ -69,14 +69,14 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
     ) -> Evaluator:
         """Return an evaluator of COCO metrics, of masks too if the model has them."""
-        iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.model.mask_convs else ("bbox",)
+        iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.has_masks else ("bbox",)
         return CocoEvaluator(dataset, iou_types, skip_without_mask=skips_without_mask(recipe))
 
     def ground_truth(
         self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe
     ) -> Detections | PanopticSegmentation:
         """Return the annotations of one image as detections."""
-        return dataset.ground_truth(index, masks=recipe.model.mask_convs > 0)
+        return dataset.ground_truth(index, masks=recipe.has_masks)
 
     def sample_result(self, batch: Batch, number: int, dataset: DetectionDataset) -> Detections | PanopticSegmentation:
         """Return the instances of one image of a training batch as detections."""

@@ -49,15 +49,15 @@ class DetectionTrainingSet(TrainingSet):
     def __init__(self, dataset: DetectionDataset, recipe: DetectionRecipe) -> None:
         self.dataset: DetectionDataset = dataset
         self.train_cfg, self.input_cfg = required_training(recipe), recipe.input
-        self.has_masks = recipe.model.mask_convs > 0
+        self.has_masks = recipe.has_masks
         self.augmentations = Augmentations(self.train_cfg.augment, self.input_cfg, self.train_cfg.seed)
         self._panoptic: PanopticDataset | None = None
-        if recipe.model.panoptic is not None:
+        if recipe.task == "panoptic":
             assert isinstance(dataset, PanopticDataset)  # open_dataset opens no other for the task
             self._panoptic = dataset
         self.excluded: dict[str, int] = {}
         self._takes_part = np.ones(len(dataset.file.ids), bool)
-        self._exclude_annotations(dataset.keeps_rle_masks or recipe.model.conventions.rle_masks == "kept")
+        self._exclude_annotations(self.has_masks and (dataset.keeps_rle_masks or recipe.keeps_rle_masks))
         self._indices = self._included_images()
         if not len(self._indices):
             raise DataError(self._explain_empty())

@@ -110,6 +110,7 @@ class AnnotationFile:
         paths: Annotation file of each image, for formats with one for each and for several files; empty for others.
         lines: int64 ``[N]``, line of each annotation, for formats with a file for each image; empty for others.
         ids_in_files: int64 ``[N]``, ids that several files give their annotations; empty for one file.
+        class_list: File of the class names and the names, for formats whose annotations have class numbers.
         notes: Kind of anomaly in the files -> one line for each case; anomalies in annotations are not included.
     """
 
@@ -129,6 +130,7 @@ class AnnotationFile:
     paths: tuple[str, ...] = ()
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ids_in_files: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    class_list: tuple[Path, list[str]] | None = None
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_file import AnnotationFile, Segmentations
+from splitnest.data.formats.categories import merged_categories
 from splitnest.data.formats.coco_keypoints import KeypointFile
 from splitnest.data.formats.image_folders import ImageList
 from splitnest.data.formats.label_map_folders import LabelMapFiles
-from splitnest.data.parts import Parts
+from splitnest.data.parts import Parts, check_same_names
 from splitnest.structures.categories import Categories
 
 
@@ -29,9 +30,13 @@ def concatenate(
         model_categories: Classes of the model, which have all names; None for any classes.
 
     Raises:
-        DataError: Two parts list the same image, or some have annotations and others have none.
+        DataError: Two parts list the same image or have different lists of class names, or some have annotations and
+            others have none.
     """
     parts.check_annotated([file.has_annotations for file in files])
+    lists = dict(file.class_list for file in files if file.class_list is not None)
+    meaning = "Class numbers mean these names: use the same in all parts."
+    check_same_names(list(lists.values()), list(lists), "class names", meaning)
     categories = merged_categories(files, model_categories)
     image_ids = _distinct([file.image_ids for file in files])
     index_of_name = {name: index for index, (_, name) in enumerate(categories)}
@@ -107,25 +112,6 @@ def concatenate_label_maps(files: Sequence[LabelMapFiles], parts: Parts) -> Labe
         others=notes["others"],
         unpaired=notes["unpaired"],
     )
-
-
-def merged_categories(
-    files: Sequence[AnnotationFile], model_categories: Categories | None = None
-) -> tuple[tuple[int, str], ...]:
-    """Return (id, name) of the categories of all files, sorted by id.
-
-    A name has the id of the first file with it. Where an id would have two names, categories have the ids of the
-    model's classes, or are counted from 1.
-    """
-    id_of: dict[str, int] = {}
-    for file in files:
-        for id_, name in file.categories:
-            id_of.setdefault(name, id_)
-    if len(set(id_of.values())) < len(id_of):
-        names = id_of if model_categories is None else model_categories.names
-        ids = range(1, len(id_of) + 1) if model_categories is None else model_categories.ids
-        id_of = {name: id_ for id_, name in zip(ids, names, strict=True) if name in id_of}
-    return tuple(sorted((id_, name) for name, id_ in id_of.items()))
 
 
 def _distinct(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

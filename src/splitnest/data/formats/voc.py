@@ -1,6 +1,7 @@
 """Reader of Pascal VOC annotations: an XML file for each image."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,36 @@ from splitnest.data.formats.annotation_columns import from_rows
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import ImageRow
 from splitnest.data.formats.faults import Faults
-from splitnest.data.formats.voc_files import VocFiles, list_voc
+from splitnest.data.formats.voc_files import VocFiles, find_annotations, list_voc
 from splitnest.data.formats.voc_xml import Element, number_in, parse, text_in
 from splitnest.data.images.limits import MAX_PIXELS
 from splitnest.data.images.size import size_or_default
+from splitnest.data.paths import optional_path, required_path, required_root
 from splitnest.errors import DataError, first_few
+from splitnest.recipe import Split
+from splitnest.recipe.data import VocData
 from splitnest.structures.categories import MAX_NAMES_LENGTH, Categories, yaml_list
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+LISTS = "ImageSets"
+"""Folder of the lists of image names in the layout of Pascal VOC."""
+
+
+def read_part(data: VocData, split: Split, categories: Categories) -> tuple[Path, AnnotationFile, Path]:
+    """Return the image folder of a part, its annotations, and the list or folder that names them."""
+    images = required_path(data, f"{split}_images", "the image folder")
+    source, folder = _source(data, split, images)
+    return images, read_voc(source, folder, images, categories), source
+
+
+def class_names(parts: Sequence[tuple[VocData, Split]]) -> tuple[list[str], list[str]]:
+    """Return the names in the XML files of all parts in alphabetical order, without notes."""
+    names: set[str] = set()
+    for part, split in parts:
+        images = required_path(part, f"{split}_images", "the image folder")
+        names |= voc_class_names(*_source(part, split, images), images)
+    return sorted(names), []
 
 
 def read_voc(
@@ -158,3 +181,21 @@ def _size(path: Path, root: Element) -> tuple[int, int] | None:
             f"pixels. Correct it."
         )
     return int(height), int(width)
+
+
+def _source(data: VocData, split: Split, images: Path) -> tuple[Path, Path]:
+    """Return the list of image names, or the folder whose XML files are all taken; and the folder of the XML files."""
+    root = required_root(data)
+    annotations = optional_path(data, f"{split}_annotations")
+    if annotations is not None and annotations.is_dir():
+        return annotations, annotations
+    if annotations is None and (root / LISTS).is_dir():
+        what = "the list of image names, such as ImageSets/Main/test.txt, or the folder of the XML files"
+        required_path(data, f"{split}_annotations", what)
+    folder = find_annotations(root, images)
+    if annotations is not None and not annotations.exists() and not (root / LISTS).is_dir():
+        raise DataError(
+            f"{annotations} does not exist, and {root} has no lists of image names. Correct "
+            f"data.{split}_annotations, or set it to {folder} to take all images that have an XML file."
+        )
+    return annotations or folder, folder

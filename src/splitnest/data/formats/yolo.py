@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from splitnest.data.formats.coco_json import ImageRow
 from splitnest.data.formats.faults import Faults
 from splitnest.data.images.listing import NOT_AN_IMAGE, is_hidden, list_files, list_images
 from splitnest.data.images.size import size_or_default
-from splitnest.data.paths import existing_folder
+from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
 from splitnest.errors import DataError, UsageError, cannot_read
 from splitnest.files import open_text
+from splitnest.recipe import Split
+from splitnest.recipe.data import YoloData
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.structures import polygons
 from splitnest.structures.categories import Categories
@@ -29,6 +32,19 @@ NAME_LISTS = ("classes.txt", "obj.names")
 
 MAX_FIELDS = 1_000_000
 """Maximum number of fields in a line."""
+
+
+def read_part(data: YoloData, split: Split, categories: Categories) -> tuple[Path, AnnotationFile, Path]:
+    """Return the image folder of a part, its annotations, and the folder of their files."""
+    images, labels = required_path(data, f"{split}_images", "the image folder"), _labels(data, split)
+    file = read_yolo(labels, images, categories)
+    return images, replace(file, class_list=find_class_names(required_root(data), labels)), labels
+
+
+def class_names(parts: Sequence[tuple[YoloData, Split]]) -> tuple[list[str], list[str]]:
+    """Return the names that the first part gives, without notes; those of other parts are compared when it is read."""
+    data, split = parts[0]
+    return yolo_class_names(required_root(data), _labels(data, split)), []
 
 
 def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Categories) -> AnnotationFile:
@@ -193,3 +209,18 @@ def _numbers(fields: list[str]) -> list[float]:
         if not math.isfinite(values[-1]):
             raise ValueError(f"{text} is not a number")
     return values
+
+
+def _labels(data: YoloData, split: Split) -> Path:
+    """Return the folder of the text files: as given, or ``labels/...`` for ``images/...``."""
+    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
+        return annotations
+    images: str = getattr(data, f"{split}_images")
+    parts = list(PurePosixPath(images).parts)
+    if "images" not in parts:
+        raise UsageError(
+            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels'. Give "
+            f"the folder of the text files, relative to data.root."
+        )
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return required_root(data) / PurePosixPath(*parts)
