@@ -96,7 +96,9 @@ class RPN(nn.Module):
         """Return the predictions of each level ``[N, channels, H, W]``, ordered by row, column and anchor."""
         predictions = []
         for index, level in enumerate(features.values()):
-            hidden = F.relu(self.conv(level), inplace=True)
+            hidden = self.conv(level)
+            if not isinstance(self.conv, nn.Sequential):  # whose convolutions have a ReLU each
+                hidden = F.relu(hidden, inplace=True)
             logits = at_least_float32(self.logits(hidden)).permute(0, 2, 3, 1).flatten(1)
             deltas = at_least_float32(self.deltas(hidden)).permute(0, 2, 3, 1).reshape(level.shape[0], -1, 4)
             anchors = self.anchors.level(index, (level.shape[2], level.shape[3]), STRIDES[index], like=deltas)
