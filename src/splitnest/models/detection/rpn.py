@@ -37,7 +37,8 @@ class ProposalRules:
         post_nms_topk: Number of proposals of an image.
         nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
         stable: Whether candidates with equal scores keep their order: the sigmoid of confident anchors is exactly 1.
-            Recorded detections are reproduced only so, recorded losses only in the order of unstable sorts.
+            Recorded detections are reproduced only so, and losses of ordinary backbones; recorded losses of ResNeSt
+            only in the order of unstable sorts.
     """
 
     pre_nms_topk: int = 1000
