@@ -38,13 +38,20 @@ QUICK = [
 """Recordings of ordinary backbones of which ``make test`` runs one of each family; the others are marked."""
 
 OTHER_FEATURES = "mask_rcnn_R_50_FPN_3x_dconv_c3-c5.detectron2"
-"""Recording whose features are other ones from p2 on; deformable convolutions agree with those of mmdetection."""
+"""Recording that is not of the weights that it describes.
+
+detectron2 itself (main branch, built for the CPU), with ``upstream_model`` and these weights, differs from it by 1.4 to
+2.7 standard deviations in p2 to p6, and by 0.07 in the scores; ours differ from detectron2's by less than 3e-5 and
+2e-5. No other gain of offsets, convolutions or norms, order of offsets, stage, stride or input gives the recording.
+"""
 
 ORDINARY = [
     *marked(
         [n for n in names_of("mmdet", "detectron2") if not n.startswith("panoptic") and n != OTHER_FEATURES], QUICK
     ),
-    pytest.param(OTHER_FEATURES, marks=[pytest.mark.parity, pytest.mark.xfail(strict=True, reason="unexplained")]),
+    pytest.param(
+        OTHER_FEATURES, marks=[pytest.mark.parity, pytest.mark.xfail(strict=True, reason="not of its own weights")]
+    ),
 ]
 MASK_MODELS = ["mask_rcnn_resnest50_fpn_1x_coco.mmdet", "mask_rcnn_resnest50_fpn_1x_coco.detectron2"]
 INCONSISTENT = [

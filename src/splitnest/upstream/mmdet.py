@@ -26,6 +26,11 @@ def detector(model: Section) -> tuple[dict[str, Any], int]:
         UsageError: The detector has a part that splitnest has not.
     """
     model.only("type", *DETECTORS)
+    if "bbox_head" in model and "roi_head" not in model:
+        raise UsageError(
+            f"{model.where}: this is a configuration of mmdetection 1. Give that of mmdetection 2 or 3 for the same "
+            f"model (--config FILE), or the name of a published model (--model NAME)."
+        )
     network = backbone(model.section("backbone"), "mmdet")
     channels, neck = _neck(model.section("neck"), network["depth"])
     roi_head = model.section("roi_head")

@@ -16,7 +16,7 @@ from torch import Tensor
 from splitnest.errors import WeightsError, cannot_read, first_few, tell
 from splitnest.files import open_regular
 from splitnest.structures.score_thresholds import ScoreThresholds
-from splitnest.weights import checksum, torch_file
+from splitnest.weights import checksum, mmdet1, torch_file
 from splitnest.weights.openmmlab_meta import read_meta
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
 from splitnest.weights.stored_tensors import StoredTensor
@@ -261,6 +261,7 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None, shapes_only
         path,
         kind,
         tensors,
+        tells=not shapes_only,
         not_tensors=tuple(not_tensors),
         recipe_json=recipe_json,
         classes=_recipe_classes(recipe_json) or meta.classes,
@@ -269,13 +270,20 @@ def _unwrap(path: Path, kind: Kind, content: Any, entry: str | None, shapes_only
     )
 
 
-def _checkpoint(path: Path, kind: Kind, tensors: dict[str, Tensor], **facts: Any) -> Checkpoint:
-    """Return a checkpoint without the names of wrappers, and without what an EMA keeps beside the weights."""
+def _checkpoint(path: Path, kind: Kind, tensors: dict[str, Tensor], *, tells: bool = True, **facts: Any) -> Checkpoint:
+    """Return a checkpoint without the names of wrappers, and without what an EMA keeps beside the weights.
+
+    One of mmdetection 1 has the names and the order of classes of mmdetection 2 afterwards.
+    """
     renamed = unwrapped_keys(list(tensors))
     state = {renamed[key]: tensor for key, tensor in tensors.items()}
     copies = ema_copies(list(state))
     for key in copies:
         del state[key]
+    if mmdet1.is_version_1(state):
+        state = mmdet1.upgraded(state)
+        if tells:
+            tell(f"note: {path} {mmdet1.NOTE}.")
     return Checkpoint(path, kind, state, ema_copies=tuple(copies), **facts)
 
 

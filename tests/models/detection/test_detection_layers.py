@@ -111,3 +111,12 @@ def test_pasting_of_no_masks_and_empty_boxes() -> None:
     assert paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 6)).dense().shape == (0, 5, 6)
     flat = torch.tensor([[2.0, 2.0, 2.0, 4.0]])
     assert not paste_masks(torch.ones(1, 28, 28), flat, (5, 6)).dense().any()
+
+
+@pytest.mark.parametrize("num_convs", [1, 2])
+def test_rpn_of_several_convolutions_can_be_trained(num_convs: int) -> None:
+    anchors = AnchorGenerator((8.0,) * 5, (1.0,))
+    rpn = RPN(4, anchors, BoxCoder(clamp_shrinkage=True), rank_by="scores", num_convs=num_convs)
+    predictions = rpn({"p2": torch.randn(1, 4, 6, 8)})
+    (predictions[0].logits.square().sum() + predictions[0].deltas.square().sum()).backward()
+    assert all(parameter.grad is not None for parameter in rpn.parameters())

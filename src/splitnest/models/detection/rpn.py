@@ -37,7 +37,8 @@ class ProposalRules:
         post_nms_topk: Number of proposals of an image.
         nms_threshold: IoU above which the worse of two proposals of a level is suppressed.
         stable: Whether candidates with equal scores keep their order: the sigmoid of confident anchors is exactly 1.
-            Recorded detections are reproduced only so, recorded losses only in the order of unstable sorts.
+            Recorded detections are reproduced only so, and losses of ordinary backbones; recorded losses of ResNeSt
+            only in the order of unstable sorts.
     """
 
     pre_nms_topk: int = 1000
@@ -96,7 +97,9 @@ class RPN(nn.Module):
         """Return the predictions of each level ``[N, channels, H, W]``, ordered by row, column and anchor."""
         predictions = []
         for index, level in enumerate(features.values()):
-            hidden = F.relu(self.conv(level), inplace=True)
+            hidden = self.conv(level)
+            if not isinstance(self.conv, nn.Sequential):  # whose convolutions have a ReLU each
+                hidden = F.relu(hidden, inplace=True)
             logits = at_least_float32(self.logits(hidden)).permute(0, 2, 3, 1).flatten(1)
             deltas = at_least_float32(self.deltas(hidden)).permute(0, 2, 3, 1).reshape(level.shape[0], -1, 4)
             anchors = self.anchors.level(index, (level.shape[2], level.shape[3]), STRIDES[index], like=deltas)
