@@ -85,7 +85,7 @@ def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
         sizes_section(title, numbers["ap_by_class"]),
         tide_section(title, numbers["tide"]),
         confusion_section(title, numbers["confusion"]),
-        calibration_section(title, numbers["calibration"]),
+        calibration_section(f"{title}: calibration", numbers["calibration"]),
     ]
     return Analysis(
         numbers={results.prefix: plain(numbers)},
