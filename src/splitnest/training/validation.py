@@ -12,6 +12,7 @@ from splitnest.data.items import Items
 from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.report.write import ReportSource, write_report
 from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
 from splitnest.metrics.own import Metric
 from splitnest.models.base import Model
@@ -55,21 +56,22 @@ class Validation:
             self.dataset,
             batch_size,
             train_cfg.workers,
-            keep_label_maps=False,
             metrics=self.metrics,
         )
         metrics = broadcast_from_main(partial(self._compute, model, evaluator))
         return metrics | validation_loss(model, self.recipe, self.dataset) if train_cfg.val_loss else metrics
 
     def _compute(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
-        """Write drawings and return the metrics, in the main process."""
+        """Write drawings and the report, and return the metrics, in the main process."""
         for name, pixels in evaluator.pictures().items():
             self.folder.write_image(name, pixels)
         sheet = prediction_sheet(model, self.recipe, self.dataset)
         if sheet is not None:
             self.folder.write_image(PREDICTIONS_FILE, sheet)
         self.state.score_thresholds = evaluator.score_thresholds()
-        return evaluator.compute()
+        metrics, per_class = evaluator.compute(), evaluator.per_class()
+        write_report(self.folder.path, ReportSource(self.recipe, self.dataset, evaluator, metrics, per_class), {})
+        return metrics
 
 
 def open_validation(recipe: Recipe, extensions: Extensions = NO_EXTENSIONS) -> ImageDataset | None:
