@@ -16,19 +16,17 @@ from splitnest.inference.batching import make_batch, predict_prepared
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.person_boxes import Boxes, LoadedImage, person_finder
 from splitnest.inference.prefetch import prefetch
+from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
-from splitnest.structures import Detections, Result
+from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
 from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
-
-AUTO = "auto"
-"""Score threshold that stands for those of the checkpoint."""
 
 
 class Prediction(NamedTuple):
@@ -208,7 +206,7 @@ class Predictor:
             on_error: Function that is called for an unreadable image, which is then skipped; None raises the error.
         """
         _check_numbers(batch_size, score_threshold)
-        keep = self._score_filter(score_threshold)
+        keep = score_filter(score_threshold, self.required_score_thresholds)
         if isinstance(score_threshold, str):
             score_threshold = None
         if detector is not None and not isinstance(detector, Predictor):
@@ -227,23 +225,9 @@ class Predictor:
         kept = ((image, keep(result)) for image, result in results)
         return (Prediction(image.name, image.pixels, result.on_image(image.read_again)) for image, result in kept)
 
-    def _score_filter(self, score_threshold: float | str | None) -> Callable[[Result], Result]:
-        """Return the function that removes detections with low scores from a result."""
-        if score_threshold is None:
-            return _unchanged
-        if isinstance(score_threshold, str):
-            return partial(_select, self.required_score_thresholds())
-        return partial(_above, score_threshold)
-
     def required_score_thresholds(self) -> ScoreThresholds:
         """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
-        if self.score_thresholds is None:
-            raise UsageError(
-                f"{self.recipe.name} stores no score thresholds; checkpoints of a detector that was trained with "
-                f"validation data do. Give a score from 0 to 1: the report of 'splitnest eval' (--report) says which "
-                f"is best."
-            )
-        return self.score_thresholds
+        return required_thresholds(self.score_thresholds, self.recipe.name)
 
     def _prepared(
         self,
@@ -322,18 +306,6 @@ def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
     if not set(class_names) & set(build_categories(recipe).names):
         wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
         raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
-
-
-def _unchanged(result: Result) -> Result:
-    return result
-
-
-def _above(score: float, result: Result) -> Result:
-    return result.above(score)
-
-
-def _select(thresholds: ScoreThresholds, result: Result) -> Result:
-    return thresholds.select(result) if isinstance(result, Detections) else result
 
 
 def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:

@@ -37,7 +37,7 @@ DEFAULT_SCORE = 0.5
 
 @dataclass(frozen=True)
 class ReportSource:
-    """What a report is made of.
+    """Evaluation that a report describes.
 
     Attributes:
         recipe: Recipe of the model.
@@ -81,7 +81,7 @@ def write_report(folder: Path, source: ReportSource, slices: Slices) -> Analysis
     Args:
         folder: Folder of the report.
         source: Evaluation.
-        slices: Name -> ids of the images of a part of the dataset.
+        slices: Name -> image ids of a part of the dataset.
 
     Raises:
         DataError: The dataset has no annotations, or an image cannot be read.

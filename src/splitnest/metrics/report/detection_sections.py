@@ -147,7 +147,7 @@ def calibration_section(title: str, numbers: Numbers, unit: str = "detections") 
     Args:
         title: Title of the section.
         numbers: Bins with numbers, mean scores and fractions of correct ones, and errors.
-        unit: What is counted.
+        unit: Name of the counted items.
     """
     bins = [row for row in numbers["bins"] if row["count"]]
     points = [(row["avg_confidence"], row["avg_accuracy"]) for row in bins]

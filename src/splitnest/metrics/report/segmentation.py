@@ -89,7 +89,7 @@ def confusion_section(
         counts: ``[K, K]``, ground truth in rows.
         names: Names of the classes.
         pairs: Most frequent confusions.
-        unit: What is counted.
+        unit: Name of the counted items.
     """
     kept = most_confused(counts, MAX_CONFUSED)
     text = f"Rows are the ground truth, columns the predictions, in {unit}; a color is the fraction of the row."
