@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from splitnest.structures.instances import Instances
     from splitnest.structures.panoptic_labels import PanopticLabels
     from splitnest.structures.person import CropRegion, Person
+    from splitnest.structures.score_thresholds import ScoreThresholds
     from splitnest.training.callbacks import Callback
     from splitnest.training.run_folder import Run
     from splitnest.training.sample_page import data_show
@@ -88,6 +89,7 @@ _HOMES = {
     "ResNet": "splitnest.models.backbones.resnet",
     "Result": "splitnest.structures",
     "Run": "splitnest.training.run_folder",
+    "ScoreThresholds": "splitnest.structures.score_thresholds",
     "SegmentInfo": "splitnest.structures",
     "SemanticSegmentation": "splitnest.structures",
     "SplitnestError": "splitnest.errors",
@@ -136,6 +138,7 @@ __all__ = [
     "ResNet",
     "Result",
     "Run",
+    "ScoreThresholds",
     "SegmentInfo",
     "SemanticSegmentation",
     "SplitnestError",

@@ -38,7 +38,6 @@ def predict_dataset(
     workers: int = 0,
     predict_image: PredictImage | None = None,
     *,
-    keep_label_maps: bool = True,
     metrics: Sequence[Metric] = (),
     prepared: PreparedImages | None = None,
 ) -> Evaluator:
@@ -53,7 +52,6 @@ def predict_dataset(
         batch_size: Maximum number of images, or of persons for a pose estimator, that are processed together.
         workers: Number of data loading processes; 0 loads in this process.
         predict_image: Prediction of one original image, for test-time augmentation; None uses the model.
-        keep_label_maps: Whether label maps are kept for writing (semantic only).
         metrics: Metrics of the user, which are computed too if there are annotations.
         prepared: Images of the dataset, whose worker processes are used again; None starts ``workers``.
 
@@ -62,7 +60,7 @@ def predict_dataset(
         DataError: An image or its ground truth cannot be read, or annotations that the metrics need are missing.
     """
     task = task_of(recipe)
-    evaluator: Evaluator = task.evaluator(dataset, recipe, keep_label_maps=keep_label_maps)
+    evaluator: Evaluator = task.evaluator(dataset, recipe)
     if metrics and dataset.has_annotations:
         indices = {dataset.image_id(index): index for index in range(len(dataset))}
         evaluator = ExtendedEvaluator(

@@ -16,7 +16,7 @@ from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.loaded_images import LoadedImage, load_images
 from splitnest.inference.person_boxes import Boxes, person_finder
 from splitnest.inference.prefetch import prefetch
-from splitnest.inference.score_filter import AUTO, score_filter
+from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
 from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
@@ -250,13 +250,7 @@ class Predictor:
 
     def required_score_thresholds(self) -> ScoreThresholds:
         """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
-        if self.score_thresholds is None:
-            raise UsageError(
-                f"{self.recipe.name} stores no score thresholds; checkpoints of a detector that was trained with "
-                f"validation data do. Give a score from 0 to 1: the report of 'splitnest eval' (--report) says which "
-                f"is best."
-            )
-        return self.score_thresholds
+        return required_thresholds(self.score_thresholds, self.recipe.name)
 
     def _prepared(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from splitnest.errors import UsageError
 from splitnest.structures import Detections, Result
 from splitnest.structures.score_thresholds import ScoreThresholds
 
@@ -16,14 +17,22 @@ def score_filter(
     """Return the function that removes detections with low scores from a result.
 
     Args:
-        score_threshold: Minimum score; None keeps all, ``AUTO`` takes the threshold of each class.
-        thresholds: Function that returns the thresholds of the classes.
+        score_threshold: Minimum score, ``AUTO``, or None for all detections.
+        thresholds: Function that returns the thresholds of the checkpoint.
     """
     if score_threshold is None:
         return _unchanged
-    if score_threshold == AUTO:
-        return partial(_select, thresholds())
-    return partial(_above, float(score_threshold))
+    return partial(_select, thresholds()) if isinstance(score_threshold, str) else partial(_above, score_threshold)
+
+
+def required_thresholds(found: ScoreThresholds | None, name: str) -> ScoreThresholds:
+    """Return the score thresholds of a model, or raise a UsageError if it stores none."""
+    if found is None:
+        raise UsageError(
+            f"{name} stores no score thresholds; checkpoints of a detector that was trained with validation data do. "
+            f"Give a score from 0 to 1: the report of 'splitnest eval' (--report) says which is best."
+        )
+    return found
 
 
 def _unchanged(result: Result) -> Result:

@@ -239,7 +239,7 @@ class CocoEvaluator(Evaluator):
 
         Args:
             iou_type: Type of the results.
-            kept: Numbers of the detections of classes of the file that are evaluated; None for all.
+            kept: Row numbers of the evaluated detections, among those whose class is in the file; None for all.
 
         Raises:
             DataError: The file has no annotations.

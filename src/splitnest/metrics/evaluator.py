@@ -88,10 +88,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def analyze(self, slices: Slices) -> Analysis:
-        """Return what a report shows beside the metrics.
+        """Return the analysis that a report shows beside the metrics.
 
         Args:
-            slices: Name -> ids of the images of a part of the dataset.
+            slices: Name -> image ids of a part of the dataset.
 
         Raises:
             DataError: The dataset has no annotations.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Matches:
-    """Detections of any size in the order of falling scores, with at most 100 (20 persons) of an image and class.
+    """Detections of any size by falling score, at most 100 (20 persons) per image and class.
 
     COCO's matching takes detections by falling score, so that a higher score threshold leaves out the last detections
     and changes nothing of the others.

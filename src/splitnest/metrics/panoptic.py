@@ -23,7 +23,7 @@ from splitnest.structures import PanopticSegmentation, SegmentInfo
 from splitnest.visualize.write import encoded_image
 
 State = tuple[Any, Any, list[dict[str, Any]], list[bytes], dict[int, NDArray[np.float64]]]
-"""States of both metrics, rows and PNG files of the results, and segments of each class in each image."""
+"""States of both metrics, rows and PNG files of the results, and segment counts by image."""
 
 
 class PanopticEvaluator(Evaluator):
@@ -70,7 +70,7 @@ class PanopticEvaluator(Evaluator):
         self._pngs.append(encoded_image(result.to_coco_png()))
 
     def state(self) -> State:
-        """Return the states of both metrics, the rows and PNG files of the results, and the segments of each image."""
+        """Return the states of both metrics, rows and PNG files of the results, and the segment counts."""
         return self._quality.state(), self._instances.state(), self._rows, self._pngs, self._counts
 
     def merge(self, state: State) -> None:

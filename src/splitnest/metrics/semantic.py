@@ -28,23 +28,19 @@ class SemanticEvaluator(Evaluator):
     Args:
         dataset: Images with label maps, or without.
         ids: Id of each class in written label maps, where 0 is no class; None writes class indices.
-        keep_label_maps: Whether label maps are kept, for ``write``.
 
     Raises:
         DataError: Some images have no label map, although others have.
     """
 
-    def __init__(
-        self, dataset: SemanticDataset, ids: Sequence[int] | None = None, *, keep_label_maps: bool = True
-    ) -> None:
+    def __init__(self, dataset: SemanticDataset, ids: Sequence[int] | None = None) -> None:
         from hotcoco.semantic import SemanticEval
 
         dataset.require_label_maps()
         self._dataset, self._ids = dataset, ids
         unlabeled = SemanticSegmentation.unlabeled(dataset.categories)
         self._confusion = SemanticEval(len(dataset.categories), ignore_index=unlabeled)
-        self._keep_label_maps = keep_label_maps
-        self._pngs: dict[int, bytes] = {}  # 10 to 40 kB each, or empty
+        self._pngs: dict[int, bytes] = {}  # 10 to 40 kB each
         self._counts: dict[int, NDArray[np.int64]] = {}  # pixels of each class in each image
 
     def update(self, image_id: int, result: SemanticSegmentation) -> None:
@@ -60,7 +56,7 @@ class SemanticEvaluator(Evaluator):
             before = pixel_counts(self._confusion.confusion())
             self._confusion.update(self._dataset.labels(image_id), result.labels)
             self._counts[image_id] = pixel_counts(self._confusion.confusion()) - before
-        self._pngs[image_id] = encoded_image(self._to_ids(result.labels)) if self._keep_label_maps else b""
+        self._pngs[image_id] = encoded_image(self._to_ids(result.labels))
 
     def state(self) -> tuple[Any, dict[int, bytes], dict[int, NDArray[np.int64]]]:
         """Return the confusion matrix, the label maps as PNG files, and the pixels of the classes in each image."""
@@ -91,9 +87,9 @@ class SemanticEvaluator(Evaluator):
         }
 
     def result(self, image_id: int) -> SemanticSegmentation | None:
-        """Return the label map of an image; None if label maps were not kept."""
+        """Return the label map of an image that was added."""
         png = self._pngs.get(image_id)
-        if not png:
+        if png is None:
             return None
         labels = np.asarray(Image.open(io.BytesIO(png)))
         if self._ids is not None:
@@ -123,11 +119,8 @@ class SemanticEvaluator(Evaluator):
         This is the format of the evaluation servers of Cityscapes and ADE20K.
 
         Raises:
-            ValueError: Label maps were not kept.
             OutputError: A file cannot be written.
         """
-        if not self._keep_label_maps:
-            raise ValueError("label maps were not kept")
         for index, png in self._pngs.items():
             write_bytes(Path(path, PurePath(self._dataset.name(index)).with_suffix(".png")), png)
 

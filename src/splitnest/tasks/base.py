@@ -82,13 +82,12 @@ class Task(ABC, Generic[R, D]):
         """Check a dataset, print the findings, and return them."""
 
     @abstractmethod
-    def evaluator(self, dataset: D, recipe: R, *, keep_label_maps: bool = True) -> Evaluator:
+    def evaluator(self, dataset: D, recipe: R) -> Evaluator:
         """Return an evaluator of results on a dataset.
 
         Args:
             dataset: Dataset with or without annotations.
             recipe: Recipe of the model.
-            keep_label_maps: Whether label maps are kept for writing (semantic only).
 
         Raises:
             DataError: Annotations that the metrics need are missing.

@@ -64,9 +64,7 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         print_report(findings, split)
         return findings
 
-    def evaluator(
-        self, dataset: ClassificationDataset, recipe: ClassificationRecipe, *, keep_label_maps: bool = True
-    ) -> ClassificationEvaluator:
+    def evaluator(self, dataset: ClassificationDataset, recipe: ClassificationRecipe) -> ClassificationEvaluator:
         """Return an evaluator of top-1 and top-5 accuracy."""
         return ClassificationEvaluator(dataset)
 

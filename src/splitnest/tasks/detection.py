@@ -65,9 +65,7 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
             )  # raises if masks cannot be used
         return findings
 
-    def evaluator(
-        self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
-    ) -> Evaluator:
+    def evaluator(self, dataset: DetectionDataset, recipe: DetectionRecipe) -> Evaluator:
         """Return an evaluator of COCO metrics, of masks too if the model has them."""
         iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.has_masks else ("bbox",)
         return CocoEvaluator(dataset, iou_types, skip_without_mask=skips_without_mask(recipe))

@@ -27,9 +27,7 @@ class PanopticTask(DetectionTask):
         """Return a dataset over images with ``PanopticLabels``."""
         return SequencePanoptic(items, build_categories(recipe))
 
-    def evaluator(
-        self, dataset: DetectionDataset, recipe: DetectionRecipe, *, keep_label_maps: bool = True
-    ) -> PanopticEvaluator:
+    def evaluator(self, dataset: DetectionDataset, recipe: DetectionRecipe) -> PanopticEvaluator:
         """Return an evaluator of panoptic quality and COCO metrics."""
         return PanopticEvaluator(_panoptic(dataset), skip_without_mask=skips_without_mask(recipe))
 

@@ -56,7 +56,7 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
         print_report(findings, split)
         return findings
 
-    def evaluator(self, dataset: PoseDataset, recipe: PoseRecipe, *, keep_label_maps: bool = True) -> KeypointEvaluator:
+    def evaluator(self, dataset: PoseDataset, recipe: PoseRecipe) -> KeypointEvaluator:
         """Return an evaluator of COCO keypoint metrics."""
         return KeypointEvaluator(dataset, recipe.input)
 

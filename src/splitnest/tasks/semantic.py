@@ -54,12 +54,10 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
         print_report(findings, split)
         return findings
 
-    def evaluator(
-        self, dataset: SemanticDataset, recipe: SemanticRecipe, *, keep_label_maps: bool = True
-    ) -> SemanticEvaluator:
+    def evaluator(self, dataset: SemanticDataset, recipe: SemanticRecipe) -> SemanticEvaluator:
         """Return an evaluator of mean IoU, which writes label maps with the ids of the dataset's evaluation server."""
         ids = None if recipe.data.format == "folders" else dataset.categories.ids
-        return SemanticEvaluator(dataset, ids, keep_label_maps=keep_label_maps)
+        return SemanticEvaluator(dataset, ids)
 
     def result_files(self, path: Path, dataset: SemanticDataset) -> Iterator[Path]:
         """Yield the label maps."""

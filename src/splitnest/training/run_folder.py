@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from splitnest.distributed import is_main_process
 from splitnest.errors import OutputError, UsageError, first_few
+from splitnest.evaluation.report.files import NUMBERS_FILE, PAGE_FILE, STATISTICS_FILE
 from splitnest.files import output_errors, remove_parts, versions, write_text
 from splitnest.metrics.evaluator import VAL_LOSS
 from splitnest.recipe import Recipe, required_training
@@ -37,6 +38,7 @@ WRITTEN = frozenset(
         *(RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE, CURVES_FILE, PREDICTIONS_FILE, LAST_FILE, BEST_FILE),
         DATA_FILE,
         *(JSON_FILE, CSV_FILE, "confusion_matrix.png", "mistakes.jpg"),
+        *(PAGE_FILE, NUMBERS_FILE, STATISTICS_FILE),
     }
 )
 """Names of the files that a run replaces."""

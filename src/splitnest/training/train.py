@@ -79,7 +79,8 @@ def train(
 
     The run folder gets ``recipe.yaml`` (complete), ``environment.txt``, ``init_from.txt`` (report of the initial
     weights), ``metrics.csv`` and ``metrics.jsonl``, ``curves.png``, ``predictions.jpg`` (ground truth and predictions),
-    and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
+    ``report.html`` (where the model fails, with ``report.json`` and ``statistics.npz``), and the checkpoints
+    ``last.pt`` and ``best.pt``, which ``load`` takes.
 
     Args:
         recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint, whose recipe and weights are used

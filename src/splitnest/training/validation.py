@@ -12,6 +12,7 @@ from splitnest.data.items import Items
 from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import PreparedImages, predict_dataset, prepared_images
+from splitnest.evaluation.report.write import ReportSource, write_report
 from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
 from splitnest.metrics.own import Metric
 from splitnest.models.base import Model
@@ -56,7 +57,6 @@ class Validation:
             self.recipe,
             self.dataset,
             batch_size,
-            keep_label_maps=False,
             metrics=self.metrics,
             prepared=self._prepared,
         )
@@ -72,14 +72,16 @@ class Validation:
         return ValidationLoss(self.recipe, self.dataset)
 
     def _compute(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
-        """Write drawings and return the metrics, in the main process."""
+        """Write drawings and the report, and return the metrics, in the main process."""
         for name, pixels in evaluator.pictures().items():
             self.folder.write_image(name, pixels)
         sheet = prediction_sheet(model, self.recipe, self.dataset)
         if sheet is not None:
             self.folder.write_image(PREDICTIONS_FILE, sheet)
         self.state.score_thresholds = evaluator.score_thresholds()
-        return evaluator.compute()
+        metrics, per_class = evaluator.compute(), evaluator.per_class()
+        write_report(self.folder.path, ReportSource(self.recipe, self.dataset, evaluator, metrics, per_class), {})
+        return metrics
 
 
 def open_validation(recipe: Recipe, extensions: Extensions = NO_EXTENSIONS) -> ImageDataset | None:

@@ -21,7 +21,7 @@ TASKS: dict[str, tuple[type[SceneItems], str, tuple[str, ...]]] = {
     "resnest50_imagenet.official": (
         ClassItems,
         "top1",
-        ("Accuracy by class", "Confusion", "Probabilities: calibration"),
+        ("Accuracy by class", "Confusion", "Calibration"),
     ),
     "mask_rcnn_resnest50_fpn_1x_coco.mmdet": (
         SceneItems,

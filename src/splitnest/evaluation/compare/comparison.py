@@ -96,8 +96,8 @@ def comparison_page(comparison: Comparison) -> str:
     count = comparison.scores.shape[1]
     text = (
         f"In percent, on {count} images. The interval is of a paired bootstrap over images: it has the differences of "
-        f"{CONFIDENCE:.0%} of {NUM_SAMPLES} random choices of images. If it does not contain 0, other images of the "
-        f"same kind would show a difference too."
+        f"{CONFIDENCE:.0%} of {NUM_SAMPLES} random choices of images. If it does not contain 0, the difference is "
+        f"unlikely to be chance."
     )
     sections = [
         Section("Metrics", f"{comparison.verdict} {text}", [Block(table(HEADER, comparison_rows(comparison)))]),

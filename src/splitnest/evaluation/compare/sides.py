@@ -13,6 +13,7 @@ from splitnest.evaluation.evaluate import run_evaluation
 from splitnest.evaluation.report.files import is_report_folder, read_report
 from splitnest.evaluation.report.write import ReportSource
 from splitnest.inference.load import load
+from splitnest.inference.resolve import run_checkpoints
 from splitnest.metrics.statistics.base import ImageStatistics
 
 
@@ -46,7 +47,7 @@ def open_side(
     """Read a report folder, or evaluate a model on the validation data of its recipe; collective.
 
     Args:
-        given: Report folder, or name or file for ``load``.
+        given: Report folder, or name, file or run folder for ``load``.
         overrides: Values of the recipe by dotted key.
         device: Device of the network.
         batch_size: Maximum number of images that are processed together.
@@ -56,7 +57,7 @@ def open_side(
         DataError: The report is damaged, or the dataset cannot be read or has no annotations.
         UsageError: There is no such model.
     """
-    if is_report_folder(Path(given)):
+    if is_report_folder(Path(given)) and not run_checkpoints(Path(given)):
         report = read_report(Path(given))
         return Side(f"{report.model} ({printable(given)})", report.image_names, report.statistics, None)
     predictor = load(given, device=device, overrides=overrides)

@@ -28,7 +28,7 @@ MAX_NUMBERS_BYTES = 500_000_000
 
 @dataclass(frozen=True)
 class StoredReport:
-    """What a comparison needs of a report folder.
+    """Stored report: metrics and statistics of each image.
 
     Attributes:
         model: Name of the model.
@@ -94,7 +94,7 @@ def is_report_folder(path: Path) -> bool:
 
 
 def read_report(folder: Path) -> StoredReport:
-    """Read what a comparison needs of a report folder.
+    """Read the metrics and the statistics of a report folder.
 
     Raises:
         DataError: A file is missing, damaged, or of another version.

@@ -77,7 +77,7 @@ def _add(slices: dict[str, dict[int, None]], name: str, image_id: int, belongs: 
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the names of the columns, and the number of the line and the cells of each row."""
+    """Return the column names, and line number and cells of each row."""
     try:
         with open_text(path) as file:
             reader = csv.reader(file)

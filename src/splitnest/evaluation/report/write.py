@@ -14,6 +14,7 @@ from splitnest.evaluation.report.files import write_report_files
 from splitnest.metrics.evaluator import Evaluator, readable
 from splitnest.metrics.report.analysis import Analysis, LabelError, Slices, plain
 from splitnest.recipe import Recipe
+from splitnest.structures import Classification
 from splitnest.structures.by_class import draw_by_class
 from splitnest.tasks import task_of
 from splitnest.visualize.report.page import Block, Section, report_page
@@ -36,7 +37,7 @@ DEFAULT_SCORE = 0.5
 
 @dataclass(frozen=True)
 class ReportSource:
-    """What a report is made of.
+    """Evaluation that a report describes.
 
     Attributes:
         recipe: Recipe of the model.
@@ -55,14 +56,17 @@ class ReportSource:
     tta: bool = False
 
     def draw(self, index: int, score: float | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        """Return an image with its ground truth, and with its result if that was kept.
+        """Return an image with its ground truth, and with its result if that was kept; the image alone for a class.
 
         Args:
             index: Index of the image.
             score: Minimum score of drawn detections.
         """
         image, task = self.dataset.read(index), task_of(self.recipe)
-        gt = draw_by_class(task.ground_truth(self.dataset, index, self.recipe), image, scores=False)
+        annotated = task.ground_truth(self.dataset, index, self.recipe)
+        if isinstance(annotated, Classification):  # the caption names the classes
+            return image, None
+        gt = draw_by_class(annotated, image, scores=False)
         result = self.evaluator.result(self.dataset.image_id(index))
         if result is None:
             return gt, None
@@ -77,7 +81,7 @@ def write_report(folder: Path, source: ReportSource, slices: Slices) -> Analysis
     Args:
         folder: Folder of the report.
         source: Evaluation.
-        slices: Name -> ids of the images of a part of the dataset.
+        slices: Name -> image ids of a part of the dataset.
 
     Raises:
         DataError: The dataset has no annotations, or an image cannot be read.
@@ -121,8 +125,9 @@ def _metrics_section(source: ReportSource) -> Section:
         [name, readable(name, value), *(f"{of[name]:g}" if name in of else None for of in shown.values())]
         for name, value in source.metrics.items()
     ]
-    text = "In percent. "
-    text += "Published values are those of the model's authors on their data." if shown else "None are published."
+    text = "In percent."
+    if shown:
+        text += " Published values are those of the model's authors on their data."
     header = ["metric", "measured, with TTA" if source.tta else "measured", *shown]
     parts = [rows[start : start + MAX_ROWS] for start in range(0, len(rows), MAX_ROWS)]
     return Section("Metrics", text, [Block(table(header, part)) for part in parts])
@@ -134,9 +139,11 @@ def _worst_section(source: ReportSource, analysis: Analysis, index_of: Mapping[i
         index = index_of[worst.image_id]
         drawn = (thumbnail(each, MAX_SIDE) for each in source.draw(index, analysis.shown_score) if each is not None)
         figures.append(Figure(list(drawn), source.dataset.name(index), worst.text))
-    text = "Ground truth on the left, prediction on the right; the worst image is first."
+    text = "The worst image is first."
+    if any(len(figure.images) > 1 for figure in figures):
+        text += " Ground truth on the left, prediction on the right."
     if analysis.shown_score is not None:
-        text += f" Detections have a score of at least {analysis.shown_score:.2f}."
+        text += f" Predictions have a score of at least {analysis.shown_score:.2f}."
     return Section("Worst images", text, [Block(pictures(figures), is_wide=True)])
 
 
@@ -144,8 +151,10 @@ def _label_section(source: ReportSource, analysis: Analysis, index_of: Mapping[i
     figures = list(_label_figures(source, analysis, index_of))
     text = (
         "Confident predictions that contradict the annotations, the most confident first: look whether the annotation "
-        "is wrong or missing. Annotation on the left, prediction on the right."
+        "is wrong or missing."
     )
+    if any(len(figure.images) > 1 for figure in figures):
+        text += " Annotation on the left, prediction on the right."
     return Section("Likely label errors", text, [Block(pictures(figures, small=True), is_wide=True)])
 
 

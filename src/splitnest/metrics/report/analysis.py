@@ -1,4 +1,4 @@
-"""Analysis of an evaluation: numbers, sections of a page, and images to look at."""
+"""Analysis of an evaluation: numbers, sections of a page, worst images and label errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class WorstImage:
     Attributes:
         image_id: Id of the image.
         score: Score of the image from 0 to 1, by which images are compared.
-        text: What is wrong.
+        text: Description of the errors.
     """
 
     image_id: int
@@ -66,7 +66,7 @@ class Analysis:
 
 
 def combined(analyses: Sequence[Analysis]) -> Analysis:
-    """Return one analysis of several of the same results; images to look at are those of the first."""
+    """Merge analyses of the same results; worst images and label errors are those of the first."""
     first = analyses[0]
     return Analysis(
         numbers={name: value for each in analyses for name, value in each.numbers.items()},

@@ -92,7 +92,7 @@ def analyze_classification(
             *slices_section("Slices", of_slices),
             by_class,
             confusion_section(confusion, names, pairs, "images"),
-            calibration_section("Probabilities", calibration),
+            calibration_section("Calibration", calibration, "images"),
         ],
         worst=_mistakes(predictions, names),
         label_errors=_label_errors(predictions, names),

@@ -62,7 +62,7 @@ class DetectionResults:
 def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
     """Return the analysis of one type of results.
 
-    What hotcoco computes is its own: AP, TIDE errors, confusion matrix, calibration, label errors, slices.
+    AP, TIDE errors, confusion matrix, calibration, label errors and slices are computed by hotcoco.
     """
     evaluation = results.evaluate(None)
     thresholds = threshold_numbers(results)
@@ -85,7 +85,7 @@ def analyze_detections(results: DetectionResults, slices: Slices) -> Analysis:
         sizes_section(title, numbers["ap_by_class"]),
         tide_section(title, numbers["tide"]),
         confusion_section(title, numbers["confusion"]),
-        calibration_section(title, numbers["calibration"]),
+        calibration_section(f"{title}: calibration", numbers["calibration"]),
     ]
     return Analysis(
         numbers={results.prefix: plain(numbers)},

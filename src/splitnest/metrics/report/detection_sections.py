@@ -141,8 +141,14 @@ def confusion_section(title: str, numbers: Numbers) -> Section:
     )
 
 
-def calibration_section(title: str, numbers: Numbers) -> Section:
-    """Return the reliability diagram and the calibration errors."""
+def calibration_section(title: str, numbers: Numbers, unit: str = "detections") -> Section:
+    """Return the reliability diagram and the calibration errors.
+
+    Args:
+        title: Title of the section.
+        numbers: Bins with numbers, mean scores and fractions of correct ones, and errors.
+        unit: Name of the counted items.
+    """
     bins = [row for row in numbers["bins"] if row["count"]]
     points = [(row["avg_confidence"], row["avg_accuracy"]) for row in bins]
     rows = [
@@ -155,10 +161,10 @@ def calibration_section(title: str, numbers: Numbers) -> Section:
         for row in bins
     ]
     text = (
-        f"Whether a score is the probability that a detection is correct. The curve of a calibrated model is the "
+        f"Whether a score is the probability that the prediction is correct. The curve of a calibrated model is the "
         f"diagonal; below it scores are too high. The expected calibration error is {percent_cell(numbers['ece'])} %, "
         f"the maximum one {percent_cell(numbers['mce'])} %."
     )
     chart = line_chart({"model": points}, x_label="mean score", y_label="fraction correct", diagonal=True)
-    blocks = [Block(chart), Block(table(["score", "detections", "mean score", "correct"], rows))]
-    return Section(f"{title}: calibration", text, blocks)
+    blocks = [Block(chart), Block(table(["score", unit, "mean score", "correct"], rows))]
+    return Section(title, text, blocks)

@@ -17,8 +17,9 @@ from splitnest.visualize.report.matrix import matrix, most_confused
 from splitnest.visualize.report.page import Block, Section
 from splitnest.visualize.report.table import Cell, table
 
-MAX_CONFUSED, NUM_PAIRS = 30, 20
-"""Maximum number of classes of a confusion matrix, and of pairs of confused classes that are listed."""
+MAX_CONFUSED, NUM_PAIRS, MAX_BESIDE = 30, 20, 10
+"""Maximum number of classes of a confusion matrix, and of pairs of confused classes that are listed; and number of
+classes up to which both stand side by side."""
 
 
 def analyze_semantic(
@@ -88,7 +89,7 @@ def confusion_section(
         counts: ``[K, K]``, ground truth in rows.
         names: Names of the classes.
         pairs: Most frequent confusions.
-        unit: What is counted.
+        unit: Name of the counted items.
     """
     kept = most_confused(counts, MAX_CONFUSED)
     text = f"Rows are the ground truth, columns the predictions, in {unit}; a color is the fraction of the row."
@@ -98,7 +99,9 @@ def confusion_section(
     rows = [[p["class"], p["predicted"], p["count"], percent_cell(p["fraction"])] for p in pairs]
     listed = table(["class", "predicted as", unit, "% of the class"], rows)
     cells = matrix(counts[np.ix_(kept, kept)], shown, shown)
-    return Section("Confusion", text, [Block(cells, is_wide=True), Block(listed, "Most frequent confusions")])
+    return Section(
+        "Confusion", text, [Block(cells, is_wide=len(kept) > MAX_BESIDE), Block(listed, "Most frequent confusions")]
+    )
 
 
 def worst_images(scores: NDArray[np.float64], image_ids: Sequence[int], metric: str) -> list[WorstImage]:

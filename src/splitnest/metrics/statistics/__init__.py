@@ -1,1 +1,1 @@
-"""Statistics of each image, from which metrics of any choice of images are computed, as in a bootstrap."""
+"""Per-image statistics, from which metrics of any subset or bootstrap sample are computed."""

@@ -109,7 +109,7 @@ def _interpolated(
     """Return the mean of the interpolated precision over the recall points, ``[B]``.
 
     Args:
-        counts: How often each detection is there, by falling score, ``[B, N]``.
+        counts: Multiplicity of each detection, by falling score, ``[B, N]``.
         is_correct, is_wrong: bool ``[N]``.
         num_gt: Number of instances, ``[B]``.
     """

@@ -15,7 +15,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 class ImageStatistics(ABC):
-    """What a metric needs to know of each image. Images that were drawn several times count as often.
+    """Per-image statistics of a metric. An image that was drawn several times counts as often.
 
     Attributes:
         kind: Name of the type in files.
@@ -28,7 +28,7 @@ class ImageStatistics(ABC):
         """Return metrics by name, ``[B]``, from 0 to 1, or -1 for an undefined one; models are compared by the first.
 
         Args:
-            weights: How often each sample has each image, ``[B, I]``.
+            weights: Multiplicity of each image in each sample, ``[B, I]``.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Statistics of several metrics of the same images, such as those of boxes and of masks."""
+"""Statistics of several metrics on the same images, such as boxes and masks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self

@@ -16,7 +16,7 @@ class SegmentStatistics(ImageStatistics):
     """Panoptic quality over any choice of images.
 
     Args:
-        counts: Sum of the IoUs of the matches, number of matches, of false positives and of false negatives; float64
+        counts: Sum of matched IoUs, numbers of matches, false positives and false negatives; float64
             ``[I, 4, K]``.
     """
 

@@ -12,8 +12,8 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 40
 NUM_COLORS = 10
 """Number of line colors of the page; further lines are faint."""
 
-MAX_POINTS = 200
-"""Number of points of a line up to which all are drawn."""
+MAX_POINTS, MAX_DOTS = 200, 12
+"""Number of points of a line up to which all are drawn, and up to which each has a dot."""
 
 
 def line_chart(
@@ -43,6 +43,8 @@ def line_chart(
         if number >= NUM_COLORS:
             style = 'class="line faint"'
         parts.append(_line(_thinned(points), end, style, name))
+        for x, y in (_place(point, end) for point in points[: MAX_DOTS + 1] if len(points) <= MAX_DOTS):
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="fill:var(--c{number})"/>')
     items = "".join(
         f'<span><b style="background:var(--c{number})"></b>{html.escape(name)}</span>'
         for number, name in enumerate(list(curves)[:NUM_COLORS])
