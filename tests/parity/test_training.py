@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 
 from helpers import oracle
-from helpers.families import detector_of
 from helpers.ordinary import names_of
 from helpers.paths import INPUTS
 from splitnest.structures.instances import Instances
@@ -54,21 +52,9 @@ def objects(scene: str) -> Instances:
     )
 
 
-def break_ties_by_input_order(module: torch.nn.Module) -> None:
-    """Let equal proposals keep their order, as in recordings of ordinary backbones; those of ResNeSt have mmcv's sort.
-
-    Hundreds of scores are 1 in float32. Another order changes the class loss by up to 1e-3.
-    """
-    detector = detector_of(module)
-    training = detector.rpn_training
-    detector.rpn_training = replace(training, rules=replace(training.rules, stable=True))
-
-
 def losses_of(name: str, folder: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     """Return a model in float64 and its losses for the recorded batch."""
     predictor = oracle.model(name, folder, EVERYTHING)
-    if name in names_of("mmdet", "detectron2"):
-        break_ties_by_input_order(predictor.module)
     module, scenes = predictor.module.double().train(), ("scene_a", "scene_c")
     semantic = [np.asarray(Image.open(INPUTS / f"{scene}_semantic.png")) for scene in scenes]
     batch = predictor.batch([oracle.image(s) for s in scenes], [objects(s) for s in scenes], semantic)

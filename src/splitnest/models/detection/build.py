@@ -28,7 +28,7 @@ from splitnest.models.detection.rpn import RPN, ProposalRules
 from splitnest.models.detection.rpn_loss import RPNLoss
 from splitnest.models.detection.semantic_head import SemanticHead
 from splitnest.models.parts import Parts, check_strides
-from splitnest.recipe import DetectionRecipe, DetectorConfig
+from splitnest.recipe import BackboneConfig, DetectionRecipe, DetectorConfig
 from splitnest.structures.categories import Categories
 
 CASCADE_IOUS = (0.5, 0.6, 0.7)
@@ -183,5 +183,9 @@ def _build_rpn_training(config: DetectorConfig, coder: BoxCoder, divisor: int) -
         normalizer=rules.rpn_loss_normalizer,
         beta=config.rpn_box_beta,
     )
-    selection = ProposalRules(config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold, stable=False)
+    # Recorded losses of ResNeSt have the order of an unstable sort among equal scores, all others that of the inputs.
+    is_resnest = isinstance(config.backbone, BackboneConfig) and config.backbone.radix > 0
+    selection = ProposalRules(
+        config.rpn_pre_nms_topk, config.rpn_post_nms_topk, config.rpn_nms_threshold, stable=not is_resnest
+    )
     return RPNTraining(loss, selection)
