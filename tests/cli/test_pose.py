@@ -216,7 +216,6 @@ def test_data_check(run: Run, people: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["predict", "{recipe}", "images"], 2, "needs person boxes: give them (boxes_xywh, --boxes) or a detector"),
         (["predict", "{recipe}", "images", "--boxes", "absent.json"], 3, "absent.json cannot be read"),
         (
             ["predict", "{recipe}", "images", "--boxes", "people.json"],

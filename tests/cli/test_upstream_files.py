@@ -13,11 +13,6 @@ from helpers.upstream_configs import CLASSES
 from helpers.upstream_files import KEYPOINTS, LABEL
 
 
-def words(kind: str) -> tuple[str, ...]:
-    """Return the further words of ``predict``: a pose estimator is told which persons it looks at."""
-    return ("--boxes", "whole") if kind.startswith("mmpose") else ()
-
-
 def result_of(folder: Path) -> Mapping[str, Any]:
     """Return the result of the only image of a prediction."""
     (image,) = json.loads((folder / "results.json").read_text())["images"]
@@ -42,11 +37,11 @@ def check(kind: str, result: Mapping[str, Any]) -> None:
 def test_predict_and_convert(kind: str, run: Run, image_file: Path, tmp_path: Path) -> None:
     file = upstream_files.write(kind, tmp_path)
     assert "fit" in run("info", file.name).stdout.splitlines()[-1]
-    run("predict", file.name, image_file, *words(kind))
+    run("predict", file.name, image_file)
     result = result_of(tmp_path / "predictions")
     check(kind, result)
     run("convert", file.name, "--out", "own.safetensors")
-    run("predict", "own.safetensors", image_file, *words(kind), "--out", "again", "--no-pictures")
+    run("predict", "own.safetensors", image_file, "--out", "again", "--no-pictures")
     assert result_of(tmp_path / "again") == result
 
 
@@ -60,5 +55,5 @@ def test_predict_and_convert(kind: str, run: Run, image_file: Path, tmp_path: Pa
 def test_export(kind: str, run: Run, image_file: Path, tmp_path: Path) -> None:
     file = upstream_files.write(kind, tmp_path)
     assert f"written to {file.stem}.onnx" in run("export", file.name).stdout
-    run("predict", f"{file.stem}.onnx", image_file, *words(kind), "--no-pictures")
+    run("predict", f"{file.stem}.onnx", image_file, "--no-pictures")
     check(kind, result_of(tmp_path / "predictions"))

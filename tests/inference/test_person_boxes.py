@@ -140,7 +140,6 @@ def test_given_boxes_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        (None, "needs person boxes"),
         ([np.ones((1, 4))] * 2, "boxes_xywh has 2 arrays for 1 images"),
         ([np.ones((1, 5))], r"boxes_xywh\[0\] has shape \[1, 5\]"),
         ([np.ones(3)], r"boxes_xywh\[0\] has shape \[3\]"),
@@ -163,6 +162,14 @@ def test_invalid_boxes_are_an_error(boxes: Any, message: str) -> None:
 def test_boxes_and_a_detector_are_an_error() -> None:
     with pytest.raises(UsageError, match="not both"):
         person_finder(PERSON, ["a"], [np.ones((1, 4))], lambda image: [])
+
+
+def test_whole_images_are_taken_without_boxes(capsys: pytest.CaptureFixture[str]) -> None:
+    height, width = PIXELS.shape[:2]
+    assert person_finder(PERSON, ["a"], None, None)(LoadedImage(0, "a", PIXELS)).boxes.tolist() == [
+        [0, 0, width, height]
+    ]
+    assert "takes each image as the box of one person" in capsys.readouterr().err
     assert person_finder(PERSON, [], None, None)(LoadedImage(0, "a", PIXELS)) is NO_BOXES
 
 

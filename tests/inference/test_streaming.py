@@ -105,8 +105,8 @@ def test_arguments_of_a_stream_are_checked_at_once(predictor: Predictor, pose: P
     for options in ({"batch_size": 0}, {"score_threshold": 2}, {"boxes_xywh": "boxes.json"}):
         with pytest.raises(UsageError):
             predictor.predict(images(1), stream=True, **options)
-    with pytest.raises(UsageError, match="needs person boxes"):
-        pose.predict(images(1), stream=True)
+    with pytest.raises(UsageError, match="are not boxes"):
+        pose.predict(images(1), stream=True, boxes_xywh=7)
 
 
 def test_person_boxes_of_a_generator(pose: Predictor, predictor: Predictor) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, is_croppable, read_person_boxes
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError, UsageError, tell
 from splitnest.inference.loaded_images import LoadedImage
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.boxes import xywh_to_xyxy
@@ -19,6 +19,12 @@ MIN_DETECTOR_SCORE = 0.3
 
 WHOLE_IMAGE = "whole"
 """Value of ``boxes_xywh`` and ``--boxes`` that takes each image as the box of one person."""
+
+NOTE_ON_WHOLE_IMAGES = (
+    "note: without person boxes the pose estimator takes each image as the box of one person. Give boxes (boxes_xywh, "
+    "--boxes) or a detector (detector, --detector) where images show more, or --boxes whole without this note."
+)
+"""Note on a prediction without person boxes, which does what ``inference_topdown`` of mmpose does."""
 
 Boxes = str | Path | NDArray[np.floating] | Sequence[NDArray[np.floating]]
 """JSON file, ``WHOLE_IMAGE``, or x, y, width and height ``[P, 4]`` of the persons in one image or each of several."""
@@ -39,21 +45,23 @@ def person_finder(
     Args:
         categories: Classes of the persons.
         names: Names of all images; None for a generator, whose images are not known in advance.
-        boxes_xywh: Person boxes of the images; None if ``detect`` is given.
-        detect: ``predict`` of a detector that has the class; None if ``boxes_xywh`` is given.
+        boxes_xywh: Person boxes of the images; None without ``detect`` takes whole images, with a printed note.
+        detect: ``predict`` of a detector that has the class; None takes ``boxes_xywh``.
 
     Raises:
-        UsageError: Neither boxes nor a detector are given, or both, or the boxes do not match the images.
+        UsageError: Both boxes and a detector are given, or the boxes do not match the images.
         DataError: The file of boxes cannot be read, or has none of the images.
     """
     if names is not None and not names:
         return lambda _: NO_BOXES
-    if (boxes_xywh is None) == (detect is None):
+    if boxes_xywh is not None and detect is not None:
         raise UsageError(
-            "A pose estimator needs person boxes: give them (boxes_xywh, --boxes) or a detector (detector, "
-            "--detector), not both. Where each image shows one person alone, take whole images as boxes: "
-            "boxes_xywh='whole', --boxes whole."
+            "Person boxes come from boxes (boxes_xywh, --boxes) or from a detector (detector, --detector). Give one of "
+            "them, not both."
         )
+    if boxes_xywh is None and detect is None:
+        tell(NOTE_ON_WHOLE_IMAGES)
+        boxes_xywh = WHOLE_IMAGE
     if detect is not None:
         return lambda image: _from_result(detect(image.pixels)[0], categories)
     if isinstance(boxes_xywh, str | Path) and str(boxes_xywh) == WHOLE_IMAGE:

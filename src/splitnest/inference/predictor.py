@@ -177,7 +177,7 @@ class Predictor:
             boxes_xywh: Person boxes for a pose estimator: for each image an array ``[P, 4]`` of x, y, width and height
                 in pixels, whose order is kept; or a JSON file of COCO detection results, whose ``image_id`` is the
                 number in the file name, or of ``splitnest predict`` for a detector; or ``"whole"``, which takes each
-                image as the box of one person.
+                image as the box of one person. None without a detector does the same, with a printed note.
             detector: Detector of the persons instead of boxes; detections with a score of at least 0.3 are used.
 
         Returns:
@@ -186,7 +186,7 @@ class Predictor:
         Raises:
             DataError: An image or a file of boxes cannot be read, or there are no images.
             UsageError: An argument is out of range, the model has no test-time augmentation or no score thresholds, or
-                a pose estimator has no person boxes.
+                both person boxes and a detector are given.
         """
         predictions = self.predictions(
             images,
