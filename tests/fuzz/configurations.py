@@ -34,15 +34,10 @@ HOSTILE = (
 )
 """Texts that ask for code, refer to themselves, or are nested deeply or huge."""
 
-CONFIGS = (
-    *(upstream_configs.mmdet3, upstream_configs.mmdet2, upstream_configs.mmseg1, upstream_configs.mmseg0),
-    *(upstream_configs.mmpose1, upstream_configs.mmpose0, upstream_configs.detectron2),
-)
-
 
 def start(folder: Path) -> Case:
     """Return the function of a case."""
-    trees = [_plain(config()) for config in CONFIGS]
+    trees = [_plain(config()) for config in upstream_configs.ALL.values()]
     paths = {name: folder / name for name in ("config.py", "base.py", "config.yaml", "epoch_1.pth")}
 
     def run(rng: random.Random) -> None:

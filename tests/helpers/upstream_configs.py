@@ -1,5 +1,6 @@
 """Configurations of the four code bases as their users write them, in both generations of OpenMMLab."""
 
+from collections.abc import Callable
 from typing import Any
 
 RGB = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
@@ -400,3 +401,15 @@ def detectron2(num_classes: int = 3) -> dict[str, Any]:
         "INPUT": {"MIN_SIZE_TRAIN": "(640, 672, 704, 736, 768, 800)"},
         "VERSION": 2,
     }
+
+
+ALL: dict[str, Callable[[], dict[str, Any]]] = {
+    "mmdet 3": mmdet3,
+    "mmdet 2": mmdet2,
+    "mmseg 1": mmseg1,
+    "mmseg 0": mmseg0,
+    "mmpose 1": mmpose1,
+    "mmpose 0": mmpose0,
+    "detectron2": detectron2,
+}
+"""Name of a code base and its generation -> its configuration."""

@@ -1,9 +1,7 @@
-"""Recipes of upstream configurations: published rows, both generations, single facts, refusals, mutations."""
+"""Recipes of upstream configurations: published rows, both generations, single facts, refusals."""
 
 import copy
 import json
-import random
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,16 +16,6 @@ from splitnest.upstream.content import Metadata
 from splitnest.upstream.derive import Derived, derive
 from splitnest.upstream.files import read_text
 from splitnest.zoo.published import PUBLISHED
-
-CONFIGS: dict[str, Callable[[], dict[str, Any]]] = {
-    "mmdet 3": upstream_configs.mmdet3,
-    "mmdet 2": upstream_configs.mmdet2,
-    "mmseg 1": upstream_configs.mmseg1,
-    "mmseg 0": upstream_configs.mmseg0,
-    "mmpose 1": upstream_configs.mmpose1,
-    "mmpose 0": upstream_configs.mmpose0,
-    "detectron2": upstream_configs.detectron2,
-}
 
 
 def derived(config: dict[str, Any], classes: Any = None) -> Derived:
@@ -57,7 +45,7 @@ def test_empty_configuration_is_an_error() -> None:
     [("mmdet 3", "mmdet 2", None), ("mmseg 1", "mmseg 0", CLASSES), ("mmpose 1", "mmpose 0", None)],
 )
 def test_both_generations_give_one_recipe(newer: str, older: str, classes: Any) -> None:
-    new, old = (derived(CONFIGS[key](), classes) for key in (newer, older))
+    new, old = (derived(upstream_configs.ALL[key](), classes) for key in (newer, older))
     assert old.recipe.model_copy(update={"train": None}) == new.recipe.model_copy(update={"train": None})
     if new.recipe.task != "pose":  # the augmentation of mmpose 0 has another distribution
         assert new.recipe.train is not None
@@ -203,7 +191,7 @@ FACTS = [
 
 @pytest.mark.parametrize(("config", "key", "value", "field", "expected"), FACTS, ids=lambda value: str(value)[:40])
 def test_each_fact_becomes_a_field(config: str, key: str, value: Any, field: str | None, expected: Any) -> None:
-    changed = with_value(CONFIGS[config](), key, value)
+    changed = with_value(upstream_configs.ALL[config](), key, value)
     classes = CLASSES if config.startswith("mmseg") else None
     if field is None and expected is not None:
         with pytest.raises(UsageError, match=expected):
@@ -282,7 +270,7 @@ REFUSED = [
 @pytest.mark.parametrize(("config", "key", "value", "message"), REFUSED, ids=lambda value: str(value)[:40])
 def test_what_the_family_lacks_is_refused_by_name(config: str, key: str, value: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        derived(with_value(CONFIGS[config](), key, value), CLASSES if config.startswith("mmseg") else None)
+        derived(with_value(upstream_configs.ALL[config](), key, value), CLASSES if config.startswith("mmseg") else None)
     assert "config" in str(caught.value)
 
 
@@ -330,74 +318,8 @@ def test_keypoints() -> None:
 
 
 def test_text_and_values_give_one_recipe() -> None:
-    for name, config in CONFIGS.items():
+    for name, config in upstream_configs.ALL.items():
         if name != "detectron2":
             values = config()
             read = read_text(python_text(values), "config")
             assert derived(read, None).recipe == derived(json.loads(json.dumps(values)), None).recipe, name
-
-
-VALUES: tuple[Any, ...] = (
-    *(None, True, False, 0, 1, -1, 2, 3, 7, 10**12, 0.5, -0.5, 1e-300, float("inf"), float("nan")),
-    *(
-        "",
-        "GN",
-        "ResNeXt",
-        "x" * 1000,
-        "\0",
-        [],
-        [0],
-        [1, 2],
-        [[1]],
-        [None],
-        ["a"],
-        {},
-        {"type": "BN"},
-        {"a": {"b": []}},
-    ),
-    *((1, 2, 3, 4), [True] * 4, {1: 2}, [{}], [{"type": "Resize"}]),
-)
-
-
-def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each container of nested ones, with each of its keys."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    for key in keys:
-        yield value, key
-        yield from nodes(value[key])
-
-
-def mutated(config: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    """Return a configuration with a few values replaced, removed, renamed or taken from elsewhere in it."""
-    changed = json.loads(json.dumps(config))
-    for _ in range(rng.randint(1, 4)):
-        places = list(nodes(changed))
-        holder, key = rng.choice(places)
-        match rng.randrange(5):
-            case 0:
-                del holder[key]
-            case 1 if isinstance(holder, dict):
-                holder[f"{key}_"] = holder.pop(key)
-            case 2:
-                other, place = rng.choice(places)
-                holder[key] = copy.deepcopy(other.get(place) if isinstance(other, dict) else other)
-            case _:
-                holder[key] = copy.deepcopy(rng.choice(VALUES))
-    return changed
-
-
-def test_mutated_configurations_give_a_recipe_or_a_plain_error() -> None:
-    rng = random.Random(0)
-    outcomes, messages = {"recipe": 0, "error": 0}, []
-    names = list(CONFIGS)
-    for number in range(200):
-        name = names[number % len(names)]
-        config = mutated(CONFIGS[name](), rng)
-        try:
-            derived(config, CLASSES if name.startswith("mmseg") else None)
-            outcomes["recipe"] += 1
-        except UsageError as error:
-            outcomes["error"] += 1
-            messages.append(str(error))
-    assert not [message for message in messages if "\n" in message]
-    assert min(outcomes.values()) > 10, outcomes
