@@ -19,8 +19,8 @@ from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
 from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.memory import images_per_forward
-from splitnest.training.prediction_sheet import prediction_sheet
-from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
+from splitnest.training.prediction_sheet import prediction_pairs
+from splitnest.training.run_folder import RunFolder
 from splitnest.training.selection import selected_first
 from splitnest.training.validation_loss import validation_loss
 
@@ -62,9 +62,7 @@ class Validation:
         """Write drawings and return the metrics, in the main process."""
         for name, pixels in evaluator.pictures().items():
             self.folder.write_image(name, pixels)
-        sheet = prediction_sheet(model, self.recipe, self.dataset)
-        if sheet is not None:
-            self.folder.write_image(PREDICTIONS_FILE, sheet)
+        self.folder.write_predictions(prediction_pairs(model, self.recipe, self.dataset))
         return evaluator.compute()
 
 
