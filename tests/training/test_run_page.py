@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from helpers.tiny_training import TinyData, train
-from splitnest.errors import DataError
+from splitnest.errors import DataError, UsageError
 from splitnest.training import run_page
+from splitnest.training.run_folder import check_new_folder
 from splitnest.training.run_page import MAX_TIME_FRACTION, PAGE_FILE, RunPage
 from splitnest.training.run_warnings import warnings_of
 from splitnest.visualize.report.pictures import Figure, thumbnail
@@ -147,6 +148,12 @@ def test_an_error_is_shown(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         train(tmp_path, Failing(), iterations=4)
     assert "The training has ended: &lt;7.jpg&gt; is damaged." in read(tmp_path)
+
+
+def test_a_page_of_others_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / PAGE_FILE).write_text("<h1>mine</h1>")
+    with pytest.raises(UsageError, match=r"has files that are not of a run and would be replaced: index\.html"):
+        check_new_folder(tmp_path)
 
 
 def test_skipped_steps_are_warnings(tmp_path: Path) -> None:

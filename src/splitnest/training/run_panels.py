@@ -32,5 +32,5 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
 
 
 def metric_names(row: Row) -> list[str]:
-    """Return the names of the metrics of a row, and of losses on validation data."""
+    """Return the names of the metrics in a row, including losses on validation data."""
     return [name for name in row if not name.startswith("loss") and name not in OTHER_COLUMNS]
