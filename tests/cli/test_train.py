@@ -52,6 +52,7 @@ def test_train_resume_eval_predict(run: Run, recipe: Path, coco: CocoFolder, tmp
         "metrics.jsonl",
         "curves.png",
         "predictions.jpg",
+        "index.html",
         "last.pt",
     }
     assert names <= {path.name for path in folder.iterdir()}

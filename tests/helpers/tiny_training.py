@@ -130,7 +130,7 @@ def fit(
     assert isinstance(schedule.train_cfg, DetectionTraining)
     recipe = recipe_of(schedule.train_cfg)
     path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path, recipe, state.step)
+    folder = RunFolder(path, recipe, state.step, schedule.total)
     with pytest.MonkeyPatch.context() as patched:
         if not draws:
             patched.setattr(run_folder, "draw_curves", lambda _: np.zeros((1, 1, 3), np.uint8))

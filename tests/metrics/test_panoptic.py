@@ -23,7 +23,7 @@ from splitnest.metrics.panoptic import PanopticEvaluator
 from splitnest.models.build import build_model
 from splitnest.recipe import overrides
 from splitnest.structures import PanopticSegmentation
-from splitnest.training.prediction_sheet import prediction_sheet
+from splitnest.training.prediction_sheet import prediction_pairs, sheet
 
 SIZE = (64, 80)
 SCENES = Scenes(3, SIZE)
@@ -184,10 +184,10 @@ def test_evaluation_of_a_model(predictor: Predictor, tmp_path: Path) -> None:
 
 def test_prediction_sheet(predictor: Predictor) -> None:
     dataset = ScenePanoptic(Scenes(2, SIZE), predictor.module.categories)
-    sheet = prediction_sheet(predictor.module, predictor.recipe, dataset)
-    assert sheet is not None
-    assert sheet.shape[2] == 3
-    assert prediction_sheet(predictor.module, predictor.recipe, ScenePanoptic(Scenes(0, SIZE))) is None
+    pairs = prediction_pairs(predictor.module, predictor.recipe, dataset)
+    assert len(pairs) == 2
+    assert sheet(pairs).shape[2] == 3
+    assert prediction_pairs(predictor.module, predictor.recipe, ScenePanoptic(Scenes(0, SIZE))) == []
 
 
 def test_summary_counts_things_and_names_stuff() -> None:

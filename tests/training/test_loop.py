@@ -220,7 +220,7 @@ def test_keyboard_interrupt_leaves_the_last_checkpoint(tmp_path: Path) -> None:
         train(tmp_path, TinyData(interrupt=7), save_every=5)
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 5
     names = {path.name for path in tmp_path.iterdir() if not path.name.startswith("events.")}  # TensorBoard's
-    assert names == {"curves.png", "last.pt", "metrics.csv", "metrics.jsonl"}
+    assert names == {"curves.png", "index.html", "last.pt", "metrics.csv", "metrics.jsonl"}
 
 
 def test_terminal_shows_live_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def test_run_folder_has_all_files(finished: Path, recipe_file: Path) -> None:
         "metrics.jsonl",
         "curves.png",
         "predictions.jpg",
+        "index.html",
         "last.pt",
         "last-1.pt",
         "best.pt",

@@ -14,6 +14,7 @@ COMMANDS = {
     **dict.fromkeys(("models", "zoo", "ls", "search"), "list"),
     **dict.fromkeys(("show", "summary", "describe"), "info"),
     **dict.fromkeys(("benchmark", "speed"), "bench"),
+    **dict.fromkeys(("gradcam", "cam", "heatmap"), "explain"),
     **dict.fromkeys(("check", "dataset", "datasets"), "data check"),
     **dict.fromkeys(("download", "pull", "fetch", "get"), "weights get"),
     **dict.fromkeys(("cache", "checkpoints"), "weights list"),

@@ -69,8 +69,9 @@ def explain(
 ) -> HeatMap:
     """Return a heat map of the parts of an image that a prediction is based on.
 
-    Grad-CAM explains the score before softmax: of a class of a classifier; of a detection, in its box (of a cascade the
-    mean over its stages), or of all detections of a class together; of a class of a segmentor, summed over its pixels.
+    Grad-CAM explains scores before softmax. For a classifier that is a class; for a detector a detection in its box
+    (mean over the stages in a cascade), or all detections with one class together; for a segmentor a class, summed over
+    its pixels.
 
     Args:
         model: Classifier, detector or segmentor, or its name or file for ``load``.

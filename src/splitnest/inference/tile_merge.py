@@ -14,7 +14,7 @@ Detections that touch an inner border of their tile are called cut, all others w
    object that is larger than the overlap, and whole nowhere, becomes one detection with the best score of its parts.
 5. A cut part that agreed with none is dropped if a united or higher-scoring part of other tiles covers half of it.
 
-Shares and IoUs of step 3 to 5 are of masks where both detections have one, otherwise of boxes.
+Steps 3 to 5 compare masks where both detections have one, otherwise boxes.
 
 Shapes: D detections of all tiles.
 """
@@ -44,7 +44,7 @@ MIN_SCORE_RATIO = 0.5
 def merge_tiles(
     windows: Sequence[Window], results: Sequence[Detections], image_size: tuple[int, int], iou_threshold: float = 0.5
 ) -> Detections:
-    """Return the detections of an image from those of its tiles, in descending order of their scores.
+    """Merge the detections that tiles have of an image; the best score comes first.
 
     Args:
         windows: Place of each tile in the image.
@@ -189,7 +189,7 @@ def _touches_inner_border(boxes: NDArray[np.float32], window: Window, image_size
 
 
 def _overlapping(found: _Found) -> Iterator[tuple[int, int]]:
-    """Yield pairs of detections of one class and of different tiles whose boxes overlap."""
+    """Yield pairs of detections with one class whose boxes overlap and come from different tiles."""
     rows_of = [np.flatnonzero(found.tiles == tile) for tile in range(len(found.windows))]
     for a, b in _neighbors(found.windows):
         one, other = rows_of[a][:, None], rows_of[b][None]

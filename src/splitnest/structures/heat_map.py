@@ -17,7 +17,7 @@ class HeatMap(Pictured):
     Attributes:
         grid: Values of the cells of a feature map, float32 ``[h, w]`` from 0 to 1.
         region: Part of the image that the grid covers, xyxy in pixels; it may reach beyond the image.
-        title: What is explained, and how.
+        title: Explained score and method, for the legend.
         box: Box of the explained detection, xyxy in pixels; None for other explanations.
         image_size: Height and width of the original image in pixels.
     """

@@ -97,7 +97,7 @@ class Display:
         seconds, data, images = (self._times[key] for key in ("seconds", "data", "images"))
         return (
             f"lr {self._lr:.2g}, {images / seconds:.1f} images/s, {data / seconds:.0%} waiting for data, "
-            f"{_memory()}, {_duration(seconds * (self._total - self._done))} left"
+            f"{_memory()}, {duration(seconds * (self._total - self._done))} left"
         )
 
 
@@ -119,7 +119,8 @@ def _memory() -> str:
     return f"{memory_mb()} MB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a duration in hours, minutes and seconds, as people read it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

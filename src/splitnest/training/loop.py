@@ -69,7 +69,7 @@ def fit(
     meter = Meter()
     patience = schedule.train_cfg.patience
     metrics: dict[str, float] | None
-    with callbacks.ending_on_error(), Display(schedule.total, state.step) as display, guard:
+    with callbacks.ending_on_error(), folder.finishing_page(), Display(schedule.total, state.step) as display, guard:
         if schedule.evaluates(state.step) and state.evaluated_step != state.step:  # interrupted while it was evaluated
             metrics = _evaluation(state, schedule, data, folder, evaluate, display, guard)
             row = _row(state, schedule) | metrics

@@ -47,7 +47,9 @@ def skipping_not_finite(
         state.skipped += 1
         if is_main_process():
             limit = train_cfg.max_skipped_steps
-            tell(f"step {state.step} is skipped ({state.skipped} of {limit}): {what}")
+            text = f"step {state.step} is skipped ({state.skipped} of {limit}): {what}"
+            tell(text)
+            folder.warn(text)
         state.scheduler.step()
         state.step += 1
 

@@ -3,8 +3,8 @@
 import os
 import re
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,39 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.distributed import is_main_process
-from splitnest.errors import OutputError, UsageError, first_few
-from splitnest.evaluation.report.files import NUMBERS_FILE, PAGE_FILE, STATISTICS_FILE
+from splitnest.errors import OutputError, SplitnestError, UsageError, first_few
+from splitnest.evaluation.report.files import NUMBERS_FILE, REPORT_FILE, STATISTICS_FILE
 from splitnest.files import output_errors, remove_parts, versions, write_text
-from splitnest.metrics.evaluator import VAL_LOSS
 from splitnest.recipe import Recipe, required_training
 from splitnest.training import checkpoint
 from splitnest.training.lock import LOCK_FILE
-from splitnest.training.metrics_log import CSV_FILE, JSON_FILE, MetricsLog, Row, headline
+from splitnest.training.metrics_log import CSV_FILE, JSON_FILE, MetricsLog, Row
+from splitnest.training.prediction_sheet import Pair, figures, sheet
+from splitnest.training.run_page import INDEX_FILE, SHEET_FILE, RunPage
+from splitnest.training.run_panels import panels
 from splitnest.training.state import TrainingState
-from splitnest.visualize.curves import Panel, draw_curves
+from splitnest.visualize.curves import draw_curves
 from splitnest.visualize.write import write_image
 
 RUNS = Path("runs")
 """Parent of run folders, relative to the working directory."""
 
 RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE = "recipe.yaml", "environment.txt", "init_from.txt"
-CURVES_FILE, PREDICTIONS_FILE = "curves.png", "predictions.jpg"
+CURVES_FILE = "curves.png"
 LAST_FILE, BEST_FILE = "last.pt", "best.pt"
 DATA_FILE = "train_data.txt"
 """Description of a training dataset from Python; a run whose data is in files has none."""
 
 WRITTEN = frozenset(
     {
-        *(RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE, CURVES_FILE, PREDICTIONS_FILE, LAST_FILE, BEST_FILE),
-        DATA_FILE,
+        *(RECIPE_FILE, ENVIRONMENT_FILE, INIT_FROM_FILE, CURVES_FILE, SHEET_FILE, LAST_FILE, BEST_FILE),
+        *(DATA_FILE, INDEX_FILE),
         *(JSON_FILE, CSV_FILE, "confusion_matrix.png", "mistakes.jpg"),
-        *(PAGE_FILE, NUMBERS_FILE, STATISTICS_FILE),
+        *(REPORT_FILE, NUMBERS_FILE, STATISTICS_FILE),
     }
 )
 """Names of the files that a run replaces."""
-
-OTHER_COLUMNS = ("images_per_second", "data_fraction", "lr", "grad_norm", "step", "epoch")
-"""Columns of the log that are neither losses nor metrics."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class RunFolder:
         path: Existing folder.
         recipe: Recipe of the training.
         done: Number of steps done before.
+        total: Number of steps of the training.
         python_arguments: Names of arguments of ``train`` that are given again to resume the run.
 
     Attributes:
@@ -82,7 +82,9 @@ class RunFolder:
         OutputError: A file cannot be written.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, done: int = 0, *, python_arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, recipe: Recipe, done: int = 0, total: int = 0, *, python_arguments: Sequence[str] = ()
+    ) -> None:
         self.path, self._recipe = path, recipe
         self.how_to_resume = f"splitnest train {path} --resume"
         if python_arguments:
@@ -93,11 +95,40 @@ class RunFolder:
             for checkpoint_file in (self.last, self.best):
                 remove_parts(checkpoint_file)
             self._log = MetricsLog(path, done)
+            self._page = RunPage(path, recipe.name, total, done)
 
     def log(self, row: Row) -> None:
-        """Add a row to the metrics log."""
+        """Add a row to the metrics log, and bring the page up to date."""
         if is_main_process():
             self._log.append(row)
+            self._page.update(self._log.rows)
+
+    def warn(self, text: str) -> None:
+        """Show a warning on the page."""
+        if is_main_process():
+            self._page.notes.append(text)
+
+    def write_predictions(self, pairs: Sequence[Pair]) -> None:
+        """Write ground truth and predictions as a contact sheet, and show them on the page."""
+        if is_main_process() and pairs:
+            self.write_image(SHEET_FILE, sheet(pairs))
+            self._page.figures = figures(pairs)
+
+    @contextmanager
+    def finishing_page(self) -> Iterator[None]:
+        """Write the page when the training inside the context has ended, with the reason if it did not finish."""
+        if not is_main_process():
+            yield
+            return
+        self._page.update(self._log.rows)
+        try:
+            yield
+        except BaseException as error:
+            reason = str(error) if isinstance(error, SplitnestError) else f"{type(error).__name__}: {error}"
+            with suppress(OutputError):  # the disk may be full, which is the error that remains
+                self._page.finish(self._log.rows, f"The training has ended: {reason}")
+            raise
+        self._page.finish(self._log.rows, "Finished.")
 
     def save_last(self, state: TrainingState) -> None:
         """Write the resumable checkpoint ``last.pt`` and ``curves.png``; collective.
@@ -105,8 +136,8 @@ class RunFolder:
         Earlier versions of the checkpoint are kept as the recipe says.
         """
         checkpoint.save(state, self._recipe, self.last, keep=required_training(self._recipe).keep_checkpoints)
-        if is_main_process() and (panels := _panels(self._log.rows)):
-            self.write_image(CURVES_FILE, draw_curves(panels))
+        if is_main_process() and (curves := panels(self._log.rows)):
+            self.write_image(CURVES_FILE, draw_curves(curves))
 
     def save_best(self, state: TrainingState) -> None:
         """Write ``best.pt``, the evaluated model alone; collective."""
@@ -186,21 +217,3 @@ def find_folder(recipe: Recipe, out: Path | None = None) -> Path:
     if not checkpoints:
         raise UsageError(f"{RUNS} has no run of {recipe.name} with a checkpoint. Give the folder of the run (--out).")
     return max(checkpoints, key=lambda path: path.stat().st_mtime).parent
-
-
-def _panels(rows: list[Row]) -> list[Panel]:
-    """Return the curves of losses, metrics, learning rate and gradient norm."""
-    names = {name: value for row in rows for name, value in row.items()}
-    curves = {name: [(row["step"], row[name]) for row in rows if name in row] for name in names}
-    losses = {name.removeprefix("loss_"): curves[name] for name in names if name.startswith("loss")}
-    if VAL_LOSS in names:
-        losses[VAL_LOSS] = curves[VAL_LOSS]
-    not_metrics = ("loss", VAL_LOSS)
-    others = [name for name in headline(names) if not name.startswith(not_metrics) and name not in OTHER_COLUMNS]
-    panels = [
-        Panel("losses", losses, noisy=True),
-        Panel("metrics", {name: curves[name] for name in others}),
-        Panel("learning rate", {"learning rate": curves.get("lr", [])}),
-        Panel("gradient norm", {"gradient norm": curves.get("grad_norm", [])}, noisy=True),
-    ]
-    return [panel for panel in panels if any(panel.curves.values())]

@@ -78,9 +78,9 @@ def train(
     """Train a model by its recipe.
 
     The run folder gets ``recipe.yaml`` (complete), ``environment.txt``, ``init_from.txt`` (report of the initial
-    weights), ``metrics.csv`` and ``metrics.jsonl``, ``curves.png``, ``predictions.jpg`` (ground truth and predictions),
-    ``report.html`` (where the model fails, with ``report.json`` and ``statistics.npz``), and the checkpoints
-    ``last.pt`` and ``best.pt``, which ``load`` takes.
+    weights), ``metrics.csv`` and ``metrics.jsonl``, ``index.html`` (page that refreshes while training),
+    ``curves.png``, ``predictions.jpg`` (ground truth and predictions), ``report.html`` (where the model fails, with
+    ``report.json`` and ``statistics.npz``), and the checkpoints ``last.pt`` and ``best.pt``, which ``load`` takes.
 
     Args:
         recipe_or_name: Recipe file (.yaml), name of a published model, or checkpoint, whose recipe and weights are used
@@ -183,7 +183,7 @@ def _start(
     """Write the first files of a run folder."""
     recipe, python_data = data.recipe, _description(data, extensions)
     state = initial_state(model, schedule.train_cfg, schedule)
-    folder = RunFolder(path, recipe, python_arguments=extensions.to_resume)
+    folder = RunFolder(path, recipe, total=schedule.total, python_arguments=extensions.to_resume)
     if python_data is not None:
         folder.write_text(DATA_FILE, python_data)
     folder.write_text(RECIPE_FILE, dump_yaml(recipe))
@@ -203,7 +203,7 @@ def _resume(
     state = initial_state(model, schedule.train_cfg, schedule)
     checkpoint.restore_newest(state, path / LAST_FILE)
     print_once(f"{path}: resuming after step {state.step} of {schedule.total}")
-    return state, RunFolder(path, data.recipe, state.step, python_arguments=extensions.to_resume)
+    return state, RunFolder(path, data.recipe, state.step, schedule.total, python_arguments=extensions.to_resume)
 
 
 def _description(data: TrainingBatches, extensions: Extensions) -> str | None:

@@ -20,8 +20,8 @@ from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of
 from splitnest.training.extensions import NO_EXTENSIONS, Extensions
 from splitnest.training.memory import images_per_forward
-from splitnest.training.prediction_sheet import prediction_sheet
-from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
+from splitnest.training.prediction_sheet import prediction_pairs
+from splitnest.training.run_folder import RunFolder
 from splitnest.training.selection import selected_first
 from splitnest.training.state import TrainingState
 from splitnest.training.validation_loss import ValidationLoss
@@ -75,9 +75,7 @@ class Validation:
         """Write drawings and the report, and return the metrics, in the main process."""
         for name, pixels in evaluator.pictures().items():
             self.folder.write_image(name, pixels)
-        sheet = prediction_sheet(model, self.recipe, self.dataset)
-        if sheet is not None:
-            self.folder.write_image(PREDICTIONS_FILE, sheet)
+        self.folder.write_predictions(prediction_pairs(model, self.recipe, self.dataset))
         self.state.score_thresholds = evaluator.score_thresholds()
         metrics, per_class = evaluator.compute(), evaluator.per_class()
         write_report(self.folder.path, ReportSource(self.recipe, self.dataset, evaluator, metrics, per_class), {})

@@ -117,7 +117,7 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, end: float) -> None:
     curves = {name: points for name, points in curves.items() if points}
     draw_text(draw, (LEFT * SCALE, 10 * SCALE), panel.title, round(FONT_SIZE * 1.2) * SCALE, INK)
     top = _draw_legend(draw, curves)
-    y_ticks = ticks(0.0, max((_highest(points, panel.noisy) for points in curves.values()), default=0.0) or 1.0)
+    y_ticks = ticks(0.0, max((highest(points, panel.noisy) for points in curves.values()), default=0.0) or 1.0)
     box = (LEFT * SCALE, top, (WIDTH - RIGHT) * SCALE, (HEIGHT - BOTTOM) * SCALE)
     axes = _Axes(box, end, y_ticks[-1])
     _draw_grid(draw, axes, y_ticks)
@@ -126,10 +126,11 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, end: float) -> None:
         for points, color in colored:
             _draw_curve(draw, axes, points, _pale(color), SCALE)
     for points, color in colored:
-        _draw_curve(draw, axes, _smoothed(points) if panel.noisy else points, color, 2 * SCALE)
+        _draw_curve(draw, axes, smoothed(points) if panel.noisy else points, color, 2 * SCALE)
 
 
-def _highest(points: Points, noisy: bool) -> float:
+def highest(points: Points, noisy: bool) -> float:
+    """Return the highest value of a curve that its plot shows; rare high values of a noisy one are left out."""
     values = [y for _, y in points]
     if noisy and len(values) >= MIN_SMOOTHED_POINTS:
         return float(np.percentile(values, CLIP_PERCENTILE)) * 1.1
@@ -176,7 +177,7 @@ def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, points: Points, color: C
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
 
-def _smoothed(points: Points) -> Points:
+def smoothed(points: Points) -> Points:
     """Return a centered moving average, with smaller windows at both ends."""
     half_window = len(points) // MIN_SMOOTHED_POINTS
     sums = np.concatenate([[0.0], np.cumsum([y for _, y in points])])

@@ -34,7 +34,7 @@ def draw_detections(
         colors: Color of the class of each instance.
         scores: ``[N]``, from 0 to 1, shown in percent; None shows names only. Tags of high scores are placed first.
         masks: Mask of each instance, bool ``[h, w]``: a part of the image that contains it; None draws boxes only.
-        corners: ``[N, 2]``, row and column of the top left pixel of each of ``masks``.
+        corners: ``[N, 2]``, row and column where the top left pixel of each mask lies.
         by_class: Whether instances with masks get class colors too.
 
     Returns:

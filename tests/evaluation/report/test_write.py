@@ -15,7 +15,7 @@ from helpers.families import FAMILIES, PANOPTIC, load_small
 from helpers.python_data import ClassItems, LabelMapItems, PersonItems, SceneItems, SegmentItems
 from splitnest.errors import DataError, OutputError, UsageError
 from splitnest.evaluation.evaluate import run_evaluation
-from splitnest.evaluation.report.files import PAGE_FILE, is_report_folder, read_report
+from splitnest.evaluation.report.files import REPORT_FILE, is_report_folder, read_report
 
 TASKS: dict[str, tuple[type[SceneItems], str, tuple[str, ...]]] = {
     "resnest50_imagenet.official": (
@@ -46,7 +46,7 @@ def test_every_task_has_a_report(name: str, tmp_path: Path) -> None:
     (tmp_path / "slices.csv").write_text("image,night,weather\n" + "".join(f"{n},{n},rain\n" for n in names(data)[:2]))
     folder = tmp_path / "report"
     metrics = splitnest.evaluate(predictor, overrides, data=data, report=folder, slices=tmp_path / "slices.csv")
-    page = (folder / PAGE_FILE).read_text()
+    page = (folder / REPORT_FILE).read_text()
     for section in ("Metrics", *sections):
         assert f"<h2>{section}</h2>" in page, section
     assert not re.search(r"(src|href)=\"(?!#|data:image/jpeg;base64,)", page)
@@ -83,7 +83,7 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
         splitnest.evaluate(predictor, data=data, report=file)
     with pytest.raises(OutputError, match="cannot be written"):
         splitnest.evaluate(predictor, data=data, report=file / "below")
-    for name in (PAGE_FILE, "report.json", "statistics.npz"):
+    for name in (REPORT_FILE, "report.json", "statistics.npz"):
         folder = tmp_path / f"of {name}"
         folder.mkdir()
         (folder / name).write_text("{}")

@@ -74,7 +74,7 @@ def evaluate(
     """Evaluate a model on its validation dataset by the published protocol."""
     from splitnest.distributed import is_main_process, process_group
     from splitnest.evaluation.evaluate import run_evaluation
-    from splitnest.evaluation.report.files import PAGE_FILE
+    from splitnest.evaluation.report.files import REPORT_FILE
     from splitnest.inference.load import load
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
@@ -108,7 +108,7 @@ def evaluate(
         evaluation.evaluator.write(results)
         print(f"results written to {results}")
     if report is not None:
-        print(f"report: {printable(report / PAGE_FILE)}")
+        print(f"report: {printable(report / REPORT_FILE)}")
 
 
 def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:

@@ -16,7 +16,7 @@ from splitnest.metrics.statistics.base import ImageStatistics
 from splitnest.metrics.statistics.combined import CombinedStatistics
 from splitnest.visualize.write import is_free
 
-PAGE_FILE, NUMBERS_FILE, STATISTICS_FILE = "report.html", "report.json", "statistics.npz"
+REPORT_FILE, NUMBERS_FILE, STATISTICS_FILE = "report.html", "report.json", "statistics.npz"
 """Names of the files of a report folder."""
 
 FORMAT = "splitnest report"
@@ -55,8 +55,8 @@ def check_report_folder(folder: Path, inputs: Iterable[str | Path] = ()) -> None
         OutputError: A file cannot be written.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--report {printable(folder)} is a file. Give a folder, which gets {PAGE_FILE} and others.")
-    read, page, numbers = list(inputs), folder / PAGE_FILE, folder / NUMBERS_FILE
+        raise UsageError(f"--report {printable(folder)} is a file. Give a folder, which gets {REPORT_FILE} and others.")
+    read, page, numbers = list(inputs), folder / REPORT_FILE, folder / NUMBERS_FILE
     for file in (page, numbers, folder / STATISTICS_FILE):
         check_output(file, read)
     is_ours = _is_report(numbers) if numbers.exists() else not (folder / STATISTICS_FILE).exists()
@@ -85,7 +85,7 @@ def write_report_files(
     stored = {"names": np.array(list(names), dtype=np.str_), **whole.arrays()}
     with replacing(folder / STATISTICS_FILE) as file:
         np.savez(file, **stored)  # type: ignore[arg-type]
-    write_text(folder / PAGE_FILE, page)
+    write_text(folder / REPORT_FILE, page)
 
 
 def is_report_folder(path: Path) -> bool:

@@ -23,6 +23,7 @@ def line_chart(
     y_label: str,
     bold: str | None = None,
     diagonal: bool = False,
+    pale: Mapping[str, Points] | None = None,
     end: tuple[float, float] = (1.0, 1.0),
 ) -> str:
     """Return a chart of lines with a legend as HTML.
@@ -32,12 +33,16 @@ def line_chart(
         x_label, y_label: Names of the axes.
         bold: Name of the line that is drawn thicker.
         diagonal: Whether to draw the line from the origin to the opposite corner.
+        pale: Points before smoothing, drawn under the lines of the same names.
         end: Maximum of the x axis and of the y axis.
     """
     parts = [_axes(x_label, y_label, end)]
     if diagonal:
         parts.append(_line([(0.0, 0.0), end], end, 'class="line dashed"'))
     drawn = list(enumerate(curves.items()))[::-1]  # first line on top
+    for number, (name, _) in drawn if pale else ():
+        style = f'class="line pale" style="stroke:var(--c{number % NUM_COLORS})"'
+        parts.append(_line(_thinned(pale[name]) if pale else [], end, style))
     for number, (name, points) in drawn:
         style = f'class="line{" bold" if name == bold else ""}" style="stroke:var(--c{number})"'
         if number >= NUM_COLORS:

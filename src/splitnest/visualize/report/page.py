@@ -43,6 +43,7 @@ svg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 svg .faint { stroke: var(--soft); stroke-width: .8; opacity: .35; }
 svg .bold { stroke-width: 3; }
 svg .grid { stroke: var(--grid); stroke-width: 1; }
+svg .pale { opacity: .28; stroke-width: 1; }
 svg .dashed { stroke: var(--soft); stroke-dasharray: 4 4; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 12px; font-size: 12.5px; color: var(--soft); margin: 4px 0 0; }
 .legend b { display: inline-block; width: 14px; height: 3px; vertical-align: middle; margin-right: 5px; }
@@ -52,6 +53,15 @@ figure { margin: 0; min-width: 0; }
 figure div { display: flex; gap: 3px; }
 figure img { display: block; width: 100%; min-width: 0; flex: 1 1 0; background: var(--grid); border-radius: 4px; }
 figcaption { margin-top: 4px; font-size: 13px; overflow-wrap: anywhere; }
+progress { width: 100%; height: 14px; accent-color: var(--bar); }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 10px; margin: 0; }
+.facts div { border: 1px solid var(--grid); border-radius: 8px; padding: 7px 10px; min-width: 0; }
+.facts dt { font-size: 12px; color: var(--soft); }
+.facts dd { margin: 0; font-size: 17px; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+details { margin: 0; }
+summary { cursor: pointer; color: var(--c0); }
+pre { margin: 6px 0 0; font-size: 12.5px; overflow-x: auto; }
+.warnings { margin: 0; padding-left: 18px; color: rgb(var(--bad)); overflow-wrap: anywhere; }
 figcaption span { display: block; color: var(--soft); }
 @media (max-width: 600px) { body { padding: 10px; } section { padding: 12px; } td.bar { min-width: 56px; }
   td:first-child { white-space: normal; min-width: 96px; } }"""
@@ -87,7 +97,7 @@ class Section:
     blocks: Sequence[Block] = field(default_factory=tuple)
 
 
-def report_page(title: str, text: str, sections: Sequence[Section], comment: str) -> str:
+def report_page(title: str, text: str, sections: Sequence[Section], comment: str, refresh_s: int | None = None) -> str:
     """Return an HTML page.
 
     Args:
@@ -95,7 +105,9 @@ def report_page(title: str, text: str, sections: Sequence[Section], comment: str
         text: Text below the title.
         sections: Sections in order.
         comment: Comment in the head of the page.
+        refresh_s: Interval in seconds in which a browser loads the page again; None for a page that stays.
     """
+    refresh = "" if refresh_s is None else f'\n<meta http-equiv="refresh" content="{refresh_s}">'
     links = "\n".join(f'<a href="#{_anchor(each.title)}">{html.escape(each.title)}</a>' for each in sections)
     body = "\n".join(map(_section, sections))
     return f"""<!doctype html>
@@ -103,7 +115,7 @@ def report_page(title: str, text: str, sections: Sequence[Section], comment: str
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}
 <title>{html.escape(title)}</title>
 <style>
 {STYLE}
