@@ -1,6 +1,7 @@
 """The section Networks of the page on extending: its code runs."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,23 @@ def test_code_runs(block: Part, folder: Path) -> None:
         assert names.get("predictor") is not None or "evaluate" in block.text
 
 
+def upernet() -> Part:
+    (block,) = (block for block in section("Networks") if "UPerHead" in block.text)
+    return block
+
+
 def test_upernet_is_short() -> None:
-    (upernet,) = (block for block in section("Networks") if "UPerHead" in block.text)
-    assert len(upernet.text.splitlines()) <= MAX_LINES
+    assert len(upernet().text.splitlines()) <= MAX_LINES
+
+
+def test_upernet_trains_and_evaluates_on_camvid(folder: Path, shared_data: Callable[[str], Path]) -> None:
+    content = yaml.safe_load(Path("camvid.yaml").read_text())
+    content["data"]["root"] = str(shared_data("camvid"))
+    Path("camvid.yaml").write_text(yaml.safe_dump(content))
+    names: dict[str, Any] = {}
+    exec(compile(upernet().text, "docs/extending.md", "exec"), names)
+    run = names["run"]
+    assert 0 < run.metrics["miou"] < 1
 
 
 def test_recipes_on_the_page_name_models_of_timm(folder: Path) -> None:

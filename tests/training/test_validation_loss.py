@@ -79,6 +79,13 @@ def test_losses_are_logged_and_select_the_best_model(tmp_path: Path, capfd: pyte
     plain = splitnest.train(
         tmp_path / "small.yaml", {**values, "train.val_loss": False}, out=tmp_path / "plain", device="cpu"
     )
+    of_workers = splitnest.train(
+        tmp_path / "small.yaml", {**values, "train.workers": 2}, out=tmp_path / "workers", device="cpu"
+    )
+    with (of_workers.folder / "metrics.csv").open() as file:  # neither have workers that are kept
+        measured = [row for row in csv.DictReader(file) if row["val_loss"]]
+    for key in ("loss", "val_loss", "top1"):
+        assert [row[key] for row in measured] == [row[key] for row in rows]
     with (plain.folder / "metrics.csv").open() as file:  # it has no influence on the training
         assert [row["loss"] for row in csv.DictReader(file)][-1] == rows[-1]["loss"]
 

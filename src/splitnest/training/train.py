@@ -147,6 +147,8 @@ def _train(
         else:
             state, folder = _start(data, model, schedule, path, report, extensions)
         evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics, state)
+        if evaluate is not None and schedule.num_evaluations > 1:
+            evaluate.start()
         callbacks = extensions.callbacks.preceded_by(open_loggers(recipe, path, state.step))
         guard = Guard(state, schedule.total, folder, recipe, built=extensions.model is None)
         fit(state, schedule, data, folder, evaluate, guard, callbacks)

@@ -31,7 +31,7 @@ from splitnest.training.validation_loss import ValidationLoss
 class Validation:
     """Evaluation of a model on the validation dataset of its recipe.
 
-    The worker processes of the first evaluation are kept for the next ones.
+    Worker processes are started once and kept.
 
     Attributes:
         recipe: Recipe of the training.
@@ -62,6 +62,12 @@ class Validation:
         )
         metrics = broadcast_from_main(partial(self._compute, model, evaluator))
         return metrics | self._loss(model) if train_cfg.val_loss else metrics
+
+    def start(self) -> None:
+        """Start the worker processes before the training, while this process has little memory that they would keep."""
+        self._prepared.start()
+        if required_training(self.recipe).val_loss:
+            self._loss.start()
 
     @cached_property
     def _prepared(self) -> PreparedImages:

@@ -41,6 +41,11 @@ class ValidationLoss:
         if batch_size:
             self._batches = TrainingBatches(samples, plain.model_copy(update=of_batch), keeps_workers=True)
 
+    def start(self) -> None:
+        """Start the worker processes."""
+        if self._batches is not None:
+            self._batches.loader.start()
+
     @torch.no_grad()
     def __call__(self, model: Model) -> dict[str, float]:
         """Return ``val_loss``, the sum of the losses of a model in evaluation mode, and each of them; collective.

@@ -1,6 +1,7 @@
 """Evaluation loader: order, prepared and original images, and data errors from worker processes."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,26 @@ def test_original_images_are_not_changed(tmp_path: Path, workers: int) -> None:
     for index, image in items:
         assert image.dtype == torch.uint8
         assert np.array_equal(image, data.read(index))
+
+
+def worker_of(index: int) -> tuple[int, int]:
+    return index, os.getpid()
+
+
+def test_workers_are_kept_for_the_next_iteration() -> None:
+    """Also after an iteration that was not finished; and torch's random numbers are not drawn from."""
+    loader = EvaluationLoader(worker_of, 6, workers=2)
+    state = torch.get_rng_state()
+    loader.start()
+    first = list(loader)
+    assert [index for index, _ in first] == list(range(6))
+    assert len({pid for _, pid in first}) == 2
+    assert next(iter(loader)) == first[0]
+    assert list(loader) == first
+    assert torch.equal(torch.get_rng_state(), state)
+    (pid, *_) = {pid for _, pid in first}
+    del loader
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -16,8 +16,8 @@ T = TypeVar("T")
 class EvaluationLoader(Generic[T]):
     """Results of a function for the indices of a dataset, in order.
 
-    In a process group each process gets every ``world_size``-th index. Worker processes are started by the first
-    iteration and kept for the next ones, until the loader is no longer used.
+    In a process group each process gets every ``world_size``-th index. Worker processes are started by ``start`` or
+    the first iteration, and kept for the next ones until the loader is no longer used.
 
     Args:
         prepare: Function of an index; picklable, as worker processes call it.
@@ -27,6 +27,7 @@ class EvaluationLoader(Generic[T]):
 
     def __init__(self, prepare: Callable[[int], T], count: int, workers: int = 0) -> None:
         check_main_is_guarded(workers)
+        self._workers = workers
         self._items = DataLoader(
             _Items(prepare, count),
             batch_size=None,
@@ -40,6 +41,14 @@ class EvaluationLoader(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def start(self) -> None:
+        """Start the worker processes.
+
+        A forked process keeps the memory that this one has now, even where it is written later: gradients, for example.
+        """
+        if self._workers:
+            iter(self._items)
 
     def __iter__(self) -> Iterator[T]:
         """Yield the results.

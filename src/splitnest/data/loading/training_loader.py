@@ -105,6 +105,12 @@ class TrainingLoader:
         """Count of unreadable images, over all iterations of this loader."""
         return CorruptImages(len(self.training_set), self.train_cfg.max_corrupt_fraction)
 
+    def start(self) -> None:
+        """Start worker processes that are kept, for iterations from step 0; see ``EvaluationLoader.start``."""
+        if self._keeps_workers:
+            self._kept = self._loader(0)
+            iter(self._kept)
+
     def steps(self, start: int) -> Iterator[list[list[LoadedSample]]]:
         """Yield the samples of step ``start`` and of all following steps, in the parts that are accumulated.
 
@@ -112,7 +118,7 @@ class TrainingLoader:
             DataError: Too many images are unreadable, or a worker process died.
             UserCodeError: The augmentation of the user fails.
         """
-        loader = self._kept or self._loader(start)
+        loader = self._loader(start) if self._kept is None else self._kept
         self._kept = loader if self._keeps_workers else None
         with plain_worker_errors():
             for samples in loader:
