@@ -21,7 +21,7 @@ from splitnest.cli.options import (
     named,
     weights_or_none,
 )
-from splitnest.errors import DataError, OutputError, UsageError, first_few
+from splitnest.errors import DataError, OutputError, UsageError, first_few, tell
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -47,8 +47,16 @@ def predict(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Skip images that have results, and continue an interrupted run.")
     ] = False,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            help="Formats to write the results in too, separated by commas, each into a subfolder: coco, yolo, voc, "
+            "labelme, cvat, label_studio, csv, parquet, crops, masks."
+        ),
+    ] = None,
     score: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Minimum score of drawn detections and person boxes.")
+        float,
+        typer.Option(min=0.0, max=1.0, help="Minimum score of detections and person boxes in pictures and --write."),
     ] = 0.5,
     batch_size: BatchSize = 1,
     tta: Tta = False,
@@ -73,7 +81,9 @@ def predict(
     from splitnest.cli.interruption import interruptible
     from splitnest.cli.picture_names import named_sources
     from splitnest.cli.results import ResultsFile
+    from splitnest.data.writers.formats import check_formats, parse_formats
 
+    formats = [] if write is None else parse_formats(write)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
     results = ResultsFile(json or out / "results.json", out)
@@ -92,10 +102,13 @@ def predict(
         results.check([*inputs, *(path for path in others if path is not None)])
 
         from splitnest.cli.predictions import write_predictions
+        from splitnest.cli.written_formats import check_written, write_formats
         from splitnest.inference.load import load
 
+        check_written(formats, out)
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), config=config, **options)
+        check_formats(formats, predictor.recipe.task)
         unwritten = write_predictions(
             predictor,
             images,
@@ -109,6 +122,9 @@ def predict(
             boxes_xywh=boxes,
             detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
         )
+        if formats:
+            for line in write_formats(formats, out, results, images, predictor.recipe, score):
+                tell(f"note: {line}")
     if failed := results.failed:
         raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
     if unwritten:
