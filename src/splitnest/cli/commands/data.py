@@ -36,7 +36,12 @@ def check(
     overrides: Overrides = None,
     split: Annotated[Literal["train", "val"] | None, typer.Option(help="Split; both by default.")] = None,
 ) -> None:
-    """Check a dataset: counts, sizes, anomalies, and faults that would stop a training."""
+    """Check a dataset: counts, sizes, anomalies, duplicate images, and faults that would stop a training."""
+    from rich.console import Console
+
+    from splitnest.data.dataset import ImageDataset
+    from splitnest.data.duplicates import check_duplicates
+    from splitnest.data.findings import Findings, print_findings
     from splitnest.inference.resolve import resolve
     from splitnest.recipe import Split
     from splitnest.recipe.overrides import parse
@@ -51,11 +56,15 @@ def check(
         if name == split or (split is None and (name == "train" or resolved.data.has_split(name)))
     ]
     errors: list[DataError] = []
+    datasets: dict[str, ImageDataset] = {}
     for name in chosen:  # faults of one split do not hide those of the other
         try:
-            task.check(task.open_dataset(resolved, name), resolved, name).raise_faults()
+            datasets[name] = task.open_dataset(resolved, name)
+            task.check(datasets[name], resolved, name).raise_faults()
         except DataError as error:
             errors.append(error)
+    duplicates = Findings(", ".join(chosen), sum(map(len, datasets.values())), check_duplicates(datasets), ())
+    print_findings(duplicates, Console(soft_wrap=True))
     if errors:
         raise DataError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]
 
