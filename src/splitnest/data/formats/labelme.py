@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ _NOT_AN_INSTANCE = ("line", "linestrip", "point", "points")
 Shape = dict[str, Any]
 
 
-def read_labelme(source: str | Path, images_dir: str | Path, categories: Categories | None = None) -> AnnotationFile:
+def read_labelme(
+    source: str | Path,
+    images_dir: str | Path,
+    categories: Categories | None = None,
+    only: Container[str] | None = None,
+) -> AnnotationFile:
     """Read the annotations of a folder.
 
     Polygons, rectangles, circles and masks are instances. Polygons of one label with the same ``group_id`` are parts of
@@ -41,16 +46,20 @@ def read_labelme(source: str | Path, images_dir: str | Path, categories: Categor
         source: Folder of the JSON files.
         images_dir: Image folder, often the same. An embedded image is not read.
         categories: Classes of the model; None takes those of the files, sorted by name.
+        only: Names of the JSON files that are read, as a sample; None reads all.
 
     Raises:
         DataError: A folder does not exist, or has no annotations; a file is not valid; or an instance has an unknown
             class.
     """
-    return collect_labelme(source, images_dir, categories).file()
+    return collect_labelme(source, images_dir, categories, only).file()
 
 
 def collect_labelme(
-    source: str | Path, images_dir: str | Path, categories: Categories | None = None
+    source: str | Path,
+    images_dir: str | Path,
+    categories: Categories | None = None,
+    only: Container[str] | None = None,
 ) -> CollectedAnnotations:
     """Return the annotations of a folder with their keypoints; see ``read_labelme``.
 
@@ -62,6 +71,8 @@ def collect_labelme(
     collected = CollectedAnnotations(source, Path(images_dir), categories)
     is_found = False
     for name in list_files(source, ".json"):
+        if only is not None and name not in only:
+            continue
         try:
             content = read_labelme_json(source / name)
         except DataError as error:
@@ -73,7 +84,8 @@ def collect_labelme(
     if not is_found:
         collected.faults.raise_any()
         raise DataError(f"{source} has no JSON files of labelme. Give their folder.")
-    collected.without_images("image without a JSON file: not read")
+    if only is None:
+        collected.without_images("image without a JSON file: not read")
     return collected
 
 

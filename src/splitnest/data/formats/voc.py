@@ -1,5 +1,6 @@
 """Reader of Pascal VOC annotations: an XML file for each image."""
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(
-    source: str | Path, annotations_dir: str | Path, images_dir: str | Path, categories: Categories
+    source: str | Path,
+    annotations_dir: str | Path,
+    images_dir: str | Path,
+    categories: Categories,
+    only: Container[str] | None = None,
 ) -> AnnotationFile:
     """Read the annotations of one split.
 
@@ -33,6 +38,7 @@ def read_voc(
         annotations_dir: Folder of the files ``<name>.xml``.
         images_dir: Folder of the images ``<name>.jpg``, with any image suffix.
         categories: Classes of the model.
+        only: Names of the XML files without suffix that are read, as a sample; None reads all.
 
     Raises:
         DataError: A file does not exist or is not valid, or an instance has an unknown class.
@@ -47,6 +53,8 @@ def read_voc(
     without_image: list[str] = []
     unknown: list[tuple[str, str]] = []
     for name in files.names:
+        if only is not None and name not in only:
+            continue
         path = annotations_dir / f"{name}.xml"
         try:
             root = parse(path)
@@ -78,8 +86,12 @@ def read_voc(
     return from_rows(source, images, pairs, annotations, paths=paths, notes=files.notes, faults=faults)
 
 
-def voc_class_names(source: Path, annotations_dir: Path, images_dir: Path) -> set[str]:
+def voc_class_names(
+    source: Path, annotations_dir: Path, images_dir: Path, only: Container[str] | None = None
+) -> set[str]:
     """Return the names of the classes in the XML files of a split; files that are not valid are passed over here.
+
+    Arguments are those of ``read_voc``.
 
     Raises:
         DataError: Same conditions as ``list_voc``.
@@ -87,6 +99,8 @@ def voc_class_names(source: Path, annotations_dir: Path, images_dir: Path) -> se
     names: set[str] = set()
     files = list_voc(source, annotations_dir, images_dir, Faults(source))
     for name in files.names:
+        if only is not None and name not in only:
+            continue
         try:
             root = parse(annotations_dir / f"{name}.xml")
         except DataError:
