@@ -20,6 +20,7 @@ from splitnest.cli.commands import (
     export,
     info,
     list_models,
+    new,
     predict,
     train,
 )
@@ -41,6 +42,7 @@ app.command("info", epilog=info.EXAMPLE, cls=Command)(info.info)
 app.command("predict", epilog=predict.EXAMPLE, cls=Command)(predict.predict)
 app.command("eval", epilog=evaluate.EXAMPLE, cls=Command)(evaluate.evaluate)
 app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.train)
+app.command("new", epilog=new.EXAMPLE, cls=Command)(new.new)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
 app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)
 app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)

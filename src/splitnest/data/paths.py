@@ -32,6 +32,16 @@ def required_path(data: Data, key: str, what: str) -> Path:
     return path
 
 
+def optional_path(data: Data, key: str) -> Path | None:
+    """Return a path of a dataset; None if it is not set.
+
+    Raises:
+        UsageError: ``data.root`` is not set, and the path is.
+    """
+    path: str | None = getattr(data, key)
+    return None if path is None else required_root(data) / path
+
+
 def required_paths(data: Data, key: str, what: str) -> list[Path]:
     """Return the paths of a dataset under a key that may be a list; see ``required_path``.
 

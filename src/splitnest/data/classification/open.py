@@ -2,7 +2,8 @@
 
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.formats.image_folders import class_folders, read_class_folders, read_class_list
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.formats.image_lists import limited_images
+from splitnest.data.paths import optional_path, required_path
 from splitnest.errors import DataError
 from splitnest.recipe import ClassificationRecipe, Split
 from splitnest.recipe.data import FOLDERS, ImageFolderData
@@ -23,11 +24,11 @@ def open_dataset(data: ImageFolderData, split: Split, categories: Categories) ->
         DataError: The dataset cannot be read, has no images, or has other classes than the model.
     """
     folder = required_path(data, f"{split}_images", "the image folder")
-    annotations: str | None = getattr(data, f"{split}_annotations")
-    if annotations is None:
-        return ClassificationDataset(folder, read_class_folders(folder, categories), categories)
-    file = required_root(data) / annotations
-    return ClassificationDataset(folder, read_class_list(folder, file, categories), categories, file)
+    file = optional_path(data, f"{split}_annotations")
+    images = read_class_folders(folder, categories) if file is None else read_class_list(folder, file, categories)
+    if (image_list := optional_path(data, f"{split}_list")) is not None:
+        images = limited_images(images, image_list)
+    return ClassificationDataset(folder, images, categories, file)
 
 
 def with_folder_classes(recipe: ClassificationRecipe) -> ClassificationRecipe:

@@ -6,12 +6,15 @@ from pathlib import Path, PurePosixPath
 
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import CocoPanoptic
+from splitnest.data.detection.tool_exports import ToolData, read_tool_export
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.concatenation import concatenate
+from splitnest.data.formats.image_lists import limited_annotations
 from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.formats.voc_files import find_annotations
 from splitnest.data.formats.yolo import read_yolo, yolo_class_names
-from splitnest.data.paths import existing_folder, required_path, required_paths, required_root
+from splitnest.data.paths import existing_folder, optional_path, required_path, required_paths, required_root
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
@@ -42,24 +45,37 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
         scenes = open_scenes(data, split)
         return ScenePanoptic(scenes, categories) if data.stuff else SceneDetection(scenes, categories)
     folders = required_paths(data, f"{split}_images", "the image folder")
-    images = folders[0]
+    image_list = optional_path(data, f"{split}_list")
+    if isinstance(data, CocoData):
+        files = required_paths(data, f"{split}_annotations", "the annotation file")
+        if len(files) > 1:
+            return _concatenated(required_root(data), folders, files, categories)
+        if data.stuff:
+            instances_file = optional_path(data, f"{split}_instances")
+            return CocoPanoptic(folders[0], files[0], categories, instances_file, image_list)
+    images, file, origin = _read(data, split, categories)
+    if image_list is not None:
+        file = limited_annotations(file, image_list)
+    return DetectionDataset(images, file, origin, categories)
+
+
+def _read(
+    data: CocoData | VocData | YoloData | ToolData, split: Split, categories: Categories
+) -> tuple[Path, AnnotationFile, Path]:
+    """Return the image folder of a split, its annotations, and the file or folder they are from."""
+    images = required_path(data, f"{split}_images", "the image folder")
     match data:
         case YoloData():
             labels = _yolo_labels(data, split)
-            return DetectionDataset(images, read_yolo(labels, images, categories), labels, categories)
+            return images, read_yolo(labels, images, categories), labels
         case VocData():
             source, folder = _voc_source(data, split, images)
-            return DetectionDataset(images, read_voc(source, folder, images, categories), source, categories)
+            return images, read_voc(source, folder, images, categories), source
         case CocoData():
-            files = required_paths(data, f"{split}_annotations", "the annotation file")
-            if len(files) > 1:
-                return _concatenated(required_root(data), folders, files, categories)
-            annotations = files[0]
-            if not data.stuff:
-                return DetectionDataset.from_coco(images, annotations, categories)
-            instances: str | None = getattr(data, f"{split}_instances")
-            instances_file = None if instances is None else required_root(data) / instances
-            return CocoPanoptic(images, annotations, categories, instances_file)
+            annotations = required_path(data, f"{split}_annotations", "the annotation file")
+            return existing_folder(images, "images"), read_coco(annotations), annotations
+        case _:
+            return read_tool_export(data, split, categories)
 
 
 def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[str]]:
@@ -87,6 +103,9 @@ def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[st
         case CocoData():
             files = [path for split in splits for path in required_paths(data, f"{split}_annotations", "the file")]
             names, notes = _coco_names(files)
+        case _:
+            exports = [read_tool_export(data, split, None)[1] for split in splits]
+            names = list(dict.fromkeys(name for file in exports for _, name in file.categories))
     if not names:
         raise DataError(f"The annotations of {data.root} have no classes. List the class names in data.classes.")
     return recipe.model_copy(update={"data": data.model_copy(update={"classes": tuple(names)})}), notes

@@ -97,7 +97,15 @@ def from_rows(
         lines.append(annotation.get("line", 0))
     if faults is not None:
         faults.raise_any()
-    file = from_columns(origin, images, sorted(categories), columns, has_annotations=True, paths=paths, lines=lines)
+    file = from_columns(
+        origin,
+        images,
+        sorted(categories),
+        columns,
+        has_annotations=True,
+        paths=paths,
+        lines=lines if len(paths) else None,
+    )
     return replace(file, notes=notes or {})
 
 

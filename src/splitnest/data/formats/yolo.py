@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ MAX_FIELDS = 1_000_000
 """Maximum number of fields in a line."""
 
 
-def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Categories) -> AnnotationFile:
+def read_yolo(
+    labels_dir: str | Path, images_dir: str | Path, categories: Categories, only: Container[str] | None = None
+) -> AnnotationFile:
     """Read the annotations of all images in a folder and its subfolders, in the order of their names.
 
     Lines are ``class x y width height``, with the center of a box, or ``class x y x y ...``, with three or more
@@ -42,6 +44,7 @@ def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Catego
         labels_dir: Folder of the files ``<name>.txt``, with the subfolders of the image folder.
         images_dir: Image folder; the sizes of the images are read.
         categories: Classes of the class numbers, from 0.
+        only: Names of the images that are read, as a sample; None reads all.
 
     Raises:
         DataError: The folder of annotations does not exist, an image cannot be read, or a line is not valid.
@@ -53,7 +56,8 @@ def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Catego
     images: list[ImageRow] = []
     paths: list[Path] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, name in enumerate(listing.names, start=1):
+    names = [name for name in listing.names if only is None or name in only]
+    for image_id, name in enumerate(names, start=1):
         size_hw = size_or_default(images_dir / name)
         images.append((image_id, name, *size_hw))
         paths.append((labels_dir / name).with_suffix(".txt"))

@@ -9,7 +9,8 @@ from splitnest.data.formats.coco_keypoints import (
     read_keypoint_definition,
     read_keypoints,
 )
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.formats.image_lists import limited_keypoints
+from splitnest.data.paths import optional_path, required_path, required_root
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.person_boxes import read_person_boxes
 from splitnest.data.scenes.open import open_scenes
@@ -44,6 +45,8 @@ def open_dataset(data: PoseData, split: Split, categories: Categories, skeleton:
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
     persons = read_keypoints(annotations, categories, skeleton)
+    if (image_list := optional_path(data, f"{split}_list")) is not None:
+        persons = limited_keypoints(persons, image_list)
     dataset = PoseDataset(images, persons, annotations, categories, skeleton)
     if split == "val" and data.val_detections is not None:
         _add_detections(dataset, required_root(data), data.val_detections)

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from splitnest.data.formats.cityscapes import read_cityscapes
-from splitnest.data.formats.label_map_folders import index_encoding, read_folders, reduced_zero_encoding
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.formats.image_lists import limited_label_maps
+from splitnest.data.formats.label_map_folders import (
+    LabelMapFiles,
+    index_encoding,
+    read_folders,
+    reduced_zero_encoding,
+)
+from splitnest.data.paths import optional_path, required_path
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.semantic import SceneSemantic
 from splitnest.data.semantic.dataset import LabelMapDataset, SemanticDataset
 from splitnest.recipe import Split
-from splitnest.recipe.data import Ade20kData, CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
+from splitnest.recipe.data import CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
 from splitnest.structures.categories import Categories
 
 
@@ -27,19 +33,26 @@ def open_dataset(data: SemanticData, split: Split, categories: Categories) -> Se
     """
     if isinstance(data, SceneData):
         return SceneSemantic(open_scenes(data, split), categories)
+    files = _read(data, split, categories)
+    if (image_list := optional_path(data, f"{split}_list")) is not None:
+        files = limited_label_maps(files, image_list)
+    return LabelMapDataset(files)
+
+
+def _read(data: LabelMapData, split: Split, categories: Categories) -> LabelMapFiles:
     images, annotations = required_path(data, f"{split}_images", "the image folder"), _annotations(data, split)
     match data:
         case CityscapesData():
-            return LabelMapDataset(read_cityscapes(images, annotations, categories))
-        case Ade20kData() | LabelMapFolderData(reduce_zero_label=True):
-            encoding = reduced_zero_encoding(categories)
-        case LabelMapFolderData():
+            return read_cityscapes(images, annotations, categories)
+        case LabelMapFolderData(reduce_zero_label=False):
             palette = data.palette if data.label_maps == "colors" else None
             encoding = index_encoding(categories, palette, data.ignore_label, data.ignore_colors)
-    return LabelMapDataset(read_folders(images, annotations, encoding, categories))
+        case _:
+            encoding = reduced_zero_encoding(categories)
+    return read_folders(images, annotations, encoding, categories)
 
 
 def _annotations(data: LabelMapData, split: Split) -> Path | None:
     if split == "train":
         return required_path(data, "train_annotations", "the folder of the label maps")
-    return required_root(data) / data.val_annotations if data.val_annotations else None
+    return optional_path(data, "val_annotations")
