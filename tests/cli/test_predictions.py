@@ -66,7 +66,7 @@ def test_summary_of_a_segmentation() -> None:
     categories = from_names(["road", "sky", "car"])
     for labels, expected in (([[255, 255]], "nothing"), ([[1, 1, 0, 255]], "sky 50%, road 25%")):
         array = np.array(labels, np.uint8)
-        assert summary(SemanticSegmentation(array, image_size=array.shape, categories=categories), 0.5) == expected
+        assert summary(SemanticSegmentation(array, image_size=array.shape, categories=categories)) == expected
 
 
 def test_picture_replaces_no_file_of_others(tmp_path: Path) -> None:

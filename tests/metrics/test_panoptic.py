@@ -191,7 +191,7 @@ def test_prediction_sheet(predictor: Predictor) -> None:
 
 
 def test_summary_counts_things_and_names_stuff() -> None:
-    assert summary(PanopticSegmentation.empty(SIZE, CATEGORIES), 0.5) == "nothing"
+    assert summary(PanopticSegmentation.empty(SIZE, CATEGORIES)) == "nothing"
     infos = [(1, "car"), (2, "tree"), (3, "tree"), (4, "sky")]
     rows = [
         {
@@ -204,4 +204,4 @@ def test_summary_counts_things_and_names_stuff() -> None:
         for id_, name in infos
     ]
     result = PanopticSegmentation(np.array([[1, 2, 3, 4]], np.int32), rows, image_size=(1, 4), categories=CATEGORIES)
-    assert summary(result, 0.5) == "2 tree, 1 car, sky"
+    assert summary(result) == "2 tree, 1 car, sky"

@@ -12,6 +12,7 @@ from splitnest._version import __version__
 from splitnest.cli.command import Command, Group
 from splitnest.cli.commands import (
     bench,
+    compare,
     convert,
     data,
     demo,
@@ -41,6 +42,7 @@ app.command("list", epilog=list_models.EXAMPLE, cls=Command)(list_models.list_mo
 app.command("info", epilog=info.EXAMPLE, cls=Command)(info.info)
 app.command("predict", epilog=predict.EXAMPLE, cls=Command)(predict.predict)
 app.command("eval", epilog=evaluate.EXAMPLE, cls=Command)(evaluate.evaluate)
+app.command("compare", epilog=compare.EXAMPLE, cls=Command)(compare.compare)
 app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.train)
 app.command("new", epilog=new.EXAMPLE, cls=Command)(new.new)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)

@@ -26,6 +26,7 @@ from splitnest.structures import (
     Result,
     SemanticSegmentation,
 )
+from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.visualize.write import write_image
 
 MAX_NAMED = 5
@@ -40,7 +41,7 @@ def write_predictions(
     sources: Sequence[tuple[Source, PurePath]],
     folder: Path,
     results: ResultsFile,
-    score_threshold: float,
+    score_threshold: float | ScoreThresholds,
     *,
     pictures: bool = True,
     skip_existing: bool = False,
@@ -54,7 +55,8 @@ def write_predictions(
         folder: Folder of the annotated images, which replace no file that splitnest did not write.
         results: File of ``{"model", "images": [{"file", "picture", "result"}], "failed": [{"error", "file"}]}``; for
             semantic segmentation with ``"map"``, a PNG file of each pixel in the color of its class.
-        score_threshold: Minimum score of drawn detections and person boxes; the file of results has all.
+        score_threshold: Minimum score of drawn detections and person boxes, or that of each class; the file of results
+            has all.
         pictures: Whether to draw annotated images.
         skip_existing: Whether to skip the images that the file has results of.
         options: Options of ``Predictor.predictions``.
@@ -84,7 +86,7 @@ def write_predictions(
     for prediction in track(predictions, len(left), "predicting"):
         result, source = prediction.result, printable(prediction.source)
         files = drawings.write(prediction, name_of[prediction.source]) if pictures else {}
-        print(f"{source}: {summary(result, score_threshold)}", file=messages)
+        print(f"{source}: {summary(_shown(result, score_threshold))}", file=messages)
         results.add({"file": source, **files, "result": result.to_dict()})
     results.finish()
     drawn = f"annotated images in {printable(folder)}, " if pictures else ""
@@ -99,15 +101,15 @@ class _Drawings:
         unwritten: Names of images whose drawing cannot be written because of its name.
     """
 
-    def __init__(self, names: PictureNames, score_threshold: float) -> None:
+    def __init__(self, names: PictureNames, score_threshold: float | ScoreThresholds) -> None:
         self.unwritten: list[str] = []
         self._names, self._score_threshold = names, score_threshold
 
     def write(self, prediction: Prediction, name: PurePath) -> dict[str, str | None]:
         """Draw a result, and return the files by their key in the results."""
-        result = prediction.result
+        result = _shown(prediction.result, self._score_threshold)
         if isinstance(result, Detections | Poses):
-            drawing = result.draw(prediction.image, score_threshold=self._score_threshold)
+            drawing = result.draw(prediction.image, score_threshold=0.0)
         else:
             drawing = result.draw(prediction.image)
         files = {"picture": self._write(prediction.source, self._names.next(name), drawing)}
@@ -128,13 +130,20 @@ class _Drawings:
         return printable(path)
 
 
-def summary(result: Result, score_threshold: float) -> str:
-    """Return a result in a few words; of detections and poses those with at least ``score_threshold``."""
+def _shown(result: Result, score_threshold: float | ScoreThresholds) -> Result:
+    """Return a result without the detections that are not drawn."""
+    if isinstance(score_threshold, float):
+        return result.above(score_threshold)
+    return score_threshold.select(result) if isinstance(result, Detections) else result
+
+
+def summary(result: Result) -> str:
+    """Return a result in a few words."""
     match result:
         case Classification():
             return ", ".join(f"{name} {probability:.2f}" for _, name, probability in result.top[:3])
         case Detections() | Poses():
-            counts = Counter(result.categories[label].name for label in result.above(score_threshold).labels.tolist())
+            counts = Counter(result.categories[label].name for label in result.labels.tolist())
             return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
         case SemanticSegmentation():
             fractions = [(label, area / result.labels.size) for label, area in result.areas().items()]

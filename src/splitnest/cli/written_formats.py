@@ -15,6 +15,7 @@ from splitnest.errors import printable
 from splitnest.models.build import build_categories
 from splitnest.progress import track
 from splitnest.recipe import Recipe
+from splitnest.structures.score_thresholds import ScoreThresholds
 
 
 def check_written(formats: Iterable[str], folder: Path) -> None:
@@ -36,7 +37,7 @@ def write_formats(
     results: ResultsFile,
     sources: Sequence[tuple[Source, PurePath]],
     recipe: Recipe,
-    score_threshold: float,
+    score_threshold: float | ScoreThresholds,
 ) -> list[str]:
     """Write all results of a file in each format, into a subfolder with its name; one image is in memory at a time.
 
@@ -46,7 +47,8 @@ def write_formats(
         results: Complete results.
         sources: Images, each with its path in a dataset, without suffix.
         recipe: Recipe of the model.
-        score_threshold: Minimum score of the instances that are written, of persons that of their box.
+        score_threshold: Minimum score of the detections that are written, of persons that of their box; or that of each
+            class.
 
     Returns:
         A line for each kind of annotation that a format cannot hold.
@@ -56,6 +58,8 @@ def write_formats(
         DataError: A format cannot hold a class name.
     """
     categories = build_categories(recipe)
+    is_number = isinstance(score_threshold, float)
+    min_scores = [score_threshold] * len(categories) if is_number else score_threshold.by_class
     labels = {name: label for label, name in enumerate(categories.names)}
     named = {printable(str(source)): (source, name) for source, name in sources}
     with ExitStack() as stack:
@@ -72,11 +76,11 @@ def write_formats(
         }
         for row in track(results.rows(), len(results.done), "writing"):
             name, path = _image_file(row["file"], named)
-            image = image_of_result(name, path, row["result"], labels, score_threshold)
+            image = image_of_result(name, path, row["result"], labels, min_scores)
             for writer in writers.values():
                 writer.add(image, None)
             for table in tables.values():
-                table.add(result_rows(row["file"], row["result"], categories, score_threshold))
+                table.add(result_rows(row["file"], row["result"], categories, min_scores))
         for finished in (*writers.values(), *tables.values()):
             finished.finish()
     return [f"{name}: {line}" for name, writer in writers.items() for line in writer.describe_notes()]

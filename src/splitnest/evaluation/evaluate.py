@@ -1,19 +1,25 @@
 """Evaluation of a model on its validation dataset by the published protocol."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from splitnest.data.dataset import ImageDataset
 from splitnest.data.items import ImageSequence, Items
 from splitnest.distributed import broadcast_from_main, is_main_process, process_group
 from splitnest.errors import DataError, UsageError, tell
 from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.report.files import check_report_folder
+from splitnest.evaluation.report.slices import read_slices
+from splitnest.evaluation.report.write import ReportSource, write_report
 from splitnest.evaluation.results_path import check_results
 from splitnest.inference.load import load
 from splitnest.inference.predictor import Predictor
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.own import Metric, check_metrics
+from splitnest.metrics.report.analysis import Slices
 from splitnest.recipe import Keypoints, Recipe
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.tasks import task_of
@@ -29,11 +35,13 @@ class Evaluation(NamedTuple):
         metrics: Metric name -> value from 0 to 1; empty for a dataset without annotations.
         per_class: Class name -> metric name -> value.
         evaluator: Evaluator with all results, which can write them.
+        dataset: Evaluated dataset.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     evaluator: Evaluator
+    dataset: ImageDataset
 
 
 def evaluate(
@@ -45,6 +53,8 @@ def evaluate(
     batch_size: int = 1,
     workers: int = 0,
     metrics: Sequence[Metric] = (),
+    report: str | Path | None = None,
+    slices: str | Path | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
@@ -58,15 +68,27 @@ def evaluate(
         batch_size: Maximum number of images that are processed together.
         workers: Number of data loading processes; 0 loads in this process.
         metrics: Metrics of the user, whose values are added to those of the task.
+        report: Folder that gets a report: a page that says where the model fails, and its numbers; None writes none.
+        slices: CSV file of named parts of the dataset, whose metrics the report shows: a column ``file_name`` and one
+            for each slice.
 
     Raises:
         UserCodeError: A metric raises an exception, or uses the name of another one.
         UsageError: ``data.root`` is not set, or ``tta`` is set for a model without test-time augmentation.
         DataError: The dataset cannot be read, has other classes than the model, or has no annotations.
+        OutputError: The report cannot be written.
     """
     with process_group():
         evaluation = run_evaluation(
-            model, overrides, tta, data=data, batch_size=batch_size, workers=workers, metrics=metrics
+            model,
+            overrides,
+            tta,
+            data=data,
+            batch_size=batch_size,
+            workers=workers,
+            metrics=metrics,
+            report=None if report is None else Path(report),
+            slices=None if slices is None else Path(slices),
         )
     if not evaluation.metrics:
         raise DataError(
@@ -87,13 +109,18 @@ def run_evaluation(
     results: Path | None = None,
     inputs: Sequence[str | Path] = (),
     metrics: Sequence[Metric] = (),
+    report: Path | None = None,
+    slices: Path | None = None,
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
     In a process group the evaluator of the main process has all results. ``results`` is where they will be written:
-    that they replace none of ``inputs`` and no file of others is checked before the evaluation.
+    that they replace none of ``inputs`` and no file of others is checked before the evaluation. ``report`` is the
+    folder that a report is written into, with the slices of the file ``slices``.
     """
     check_metrics(metrics)
+    if slices is not None and report is None:
+        raise UsageError("Slices are shown in a report. Give its folder too: --report DIR, report=DIR.")
     predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
     recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
     if _network_fields(recipe) != _network_fields(predictor.recipe):
@@ -104,13 +131,35 @@ def run_evaluation(
     predict_image = published_tta(predictor.module, recipe) if tta else None
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
+    inputs = [*inputs, dataset.source, *dataset.inputs, *([] if slices is None else [slices])]
     if results is not None and is_main_process():
-        check_results(task.result_files(results, dataset), [*inputs, dataset.source, *dataset.inputs])
+        check_results(task.result_files(results, dataset), inputs)
+    members = _check_report(report, slices, dataset, inputs) if report is not None else {}
     _print_problems(dataset.problems)
     evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image, metrics=metrics)
     if not dataset.has_annotations:
-        return Evaluation({}, {}, evaluator)
-    return Evaluation(*broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class())), evaluator)
+        return Evaluation({}, {}, evaluator, dataset)
+    computed = broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class()))
+    evaluation = Evaluation(*computed, evaluator, dataset)
+    if report is not None:
+        source = ReportSource(recipe, dataset, evaluator, evaluation.metrics, evaluation.per_class, tta)
+        broadcast_from_main(partial(_write_report, report, source, members))
+    return evaluation
+
+
+def _write_report(folder: Path, source: ReportSource, slices: Slices) -> None:
+    write_report(folder, source, slices)
+
+
+def _check_report(folder: Path, slices: Path | None, dataset: ImageDataset, inputs: Sequence[str | Path]) -> Slices:
+    """Check that a report can be written, before the evaluation, and return its slices."""
+    if not dataset.has_annotations:
+        raise DataError(
+            f"{dataset.source} has no annotations, as for a test set, so no report can be written. Give a dataset with "
+            f"annotations, or omit --report."
+        )
+    broadcast_from_main(partial(check_report_folder, folder, inputs))
+    return {} if slices is None else read_slices(slices, dataset)
 
 
 def _network_fields(recipe: Recipe) -> tuple[Any, ...]:

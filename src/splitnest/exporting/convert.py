@@ -7,6 +7,7 @@ from splitnest.files import check_output
 from splitnest.inference.resolve import resolve
 from splitnest.models.build import build_model
 from splitnest.weights import load, save
+from splitnest.weights.read import read_score_thresholds
 from splitnest.weights.report import Report
 
 
@@ -32,5 +33,5 @@ def convert(path: str | Path, name: str | Path | None, out: str | Path, config: 
     with on_meta():
         module = build_model(recipe)
     report = load.load(module, Path(path))
-    save.save(module, recipe, Path(out))
+    save.save(module, recipe, Path(out), read_score_thresholds(path))
     return report

@@ -1,6 +1,7 @@
 """Loading of a model for prediction: by its name, a recipe or a checkpoint."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from splitnest.models.pretrained import weights_path
 from splitnest.recipe import Recipe
 from splitnest.weights import load as load_weights
 from splitnest.weights.onnx_metadata import ONNX_SUFFIX
+from splitnest.weights.read import read_score_thresholds
 
 
 def load(
@@ -72,7 +74,9 @@ def load(
         _load_own(model, recipe, checkpoint if weights == "auto" else weights)
         if compile and not isinstance(model, Model):
             raise UsageError(f"The layers of {type(model).__name__} are unknown. Compile it before (without compile).")
-    predictor = Predictor(cast(Model, network.to(target)), recipe)
+    stored_in = checkpoint if weights == "auto" else weights
+    find = None if stored_in is None else partial(read_score_thresholds, checkpoint_of_run(stored_in))
+    predictor = Predictor(cast(Model, network.to(target)), recipe, find)
     if fast:
         from splitnest.inference.fast import make_fast
 

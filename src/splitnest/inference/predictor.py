@@ -1,7 +1,7 @@
 """Prediction with a model that was loaded by name or from a file."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
@@ -20,11 +20,15 @@ from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
-from splitnest.structures import Result
+from splitnest.structures import Detections, Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
 from splitnest.structures.prepared import PreparedImage
+from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
+
+AUTO = "auto"
+"""Score threshold that stands for those of the checkpoint."""
 
 
 class Prediction(NamedTuple):
@@ -47,11 +51,21 @@ class Predictor:
     Attributes:
         module: Network in evaluation mode. It may be moved to another device or type (``module.double()``).
         recipe: Complete recipe.
+
+    Args:
+        module, recipe: Same as the attributes.
+        find_score_thresholds: Function that reads the score thresholds of the checkpoint; None for no checkpoint.
     """
 
-    def __init__(self, module: Model, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        module: Model,
+        recipe: Recipe,
+        find_score_thresholds: Callable[[], ScoreThresholds | None] | None = None,
+    ) -> None:
         self.module = module.eval()
         self.recipe = recipe
+        self._find_score_thresholds = find_score_thresholds
 
     def __repr__(self) -> str:
         return f"Predictor({self.recipe.name!r}, device={self.device}, dtype={self.dtype})"
@@ -76,6 +90,12 @@ class Predictor:
         """Type of the network's weights."""
         return next(self.module.parameters()).dtype
 
+    @cached_property
+    def score_thresholds(self) -> ScoreThresholds | None:
+        """Score thresholds of a detector with the highest F1 score on its validation data; None if it stores none."""
+        found = None if self._find_score_thresholds is None else self._find_score_thresholds()
+        return found if found is not None and len(found.by_class) == self.recipe.num_classes else None
+
     @overload
     def predict(
         self,
@@ -83,7 +103,7 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
-        score_threshold: float | None = None,
+        score_threshold: float | Literal["auto"] | None = None,
         stream: Literal[False] = False,
         tta: bool = False,
         boxes_xywh: Boxes | None = None,
@@ -96,7 +116,7 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
-        score_threshold: float | None = None,
+        score_threshold: float | Literal["auto"] | None = None,
         stream: Literal[True],
         tta: bool = False,
         boxes_xywh: Boxes | None = None,
@@ -109,7 +129,7 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
-        score_threshold: float | None = None,
+        score_threshold: float | Literal["auto"] | None = None,
         stream: bool,
         tta: bool = False,
         boxes_xywh: Boxes | None = None,
@@ -121,7 +141,7 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
-        score_threshold: float | None = None,
+        score_threshold: float | Literal["auto"] | None = None,
         stream: bool = False,
         tta: bool = False,
         boxes_xywh: Boxes | None = None,
@@ -137,7 +157,9 @@ class Predictor:
             resize: Whether to resize as the recipe says; without effect on a pose estimator, whose crops have the input
                 size.
             score_threshold: Minimum score of the returned detections, or of the person boxes of a pose estimator; None
-                returns all of the published protocol, whose threshold is 0.05.
+                returns all of the published protocol, whose threshold is 0.05. ``"auto"`` takes the threshold of each
+                class with the highest F1 score on the validation data, which training stores in the checkpoints of a
+                detector.
             stream: Whether to return a generator, which holds at most five batches: the next one, and where images
                 differ in size up to four whose images wait for others of their size.
             tta: Whether to use the published test-time augmentation, one image at a time.
@@ -152,8 +174,8 @@ class Predictor:
 
         Raises:
             DataError: An image or a file of boxes cannot be read, or there are no images.
-            UsageError: An argument is out of range, the model has no test-time augmentation, or a pose estimator has no
-                person boxes.
+            UsageError: An argument is out of range, the model has no test-time augmentation or no score thresholds, or
+                a pose estimator has no person boxes.
         """
         predictions = self.predictions(
             images,
@@ -173,7 +195,7 @@ class Predictor:
         *,
         batch_size: int = 1,
         resize: bool = True,
-        score_threshold: float | None = None,
+        score_threshold: float | Literal["auto"] | None = None,
         tta: bool = False,
         boxes_xywh: Boxes | None = None,
         detector: "Predictor | None" = None,
@@ -186,6 +208,9 @@ class Predictor:
             on_error: Function that is called for an unreadable image, which is then skipped; None raises the error.
         """
         _check_numbers(batch_size, score_threshold)
+        keep = self._score_filter(score_threshold)
+        if isinstance(score_threshold, str):
+            score_threshold = None
         if detector is not None and not isinstance(detector, Predictor):
             raise UsageError(f"detector is a {type(detector).__name__}. Give a detector that splitnest.load returned.")
         is_stream = isinstance(images, Iterator)
@@ -199,8 +224,26 @@ class Predictor:
             names = [source_name(source) for source in sources] if isinstance(sources, list) else None
             prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
             results = predict_prepared(self.module, self.recipe, prepared, batch_size)
-        kept = ((image, r if score_threshold is None else r.above(score_threshold)) for image, r in results)
+        kept = ((image, keep(result)) for image, result in results)
         return (Prediction(image.name, image.pixels, result.on_image(image.read_again)) for image, result in kept)
+
+    def _score_filter(self, score_threshold: float | str | None) -> Callable[[Result], Result]:
+        """Return the function that removes detections with low scores from a result."""
+        if score_threshold is None:
+            return _unchanged
+        if isinstance(score_threshold, str):
+            return partial(_select, self.required_score_thresholds())
+        return partial(_above, score_threshold)
+
+    def required_score_thresholds(self) -> ScoreThresholds:
+        """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
+        if self.score_thresholds is None:
+            raise UsageError(
+                f"{self.recipe.name} stores no score thresholds; checkpoints of a detector that was trained with "
+                f"validation data do. Give a score from 0 to 1: the report of 'splitnest eval' (--report) says which "
+                f"is best."
+            )
+        return self.score_thresholds
 
     def _prepared(
         self,
@@ -281,14 +324,26 @@ def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
         raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
-def _check_numbers(batch_size: int, score_threshold: float | None) -> None:
+def _unchanged(result: Result) -> Result:
+    return result
+
+
+def _above(score: float, result: Result) -> Result:
+    return result.above(score)
+
+
+def _select(thresholds: ScoreThresholds, result: Result) -> Result:
+    return thresholds.select(result) if isinstance(result, Detections) else result
+
+
+def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:
     """Raise a UsageError for a batch size or a threshold that is out of range or no number."""
     if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}. Give an integer of at least 1.")
-    if score_threshold is None:
+    if score_threshold is None or score_threshold == AUTO:
         return
     if not isinstance(score_threshold, int | float | np.number) or not 0 <= score_threshold <= 1:
-        raise UsageError(f"score_threshold is {score_threshold!r}. Give a probability, from 0 to 1.")
+        raise UsageError(f"score_threshold is {score_threshold!r}. Give a probability, from 0 to 1, or 'auto'.")
 
 
 def _load_images(

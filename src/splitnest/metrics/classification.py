@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.files import write_text
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.report.analysis import Analysis, Slices
+from splitnest.metrics.report.classification import Predictions, analyze_classification
+from splitnest.metrics.statistics.accuracy import AccuracyStatistics
 from splitnest.structures import Classification
 from splitnest.visualize.confusion import draw_confusion
 from splitnest.visualize.sheet import contact_sheet
@@ -122,6 +125,29 @@ class ClassificationEvaluator(Evaluator):
                 [dataset.read(i) for i in worst], titles, columns=8, cell_width=220
             )
         return pictures
+
+    def result(self, image_id: int) -> Classification | None:
+        """Return None: only the most probable classes are kept, and a report names them."""
+        return None
+
+    def statistics(self) -> AccuracyStatistics:
+        """Return the correct images. Images that were not added count as wrong."""
+        has_top5 = len(self._dataset.categories) > NUM_KEPT
+        is_correct = self._top == self._dataset.labels[:, None]
+        return AccuracyStatistics(self._dataset.labels, is_correct, self._true_probability, has_top5)
+
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return accuracy by class, confusions, calibration, confident mistakes and likely label errors."""
+        seen = self._seen()
+        predictions = Predictions(
+            image_ids=seen,
+            labels=self._dataset.labels[seen],
+            predicted=self._top[seen, 0],
+            probabilities=self._probabilities[seen, 0],
+            true_probabilities=self._true_probability[seen],
+        )
+        of_seen = self.statistics().of(seen)
+        return analyze_classification(predictions, self.confusion(), self.per_class(), of_seen, slices)
 
     def write(self, path: str | Path) -> None:
         """Write ``predictions.csv`` and the pictures into a folder.

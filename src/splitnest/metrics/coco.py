@@ -1,13 +1,14 @@
 """COCO average precision of boxes and masks, equal to pycocotools to the last digit.
 
-Shapes: T IoU thresholds, R recall points, K classes, A area ranges, M limits of detections per image, N detections.
+Shapes: N detections.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +19,20 @@ from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.faults import MAX_EXAMPLES
 from splitnest.errors import DataError
 from splitnest.files import write_json
+from splitnest.metrics.best_scores import best_thresholds
+from splitnest.metrics.coco_evaluation import AREAS, IOUS, MAX_DETECTIONS, PREFIXES, Curves, IouType, evaluated
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.matches import Matches
+from splitnest.metrics.report.analysis import Analysis, Slices, combined
+from splitnest.metrics.report.detection import DetectionResults, analyze_detections
+from splitnest.metrics.statistics.average_precision import PrecisionStatistics
+from splitnest.metrics.statistics.base import ImageStatistics
+from splitnest.metrics.statistics.combined import CombinedStatistics
 from splitnest.structures import Detections
-from splitnest.structures.boxes import xyxy_to_xywh
+from splitnest.structures.boxes import xywh_to_xyxy, xyxy_to_xywh
 from splitnest.structures.categories import from_ids
-
-IouType = Literal["bbox", "segm"]
-PREFIXES: dict[IouType, str] = {"bbox": "box", "segm": "mask"}
-
-AREAS = ("all", "small", "medium", "large")
-"""Area ranges of the A axis; small is under 32 x 32 pixels, large over 96 x 96 (pycocotools ``Params``)."""
-
-MAX_DETECTIONS = (1, 10, 100)
-"""Limits of the M axis (pycocotools ``Params``)."""
-
-IOUS = tuple(percent / 100 for percent in range(50, 100, 5))
-"""Thresholds of the T axis: 0.5 to 0.95 in steps of 0.05 (pycocotools ``Params``)."""
+from splitnest.structures.masks import rle_to_mask
+from splitnest.structures.score_thresholds import ScoreThresholds
 
 
 class CocoEvaluator(Evaluator):
@@ -72,7 +71,8 @@ class CocoEvaluator(Evaluator):
                 _check_segmentations(self._path, self._file)
         self._sizes = dict(zip(self._file.image_ids.tolist(), self._file.sizes_hw.tolist(), strict=True))
         self._images: dict[int, _ImageResult] = {}
-        self._curves: dict[IouType, _Curves] = {}
+        self._curves: dict[IouType, Curves] = {}
+        self._matches: dict[IouType, Matches] = {}
 
     def update(self, image_id: int, result: Detections) -> None:
         """Add the detections of one image. Images that are never added count as images without detections.
@@ -92,7 +92,7 @@ class CocoEvaluator(Evaluator):
             scores=np.asarray(result.scores, np.float64),
             rle_counts=self._rle_counts(image_id, result) if "segm" in self.iou_types else None,
         )
-        self._curves.clear()
+        self._forget()
 
     def state(self) -> dict[int, "_ImageResult"]:
         """Return the detections of each image, masks as RLE."""
@@ -102,7 +102,7 @@ class CocoEvaluator(Evaluator):
         """Add the detections of other images."""
         images = self._images | state
         self._images = {id_: images[id_] for id_ in self._sizes if id_ in images}  # in the order of the file
-        self._curves.clear()
+        self._forget()
 
     def results(self, iou_type: IouType | None = None) -> list[dict[str, Any]]:
         """Return the detections as rows of a COCO results file.
@@ -170,10 +170,100 @@ class CocoEvaluator(Evaluator):
         Raises:
             DataError: Same conditions as ``compute``.
         """
-        counts = Counter(name for _, name in self._file.categories)
-        labels = [name if counts[name] == 1 else f"{name} (id {id_})" for id_, name in self._file.categories]
         aps = {PREFIXES[iou_type]: self._accumulated(iou_type).class_precisions() for iou_type in self.iou_types}
-        return {label: {f"{prefix}_ap": ap[k] for prefix, ap in aps.items()} for k, label in enumerate(labels)}
+        return {
+            label: {f"{prefix}_ap": ap[k] for prefix, ap in aps.items()} for k, label in enumerate(self._class_names)
+        }
+
+    def result(self, image_id: int) -> Detections | None:
+        """Return the detections of an image that was added."""
+        image, size_hw = self._images.get(image_id), self._sizes[image_id]
+        if image is None:
+            return None
+        counts = image.rle_counts
+        masks = None if counts is None else [rle_to_mask({"size": size_hw, "counts": each}) for each in counts]
+        label_of = {id_: label for label, id_ in enumerate(self.categories.ids)}
+        return Detections(
+            boxes=xywh_to_xyxy(image.boxes_xywh).astype(np.float32),
+            scores=image.scores.astype(np.float32),
+            labels=np.array([label_of[id_] for id_ in image.category_ids.tolist()], np.int64),
+            masks=None if masks is None else np.array(masks, bool).reshape(len(masks), *size_hw),
+            image_size=(size_hw[0], size_hw[1]),
+            categories=self.categories,
+        )
+
+    def statistics(self) -> ImageStatistics:
+        """Return the matches of each type."""
+        return CombinedStatistics([PrecisionStatistics(self.matches(t), f"{PREFIXES[t]}_") for t in self.iou_types])
+
+    def score_thresholds(self) -> ScoreThresholds | None:
+        """Return the score thresholds with the highest F1 score of boxes, by the index in ``categories``."""
+        found = best_thresholds(self.matches(self.iou_types[0]))
+        if found is None:
+            return None
+        by_id = dict(zip((id_ for id_, _ in self._file.categories), found.by_class, strict=True))
+        return replace(found, by_class=tuple(by_id.get(id_, found.overall) for id_ in self.categories.ids))
+
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return curves, AP by class and size, TIDE errors, confusion, calibration and score thresholds of each type.
+
+        Raises:
+            DataError: The file has no annotations.
+        """
+        analyses = [
+            analyze_detections(
+                DetectionResults(
+                    prefix=PREFIXES[iou_type],
+                    names=self._class_names,
+                    matches=self.matches(iou_type),
+                    evaluate=partial(self.evaluate_type, iou_type),
+                ),
+                slices,
+            )
+            for iou_type in self.iou_types
+        ]
+        return combined(analyses)
+
+    def matches(self, iou_type: IouType) -> Matches:
+        """Return the detections matched to the ground truth.
+
+        Raises:
+            DataError: The file has no annotations.
+        """
+        if iou_type not in self._matches:
+            self._matches[iou_type] = Matches.of(self.evaluate_type(iou_type))
+        return self._matches[iou_type]
+
+    def evaluate_type(self, iou_type: IouType, kept: NDArray[np.int64] | None = None) -> Any:
+        """Return the evaluated ``hotcoco.COCOeval``.
+
+        Args:
+            iou_type: Type of the results.
+            kept: Numbers of the detections of classes of the file that are evaluated; None for all.
+
+        Raises:
+            DataError: The file has no annotations.
+        """
+        if not self._file.has_annotations:
+            raise DataError(
+                f"{self._path} has no annotations, as for a test set, so no metrics can be computed. Write the "
+                f"detections for the evaluation server, or give a file with annotations."
+            )
+        # A detection of a class that the file does not have cannot match; hotcoco prints a warning about it.
+        known = {id_ for id_, _ in self._file.categories}
+        rows = [row for row in self.results(iou_type) if row["category_id"] in known]
+        return evaluated(self._file, rows if kept is None else [rows[row] for row in kept.tolist()], iou_type)
+
+    @cached_property
+    def _class_names(self) -> list[str]:
+        """Names of the classes of the file; those that occur twice have their id."""
+        counts = Counter(name for _, name in self._file.categories)
+        return [name if counts[name] == 1 else f"{name} (id {id_})" for id_, name in self._file.categories]
+
+    def _forget(self) -> None:
+        """Forget what was computed of fewer images."""
+        self._curves.clear()
+        self._matches.clear()
 
     def _rle_counts(self, image_id: int, result: Detections) -> list[str]:
         masks = result.box_masks
@@ -184,17 +274,10 @@ class CocoEvaluator(Evaluator):
             raise ValueError(f"masks of image {image_id} have size {result.image_size}, not {self._sizes[image_id]}")
         return [rle["counts"] for rle in rles]
 
-    def _accumulated(self, iou_type: IouType) -> "_Curves":
-        if not self._file.has_annotations:
-            raise DataError(
-                f"{self._path} has no annotations, as for a test set, so no metrics can be computed. Write the "
-                f"detections for the evaluation server, or give a file with annotations."
-            )
+    def _accumulated(self, iou_type: IouType) -> "Curves":
         if iou_type not in self._curves:
-            # A detection of a class that the file does not have cannot match; hotcoco prints a warning about it.
-            known = {id_ for id_, _ in self._file.categories}
-            rows = [row for row in self.results(iou_type) if row["category_id"] in known]
-            self._curves[iou_type] = _accumulate(self._file, rows, iou_type)
+            curves = self.evaluate_type(iou_type).eval
+            self._curves[iou_type] = Curves(np.asarray(curves["precision"]), np.asarray(curves["recall"]))
         return self._curves[iou_type]
 
 
@@ -205,64 +288,6 @@ class _ImageResult(NamedTuple):
     boxes_xywh: NDArray[np.float64]
     scores: NDArray[np.float64]
     rle_counts: list[str] | None
-
-
-@dataclass(frozen=True)
-class _Curves:
-    """Precision ``[T, R, K, A, M]`` and recall ``[T, K, A, M]``; -1 without instances."""
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-
-    def average_precision(self, area: str = "all", iou: float | None = None) -> float:
-        thresholds = slice(None) if iou is None else IOUS.index(iou)
-        return mean_defined(self.precision[thresholds, ..., AREAS.index(area), -1])
-
-    def average_recall(self, area: str = "all", limit: int = MAX_DETECTIONS[-1]) -> float:
-        return mean_defined(self.recall[:, :, AREAS.index(area), MAX_DETECTIONS.index(limit)])
-
-    def class_precisions(self) -> list[float]:
-        return [mean_defined(self.precision[:, :, k, 0, -1]) for k in range(self.precision.shape[2])]
-
-
-def mean_defined(values: NDArray[np.float64]) -> float:
-    """Return the mean of the values that are not -1, in pycocotools' order of summation; -1 if there are none."""
-    defined = values[values > -1]
-    return float(np.mean(defined)) if len(defined) else -1.0
-
-
-def image_rows(file: AnnotationFile) -> list[dict[str, Any]]:
-    """Return the ``images`` of an annotation file in COCO's form."""
-    rows = zip(file.image_ids.tolist(), file.file_names, file.sizes_hw.tolist(), strict=True)
-    return [{"id": id_, "file_name": name, "height": size[0], "width": size[1]} for id_, name, size in rows]
-
-
-def _accumulate(file: AnnotationFile, rows: list[dict[str, Any]], iou_type: IouType) -> _Curves:
-    import hotcoco
-
-    category_ids = np.array([id_ for id_, _ in file.categories], np.int64)
-    kept = ~file.has_no_segmentation if iou_type == "segm" else np.ones(len(file.ids), bool)
-    ground_truth = hotcoco.COCO.from_arrays(
-        image_rows(file),
-        [{"id": id_, "name": name} for id_, name in file.categories],
-        file.image_ids[file.image_index[kept]],
-        category_ids[file.category_index[kept]],
-        file.boxes_xywh[kept],
-        ids=file.ids[kept],
-        area=file.areas[kept],
-        iscrowd=file.iscrowd[kept],
-        segmentation=_segmentations(file, kept) if iou_type == "segm" else None,
-    )
-    evaluation = hotcoco.COCOeval(ground_truth, ground_truth.load_res(rows), iou_type)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    curves: Any = evaluation.eval
-    return _Curves(np.asarray(curves["precision"]), np.asarray(curves["recall"]))
-
-
-def _segmentations(file: AnnotationFile, kept: NDArray[np.bool_]) -> list[dict[str, Any] | list[list[float]]]:
-    segmentations = (file.segmentations.of(row) for row in np.flatnonzero(kept).tolist())
-    return [each if isinstance(each, dict) else [polygon.tolist() for polygon in each] for each in segmentations]
 
 
 def _check_segmentations(path: Path, file: AnnotationFile) -> None:

@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.metrics.report.analysis import Analysis, Slices
+from splitnest.metrics.statistics.base import ImageStatistics
+from splitnest.structures import Result
+from splitnest.structures.score_thresholds import ScoreThresholds
+
 
 def percent(value: float) -> str:
     """Return a metric from 0 to 1 in percent, as people read it, or ``-`` for an undefined one (-1)."""
@@ -68,3 +73,30 @@ class Evaluator(ABC):
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         """Return drawings of the results by file name, uint8 ``[H, W, 3]``."""
         return {}
+
+    @abstractmethod
+    def result(self, image_id: int) -> Result | None:
+        """Return the result of an image that was added, for drawing; None if it was not kept."""
+
+    @abstractmethod
+    def statistics(self) -> ImageStatistics:
+        """Return the statistics of all images of the dataset in its order, from which metrics can be computed.
+
+        Raises:
+            DataError: The dataset has no annotations.
+        """
+
+    @abstractmethod
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return what a report shows beside the metrics.
+
+        Args:
+            slices: Name -> ids of the images of a part of the dataset.
+
+        Raises:
+            DataError: The dataset has no annotations.
+        """
+
+    def score_thresholds(self) -> ScoreThresholds | None:
+        """Return the score thresholds with the highest F1 score; None for a task without them, or without matches."""
+        return None

@@ -11,9 +11,14 @@ from splitnest.data.pose.crop import region_of_box
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.errors import DataError
 from splitnest.files import write_json
-from splitnest.metrics.coco import image_rows, mean_defined
+from splitnest.metrics.coco_evaluation import image_rows, mean_defined
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.matches import Matches
 from splitnest.metrics.oks import oks_nms
+from splitnest.metrics.report.analysis import Analysis, Slices
+from splitnest.metrics.report.keypoints import Persons, analyze_keypoints
+from splitnest.metrics.statistics.average_precision import PrecisionStatistics
+from splitnest.metrics.statistics.base import ImageStatistics
 from splitnest.recipe.inputs import PoseInput
 from splitnest.structures import Poses
 
@@ -90,6 +95,47 @@ class KeypointEvaluator(Evaluator):
             for k, name in enumerate(names)
         }
 
+    def result(self, image_id: int) -> Poses | None:
+        """Return the poses of an image that was added, with their score as score of the box, and all keypoints."""
+        rows = self._rows.get(image_id)
+        if rows is None:
+            return None
+        num_keypoints = len(self._sigmas)
+        keypoints = np.array([row["keypoints"] for row in rows], np.float32).reshape(-1, num_keypoints, 3)[..., :2]
+        label_of = {id_: label for label, id_ in enumerate(self._dataset.categories.ids)}
+        corners = [keypoints.min(axis=1, initial=np.inf), keypoints.max(axis=1, initial=-np.inf)]
+        return Poses(
+            keypoints=keypoints,
+            scores=np.ones((len(rows), num_keypoints), np.float32),
+            boxes=np.concatenate(corners, axis=1).astype(np.float32),
+            box_scores=np.array([row["score"] for row in rows], np.float32),
+            image_size=self._dataset.size_hw(self._dataset.image_ids.index(image_id)),
+            labels=np.array([label_of[row["category_id"]] for row in rows], np.int64),
+            categories=self._dataset.categories,
+        )
+
+    def statistics(self) -> ImageStatistics:
+        """Return the poses matched to persons."""
+        return PrecisionStatistics(Matches.of(_evaluated(self._dataset, self.results())))
+
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return OKS by keypoint and by size, and the worst images.
+
+        Raises:
+            DataError: The dataset has no annotations.
+        """
+        dataset, rows = self._dataset, self.results()
+        evaluation = _evaluated(dataset, rows)
+        kept = ~dataset.file.iscrowd
+        persons = Persons(
+            dataset.file.ids[kept],
+            dataset.keypoints[kept],
+            dataset.file.areas[kept],
+            dataset.skeleton.names,
+            self._sigmas,
+        )
+        return analyze_keypoints(evaluation, persons, rows, Matches.of(evaluation), slices)
+
     def write(self, path: str | Path) -> None:
         """Write the poses as a COCO keypoint results file for the evaluation server."""
         write_json(path, self.results())
@@ -120,6 +166,16 @@ def _curves(dataset: PoseDataset, rows: list[dict[str, Any]]) -> tuple[NDArray[n
     Raises:
         DataError: The dataset has no annotations.
     """
+    curves = _evaluated(dataset, rows).eval
+    return np.asarray(curves["precision"])[..., 0], np.asarray(curves["recall"])[..., 0]  # one limit of persons
+
+
+def _evaluated(dataset: PoseDataset, rows: list[dict[str, Any]]) -> Any:
+    """Return the evaluated and accumulated ``hotcoco.COCOeval`` of the rows of a results file.
+
+    Raises:
+        DataError: The dataset has no annotations.
+    """
     if not dataset.has_annotations:
         raise DataError(
             f"{dataset.source} has no annotations, as for a test set, so no metrics can be computed. Write the poses "
@@ -132,8 +188,7 @@ def _curves(dataset: PoseDataset, rows: list[dict[str, Any]]) -> tuple[NDArray[n
     evaluation.params.kpt_oks_sigmas = list(dataset.skeleton.sigmas)
     evaluation.evaluate()
     evaluation.accumulate()
-    curves: Any = evaluation.eval
-    return np.asarray(curves["precision"])[..., 0], np.asarray(curves["recall"])[..., 0]  # one limit of persons
+    return evaluation
 
 
 def _coco_json(dataset: PoseDataset) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 from splitnest.errors import SplitnestError, UsageError, UserCodeError
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.report.analysis import Analysis, Slices
+from splitnest.metrics.statistics.base import ImageStatistics
+from splitnest.structures import Result
+from splitnest.structures.score_thresholds import ScoreThresholds
 
 
 class Metric(ABC):
@@ -117,6 +121,22 @@ class ExtendedEvaluator(Evaluator):
     def pictures(self) -> dict[str, NDArray[np.uint8]]:
         """Return the drawings of the evaluator of the task."""
         return self._evaluator.pictures()
+
+    def result(self, image_id: int) -> Result | None:
+        """Return the result of an image that the evaluator of the task has."""
+        return self._evaluator.result(image_id)
+
+    def statistics(self) -> ImageStatistics:
+        """Return the statistics of the evaluator of the task."""
+        return self._evaluator.statistics()
+
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return the analysis of the evaluator of the task."""
+        return self._evaluator.analyze(slices)
+
+    def score_thresholds(self) -> ScoreThresholds | None:
+        """Return the score thresholds of the evaluator of the task."""
+        return self._evaluator.score_thresholds()
 
 
 @contextmanager

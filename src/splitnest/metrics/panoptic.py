@@ -1,20 +1,29 @@
 """Metrics of panoptic segmentation on a dataset, and COCO's panoptic results files."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from splitnest.data.detection.panoptic import PanopticDataset
 from splitnest.files import output_errors, write_bytes, write_json
 from splitnest.metrics.coco import CocoEvaluator
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.panoptic_quality import PanopticQuality
-from splitnest.structures import PanopticSegmentation
+from splitnest.metrics.report.analysis import Analysis, Slices, combined
+from splitnest.metrics.report.segmentation import analyze_panoptic
+from splitnest.metrics.statistics.base import ImageStatistics
+from splitnest.metrics.statistics.combined import CombinedStatistics
+from splitnest.metrics.statistics.segments import SegmentStatistics
+from splitnest.structures import PanopticSegmentation, SegmentInfo
 from splitnest.visualize.write import encoded_image
 
-State = tuple[Any, Any, list[dict[str, Any]], list[bytes]]
-"""States of both metrics, rows and PNG files of the results."""
+State = tuple[Any, Any, list[dict[str, Any]], list[bytes], dict[int, NDArray[np.float64]]]
+"""States of both metrics, rows and PNG files of the results, and segments of each class in each image."""
 
 
 class PanopticEvaluator(Evaluator):
@@ -32,6 +41,8 @@ class PanopticEvaluator(Evaluator):
         self._labels = dataset.labels if dataset.has_annotations else None
         self._quality = PanopticQuality(dataset.panoptic_categories)
         self._instances = CocoEvaluator(dataset, skip_without_mask=skip_without_mask)
+        self._categories = dataset.panoptic_categories
+        self._counts: dict[int, NDArray[np.float64]] = {}  # segments of each class in each image
         self._ids = np.array(dataset.panoptic_categories.ids)
         self._index_of = {image_id: index for index, image_id in enumerate(dataset.image_ids)}
         self._rows: list[dict[str, Any]] = []
@@ -48,7 +59,10 @@ class PanopticEvaluator(Evaluator):
             raise ValueError(f"the segmentation of image {image_id} has no detections")
         self._instances.update(image_id, result.detections)
         if self._labels is not None:
-            self._quality.update(self._labels(self._index_of[image_id]), result)
+            of_image = PanopticQuality(self._categories)
+            of_image.update(self._labels(self._index_of[image_id]), result)
+            self._counts[image_id] = of_image.counts()
+            self._quality.merge(of_image.state())
         row = result.to_coco(image_id)
         for segment, info in zip(row["segments_info"], result.segments_info, strict=True):
             segment["category_id"] = int(self._ids[info["category"]])  # id of the annotation file
@@ -56,12 +70,13 @@ class PanopticEvaluator(Evaluator):
         self._pngs.append(encoded_image(result.to_coco_png()))
 
     def state(self) -> State:
-        """Return the states of both metrics, and the rows and PNG files of the results."""
-        return self._quality.state(), self._instances.state(), self._rows, self._pngs
+        """Return the states of both metrics, the rows and PNG files of the results, and the segments of each image."""
+        return self._quality.state(), self._instances.state(), self._rows, self._pngs, self._counts
 
     def merge(self, state: State) -> None:
         """Add other images."""
-        quality, instances, rows, pngs = state
+        quality, instances, rows, pngs, counts = state
+        self._counts |= counts
         self._quality.merge(quality)
         self._instances.merge(instances)
         results = zip([*self._rows, *rows], [*self._pngs, *pngs], strict=True)
@@ -85,6 +100,46 @@ class PanopticEvaluator(Evaluator):
         precisions = self._instances.per_class()
         qualities = self._quality.per_class()
         return {name: qualities.get(name, {}) | precisions.get(name, {}) for name in qualities | precisions}
+
+    def result(self, image_id: int) -> PanopticSegmentation | None:
+        """Return the segments of an image that was added."""
+        number = next((n for n, row in enumerate(self._rows) if row["image_id"] == image_id), None)
+        if number is None:
+            return None
+        red, green, blue = np.moveaxis(np.asarray(Image.open(io.BytesIO(self._pngs[number]))).astype(np.int32), 2, 0)
+        segments = red + 256 * green + 65536 * blue
+        label_of = {id_: label for label, id_ in enumerate(self._ids.tolist())}
+        infos = []
+        for segment in self._rows[number]["segments_info"]:
+            label = label_of[segment["category_id"]]
+            info = SegmentInfo(
+                id=segment["id"],
+                category=label,
+                isthing=self._categories[label].is_thing,
+                score=None,
+                area=segment["area"],
+            )
+            infos.append(info)
+        size_hw = (segments.shape[0], segments.shape[1])
+        return PanopticSegmentation(segments, infos, image_size=size_hw, categories=self._categories)
+
+    def statistics(self) -> ImageStatistics:
+        """Return the segments of each class in each image, and the matches of boxes and masks."""
+        instances = self._instances.statistics()
+        assert isinstance(instances, CombinedStatistics)
+        return CombinedStatistics([self._segment_statistics(), *instances.parts])
+
+    def analyze(self, slices: Slices) -> Analysis:
+        """Return panoptic quality by class and the worst images, and the analysis of the instances."""
+        image_ids = list(self._index_of)
+        own = analyze_panoptic(self._quality.per_class(), self._segment_statistics(), image_ids, slices)
+        of_instances = self._instances.analyze(slices)
+        return replace(combined([own, of_instances]), label_errors=of_instances.label_errors)
+
+    def _segment_statistics(self) -> SegmentStatistics:
+        none = np.zeros((4, len(self._categories)))
+        counts = [self._counts.get(image_id, none) for image_id in self._index_of]
+        return SegmentStatistics(np.array(counts).reshape(-1, *none.shape))
 
     def write(self, path: str | Path) -> None:
         """Write a COCO panoptic results file, and the PNG files into a folder with its name without ``.json``.

@@ -83,6 +83,12 @@ class PanopticQuality:
         self._false_negatives += false_negatives
         self._false_positives += false_positives
 
+    def counts(self) -> NDArray[np.float64]:
+        """Return the sum of IoUs, and the numbers of matches, false positives and false negatives, ``[4, K]``."""
+        matched = [len(ious) for ious in self._ious]
+        sums = [math.fsum(ious) for ious in self._ious]
+        return np.array([sums, matched, self._false_positives, self._false_negatives], np.float64)
+
     def compute(self) -> dict[str, float]:
         """Return ``pq``, ``sq`` and ``rq``, and those of things (``pq_things``, ...) and of stuff, from 0 to 1.
 

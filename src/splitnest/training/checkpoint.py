@@ -24,7 +24,7 @@ from splitnest.training.selection import EarlyStopping
 from splitnest.training.state import TrainingState
 from splitnest.weights import torch_file
 from splitnest.weights.checksum import add_checksum, has_valid_checksum
-from splitnest.weights.read import FORMAT
+from splitnest.weights.read import FORMAT, SCORE_THRESHOLDS, score_thresholds_of
 
 
 def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None = None, resumable: bool = True) -> None:
@@ -53,6 +53,8 @@ def save(state: TrainingState, recipe: Recipe, path: Path, *, keep: int | None =
         "metrics": state.best,
         "state_dict": dict(state.evaluated_model.state_dict()),
     }
+    if state.score_thresholds is not None:
+        content[SCORE_THRESHOLDS] = state.score_thresholds.to_json()
     if resumable:
         content["training"] = {
             "model": dict(state.model.state_dict()),  # without an EMA the same tensors, which are written once
@@ -124,6 +126,7 @@ def restore(state: TrainingState, path: Path) -> None:
     state.scaler.load_state_dict(training["scaler"])
     state.step, state.best = content["step"], content["metrics"]
     state.evaluated_step, state.skipped = training["evaluated_step"], training["skipped"]
+    state.score_thresholds = score_thresholds_of(content)
     state.early_stopping = EarlyStopping(**training.get("early_stopping", {}))
     if rank() < len(training["random"]):
         set_random_states(training["random"][rank()])

@@ -9,7 +9,7 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.inference.batching import predict_prepared
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe
-from splitnest.structures import Detections, PanopticSegmentation, Result
+from splitnest.structures.by_class import draw_by_class
 from splitnest.tasks import task_of
 from splitnest.visualize import contact_sheet
 
@@ -47,19 +47,3 @@ def prediction_sheet(model: Model, recipe: Recipe, dataset: ImageDataset) -> NDA
         ]
         titles += [f"ground truth: {dataset.name(index)}", "predicted"]
     return contact_sheet(pictures, titles, cell_width=CELL_WIDTH) if pictures else None
-
-
-def draw_by_class(result: Result, image: NDArray[np.uint8], scores: bool = True) -> NDArray[np.uint8]:
-    """Draw a result in class colors: a class has one color in ground truth and predictions.
-
-    Args:
-        result: Result of any task.
-        image: uint8 RGB ``[H, W, 3]``.
-        scores: Whether to show scores of detections.
-    """
-    match result:
-        case Detections():
-            return result.draw(image, scores=scores, by_class=True)
-        case PanopticSegmentation():
-            return result.draw(image, by_class=True)
-    return result.draw(image)

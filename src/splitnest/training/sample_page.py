@@ -11,9 +11,9 @@ from splitnest.recipe import Recipe, required_training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.structures import Classification, Poses, Result, SemanticSegmentation
 from splitnest.structures.batch import Batch
+from splitnest.structures.by_class import draw_by_class
 from splitnest.tasks import task_of
 from splitnest.training.batches import TrainingBatches, open_training
-from splitnest.training.prediction_sheet import draw_by_class
 from splitnest.visualize.page import Picture, picture_page
 from splitnest.visualize.write import WRITTEN_BY, encoded_image
 

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from splitnest.recipe import Training
+from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.training.ema import build_ema
 from splitnest.training.optim import build_optimizer, build_scheduler
 from splitnest.training.schedule import Schedule
@@ -30,6 +31,7 @@ class TrainingState:
         evaluated_step: Number of steps done at the last evaluation.
         skipped: Number of steps that were skipped because of non-finite values.
         early_stopping: Evaluations without a gain.
+        score_thresholds: Best score thresholds at the last evaluation; None for tasks without them.
     """
 
     model: nn.Module
@@ -42,6 +44,7 @@ class TrainingState:
     evaluated_step: int = 0
     skipped: int = 0
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    score_thresholds: ScoreThresholds | None = None
 
     @property
     def evaluated_model(self) -> nn.Module:

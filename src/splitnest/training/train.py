@@ -144,7 +144,7 @@ def _train(
             state, folder = _resume(data, model, schedule, path, extensions)
         else:
             state, folder = _start(data, model, schedule, path, report, extensions)
-        evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics)
+        evaluate = None if validation is None else Validation(recipe, validation, folder, extensions.metrics, state)
         callbacks = extensions.callbacks.preceded_by(open_loggers(recipe, path, state.step))
         guard = Guard(state, schedule.total, folder, recipe, built=extensions.model is None)
         fit(state, schedule, data, folder, evaluate, guard, callbacks)

@@ -22,6 +22,7 @@ from splitnest.training.memory import images_per_forward
 from splitnest.training.prediction_sheet import prediction_sheet
 from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
 from splitnest.training.selection import selected_first
+from splitnest.training.state import TrainingState
 from splitnest.training.validation_loss import validation_loss
 
 
@@ -34,12 +35,14 @@ class Validation:
         dataset: Validation dataset.
         folder: Run folder.
         metrics: Metrics of the user.
+        state: State of the training, which gets the best score thresholds in the main process.
     """
 
     recipe: Recipe
     dataset: ImageDataset
     folder: RunFolder
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Metric]
+    state: TrainingState
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Return the metrics of a model in evaluation mode, from 0 to 1, and the losses if asked for; collective."""
@@ -65,6 +68,7 @@ class Validation:
         sheet = prediction_sheet(model, self.recipe, self.dataset)
         if sheet is not None:
             self.folder.write_image(PREDICTIONS_FILE, sheet)
+        self.state.score_thresholds = evaluator.score_thresholds()
         return evaluator.compute()
 
 

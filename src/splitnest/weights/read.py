@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splitnest.errors import WeightsError, cannot_read, first_few, tell
 from splitnest.files import open_regular
+from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.weights import checksum, torch_file
 from splitnest.weights.openmmlab_meta import read_meta
 from splitnest.weights.stand_ins import Array, ForbiddenName, Unknown
@@ -46,6 +47,10 @@ MAX_REASON_CHARACTERS = 200
 
 FORMAT = "splitnest"
 """Value of ``format`` in our safetensors metadata and training checkpoints."""
+
+
+SCORE_THRESHOLDS = "score_thresholds"
+"""Key of the score thresholds in our safetensors metadata and training checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,28 @@ def read_recipe_json(path: str | Path) -> str | None:
         return None
     with _opened(path) as (kind, content):
         return _recipe_json((content.metadata() or {}) if kind == "safetensors" else content)
+
+
+def read_score_thresholds(path: str | Path) -> ScoreThresholds | None:
+    """Return the best score thresholds in a checkpoint of splitnest; None for others, and for files without them.
+
+    Tensors are not read.
+
+    Raises:
+        WeightsError: Same conditions as ``read``, except that there may be no tensors.
+    """
+    path, _ = split_entry(path)
+    if _detect_kind(path) == "pickle":  # whose arrays would be read
+        return None
+    with _opened(path) as (kind, content):
+        return score_thresholds_of((content.metadata() or {}) if kind == "safetensors" else content)
+
+
+def score_thresholds_of(content: Any) -> ScoreThresholds | None:
+    """Return the best score thresholds in a file's content or metadata; None if there are none."""
+    is_ours = isinstance(content, Mapping) and content.get("format") == FORMAT
+    text = content.get(SCORE_THRESHOLDS) if is_ours else None
+    return ScoreThresholds.from_json(text) if isinstance(text, str) else None
 
 
 @contextmanager

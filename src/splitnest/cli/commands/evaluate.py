@@ -44,6 +44,20 @@ def evaluate(
             "classification a folder of predictions, confusion matrix and worst mistakes."
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a report: a page that says where the model fails, and its numbers. 'splitnest compare' "
+            "takes two of them."
+        ),
+    ] = None,
+    slice: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of parts of the dataset, whose metrics the report shows: a column file_name, and one for "
+            "each slice with 1 and 0, or with values that name the slices."
+        ),
+    ] = None,
     batch_size: BatchSize = 1,
     workers: Annotated[int, typer.Option(min=0, help="Number of data loading processes.")] = 0,
     tta: Tta = False,
@@ -55,6 +69,7 @@ def evaluate(
     """Evaluate a model on its validation dataset by the published protocol."""
     from splitnest.distributed import is_main_process, process_group
     from splitnest.evaluation.evaluate import run_evaluation
+    from splitnest.evaluation.report.files import PAGE_FILE
     from splitnest.inference.load import load
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
@@ -67,7 +82,14 @@ def evaluate(
             task.check_results_path(results)
         inputs = [path for path in (model, name, weights, config) if path is not None]
         evaluation = run_evaluation(
-            predictor, tta=tta, batch_size=batch_size, workers=workers, results=results, inputs=inputs
+            predictor,
+            tta=tta,
+            batch_size=batch_size,
+            workers=workers,
+            results=results,
+            inputs=inputs,
+            report=report,
+            slices=slice,
         )
         if not is_main_process():
             return
@@ -77,6 +99,8 @@ def evaluate(
     if results is not None:
         evaluation.evaluator.write(results)
         print(f"results written to {results}")
+    if report is not None:
+        print(f"report: {printable(report / PAGE_FILE)}")
 
 
 def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:
@@ -84,8 +108,8 @@ def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = Fal
     from rich.console import Console
     from rich.table import Table
 
+    from splitnest.evaluation.published import published_columns
     from splitnest.metrics.evaluator import percent
-    from splitnest.tasks import task_of
 
     console = Console(soft_wrap=True, markup=False)
     if not evaluation.metrics:
@@ -94,16 +118,10 @@ def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = Fal
             "the evaluation server."
         )
         return
-    task = task_of(recipe)
-    suffix, split = task.published_tta
-    columns = {"published": ""}
-    published = task.published_percent(recipe)
-    if any(key + suffix in published for key in evaluation.metrics):
-        columns[f"published, with TTA{f', {split}' if split else ''}"] = suffix
+    columns = published_columns(recipe, evaluation.metrics)
     table = Table("metric", "measured, with TTA" if tta else "measured", *columns, title=f"{recipe.name}, in percent")
     for key, value in evaluation.metrics.items():
-        others = (published.get(key + ending) for ending in columns.values())
-        table.add_row(key, percent(value), *("" if number is None else f"{number:g}" for number in others))
+        table.add_row(key, percent(value), *(f"{of[key]:g}" if key in of else "" for of in columns.values()))
     console.print(table)
     if evaluation.per_class:
         console.print(_class_table(evaluation.per_class))

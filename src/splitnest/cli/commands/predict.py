@@ -21,7 +21,7 @@ from splitnest.cli.options import (
     named,
     weights_or_none,
 )
-from splitnest.errors import DataError, OutputError, UsageError, first_few, tell
+from splitnest.errors import DataError, OutputError, UsageError, first_few, printable, tell
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -55,9 +55,13 @@ def predict(
         ),
     ] = None,
     score: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Minimum score of detections and person boxes in pictures and --write."),
-    ] = 0.5,
+        str,
+        typer.Option(
+            metavar="SCORE",
+            help="Minimum score of detections and person boxes in pictures and --write, from 0 to 1; 'auto' for the best one of each "
+            "class on the validation data, which a trained detector stores.",
+        ),
+    ] = "0.5",
     batch_size: BatchSize = 1,
     tta: Tta = False,
     boxes: Annotated[
@@ -84,6 +88,7 @@ def predict(
     from splitnest.data.writers.formats import check_formats, parse_formats
 
     formats = [] if write is None else parse_formats(write)
+    min_score = _parsed_score(score)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
     results = ResultsFile(json or out / "results.json", out)
@@ -109,12 +114,13 @@ def predict(
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), config=config, **options)
         check_formats(formats, predictor.recipe.task)
+        thresholds = min_score if min_score is not None else predictor.required_score_thresholds()
         unwritten = write_predictions(
             predictor,
             images,
             out,
             results,
-            score,
+            thresholds,
             pictures=pictures,
             skip_existing=skip_existing,
             batch_size=batch_size,
@@ -123,9 +129,26 @@ def predict(
             detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
         )
         if formats:
-            for line in write_formats(formats, out, results, images, predictor.recipe, score):
+            for line in write_formats(formats, out, results, images, predictor.recipe, thresholds):
                 tell(f"note: {line}")
     if failed := results.failed:
         raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
     if unwritten:
         raise OutputError(f"{len(unwritten)} pictures cannot be written: {first_few(unwritten)}. Results are complete.")
+
+
+def _parsed_score(text: str) -> float | None:
+    """Return the value of ``--score``; None for ``auto``.
+
+    Raises:
+        UsageError: The value is neither ``auto`` nor a number from 0 to 1.
+    """
+    if text == "auto":
+        return None
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise UsageError(f"--score is {printable(text)}. Give a number from 0 to 1, or auto.")
+    return score

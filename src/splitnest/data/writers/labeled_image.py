@@ -3,7 +3,7 @@
 Shapes: K keypoints.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,11 @@ def _annotation(file: AnnotationFile, row: int, keypoints: NDArray[np.float64] |
 
 
 def image_of_result(
-    name: str, path: Path | None, content: Mapping[str, Any], labels: Mapping[str, int], score: float = 0.0
+    name: str,
+    path: Path | None,
+    content: Mapping[str, Any],
+    labels: Mapping[str, int],
+    min_scores: Sequence[float],
 ) -> LabeledImage:
     """Return an image with the result of a model.
 
@@ -154,16 +158,15 @@ def image_of_result(
         path: Image file; None where there is none.
         content: Result, as its ``to_dict`` returns it.
         labels: Class index of each class name.
-        score: Minimum score of the instances.
+        min_scores: Minimum score of the detections of each class, of persons that of their box; segments are all kept.
     """
     if "segments" in content:
-        kept = [row for row in content["segments"] if (row.get("score") is None or row["score"] >= score)]
-        instances = tuple(_segment(row) for row in kept)
+        instances = tuple(_segment(row) for row in content["segments"])
     elif "people" in content:
-        people = [row for row in content["people"] if row["box_score"] >= score]
-        instances = tuple(_person(row, labels[row["name"]]) for row in people)
+        people = [(row, labels[row["name"]]) for row in content["people"]]
+        instances = tuple(_person(row, label) for row, label in people if row["box_score"] >= min_scores[label])
     else:
-        found = [row for row in content.get("detections", ()) if row["score"] >= score]
+        found = [row for row in content.get("detections", ()) if row["score"] >= min_scores[row["label"]]]
         instances = tuple(_detection(row) for row in found)
     probabilities = content.get("probabilities", ())
     order = sorted(range(len(probabilities)), key=lambda label: (-probabilities[label], label))

@@ -6,13 +6,13 @@ image without instances has no row.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from splitnest.errors import UsageError
 from splitnest.structures.categories import Categories
-from splitnest.structures.tables import Row, table_columns, table_rows
+from splitnest.structures.tables import Row, table_columns, table_rows, task_of_result
 
 IMAGE_COLUMNS: dict[str, type] = {"file": str, "height": int, "width": int}
 
@@ -20,19 +20,23 @@ ROWS_IN_MEMORY = 10_000
 """Number of rows of a Parquet file that are held and compressed together."""
 
 
-def result_rows(name: str, content: Mapping[str, Any], categories: Categories, score: float) -> list[Row]:
+def result_rows(
+    name: str, content: Mapping[str, Any], categories: Categories, min_scores: Sequence[float]
+) -> list[Row]:
     """Return the rows of a result, with the columns of its image.
 
     Args:
         name: Name of the image.
         content: Result, as its ``to_dict`` returns it.
         categories: Classes that the labels index.
-        score: Minimum score of the rows, of persons that of their box.
+        min_scores: Minimum score of the detections of each class, of persons that of their box; other rows are kept.
     """
     height, width = content["image_size"]
     image = {"file": name, "height": height, "width": width}
     rows = ({**image, **row} for row in table_rows(content, categories))
-    return [row for row in rows if (least := row.get("box_score", row.get("score"))) is None or least >= score]
+    if task_of_result(content) not in ("detection", "pose"):
+        return list(rows)
+    return [row for row in rows if row.get("box_score", row["score"]) >= min_scores[row["label"]]]
 
 
 class CsvWriter:

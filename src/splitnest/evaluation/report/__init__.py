@@ -1,0 +1,1 @@
+"""Report of an evaluation: a page that says where a model fails, and files that reports are compared by."""

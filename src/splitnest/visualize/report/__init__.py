@@ -1,0 +1,1 @@
+"""Self-contained HTML pages of tables, charts and pictures, for light and dark screens of any width."""
