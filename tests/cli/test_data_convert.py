@@ -163,15 +163,15 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
     datasets.write_images(tmp_path / "in" / "images", ["a.png"], (600, 800))
     write_coco(tmp_path / "in", {"b.png": [0]})
     (tmp_path / "disk").mkdir()
-    shell = 'mount -t tmpfs -o size=256k tmpfs "$1/disk" && cd "$1" && for format in coco yolo voc labelme; do '
-    shell += '"$0" -m splitnest data convert in disk/out --to $format; echo "code $?" >&2; ls -A disk; done'
+    shell = 'mount -t tmpfs -o size=256k tmpfs "$1/disk" && cd "$1" && '
+    shell += '"$0" -m splitnest data convert in disk/out --to yolo; echo "code $?" >&2; ls -A disk'
     (tmp_path / "in" / "annotations" / "instances.json").write_text(
         '{"images": [{"id": 1, "file_name": "a.png", "height": 600, "width": 800}], "categories": []}'
     )
     command = ["unshare", "-m", "sh", "-c", shell, sys.executable, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert done.stderr.count("cannot be written: No space left on device. Free disk space") == 4, done.stderr
-    assert done.stderr.count("code 5") == 4
+    assert "disk/out cannot be written: No space left on device. Free disk space" in done.stderr
+    assert "code 5" in done.stderr
     assert done.stdout == ""
 
 

@@ -58,8 +58,11 @@ def write_formats(
         DataError: A format cannot hold a class name.
     """
     categories = build_categories(recipe)
-    is_number = isinstance(score_threshold, float)
-    min_scores = [score_threshold] * len(categories) if is_number else score_threshold.by_class
+    min_scores: Sequence[float] = [0.0] * len(categories)
+    if isinstance(score_threshold, ScoreThresholds):
+        min_scores = score_threshold.by_class
+    else:
+        min_scores = [score_threshold] * len(categories)
     labels = {name: label for label, name in enumerate(categories.names)}
     named = {printable(str(source)): (source, name) for source, name in sources}
     with ExitStack() as stack:

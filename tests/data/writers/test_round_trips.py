@@ -14,10 +14,11 @@ from helpers import datasets
 from helpers.datasets import SIZE, SQUARE, TRIANGLE, instance_of
 from splitnest.data.editing.dataset import unified_classes
 from splitnest.data.editing.open import open_dataset
+from splitnest.data.writers.formats import DATASET_FORMATS
 from splitnest.data.writers.labeled_image import Instance, LabeledImage
 from splitnest.structures.categories import Categories, from_names
 
-FORMATS = ["coco", "yolo", "voc"]
+FORMATS = [*DATASET_FORMATS]
 ROUNDED = {"voc": 0.5}
 """Format -> tolerance of the sides of its boxes in pixels."""
 
@@ -87,15 +88,17 @@ def test_overlapping_parts_have_the_same_pixels(tmp_path: Path, format: str) -> 
     round_trip(tmp_path, format, images, CATEGORIES, tolerance=0.5)
 
 
-@pytest.mark.parametrize("format", ["coco"])
+@pytest.mark.parametrize("format", ["coco", "labelme", "cvat", "label_studio"])
 def test_keypoints(tmp_path: Path, format: str) -> None:
     categories = replace(
         from_names(["person"]), keypoint_names=("nose", "left_eye", "right_eye"), skeleton=((0, 1), (0, 2))
     )
     points = np.array([[12.5, 8.25, 2], [30.125, 9, 1], [0, 0, 0]])
+    all_points = np.array([[12.5, 8.25, 2], [30.125, 9, 1], [1, 2, 2]])
     images = [
         LabeledImage("a.png", SIZE, (Instance(0, (3.25, 4.5, 20.125, 30.75), keypoints=points),)),
         LabeledImage("b.png", SIZE, (Instance(0, (3.0, 4.0, 20.0, 30.0)),)),
+        LabeledImage("c.png", SIZE, (Instance(0, (3.0, 4.0, 20.0, 30.0), keypoints=all_points),)),
     ]
     round_trip(tmp_path, format, images, categories)
 

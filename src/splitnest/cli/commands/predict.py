@@ -58,8 +58,8 @@ def predict(
         str,
         typer.Option(
             metavar="SCORE",
-            help="Minimum score of detections and person boxes in pictures and --write, from 0 to 1; 'auto' for the best one of each "
-            "class on the validation data, which a trained detector stores.",
+            help="Minimum score of detections and person boxes in pictures and --write, from 0 to 1; 'auto' for the "
+            "best one of each class on the validation data, which a trained detector stores.",
         ),
     ] = "0.5",
     batch_size: BatchSize = 1,

@@ -111,8 +111,34 @@ def _add_image(collected: CollectedAnnotations, source: Path, image: Element) ->
         return
     size_hw = int(_number(image.attributes, "height")), int(_number(image.attributes, "width"))
     if collected.add_image(found, place, size_hw):
-        for shape in image.children:
-            _add_instance(collected, source, shape, shape.attributes.get("label", ""))
+        for parts, skeleton in _by_group(image):
+            _add_instance(collected, source, parts, parts[0].attributes.get("label", ""), skeleton)
+
+
+def _by_group(image: Element) -> Iterator[tuple[list[Element], Element | None]]:
+    """Yield the shapes of each instance, and its skeleton if that is another shape.
+
+    Polygons of one label and group are parts of one instance, as in CVAT's COCO export. A skeleton belongs to the only
+    other instance of its label and group.
+    """
+    groups: dict[tuple[str, str], list[list[Element]]] = {}
+    skeletons: dict[tuple[str, str], list[Element]] = {}
+    for number, shape in enumerate(image.children):
+        group = shape.attributes.get("group_id", "0")
+        key = (shape.attributes.get("label", ""), group) if group not in ("", "0") else ("", f"shape {number}")
+        instances = groups.setdefault(key, [])
+        if shape.tag == "skeleton":
+            skeletons.setdefault(key, []).append(shape)
+        elif shape.tag == "polygon" and instances and instances[-1][0].tag == "polygon":
+            instances[-1].append(shape)
+        else:
+            instances.append([shape])
+    for key, instances in groups.items():
+        own = skeletons.get(key, [])
+        if len(instances) == 1 and len(own) == 1 and instances[0][0].tag in _INSTANCES:
+            yield instances[0], own[0]
+        else:
+            yield from ((parts, None) for parts in [*instances, *([each] for each in own)])
 
 
 def _add_frames(
@@ -131,10 +157,22 @@ def _add_frames(
             collected.note("frame of the XML file without an image: not read", f"frame {frame}")
         elif collected.add_image(of_number[frame], f"{source}, frame {frame}", size_hw):
             for shape, label in tracks[frame]:
-                _add_instance(collected, source, shape, label)
+                _add_instance(collected, source, [shape], label)
 
 
-def _add_instance(collected: CollectedAnnotations, source: Path, shape: Element, label: str) -> None:
+def _add_instance(
+    collected: CollectedAnnotations, source: Path, parts: list[Element], label: str, skeleton: Element | None = None
+) -> None:
+    """Add the instance of one shape, or of several polygons.
+
+    Args:
+        collected: Annotations.
+        source: File, for messages.
+        parts: Shapes.
+        label: Class name.
+        skeleton: Skeleton with the keypoints of the instance; None takes those of a shape that is one.
+    """
+    shape = parts[0]
     place = f"{source}, line {shape.line}"
     if shape.tag in _NOT_INSTANCES:
         collected.note(f"{shape.tag} of CVAT, which has no area: not read", place)
@@ -145,8 +183,12 @@ def _add_instance(collected: CollectedAnnotations, source: Path, shape: Element,
         collected.faults.add(f"{place}: this {shape.tag} has no label. Add it.")
         return
     try:
-        points = _keypoints(shape) if shape.tag == "skeleton" else []
-        instance = _around(points) if shape.tag == "skeleton" else _instance(shape, collected.size_hw)
+        skeleton = shape if shape.tag == "skeleton" else skeleton
+        points = [] if skeleton is None else _keypoints(skeleton)
+        if shape.tag == "polygon":
+            instance = polygon_instance([np.array(_points(part.attributes)).ravel() for part in parts])
+        else:
+            instance = _around(points) if shape.tag == "skeleton" else _instance(shape, collected.size_hw)
     except (ValueError, OverflowError) as error:
         collected.faults.add(f"{place}: {error}. Correct it.")
         return
@@ -172,8 +214,6 @@ def _instance(shape: Element, size_hw: tuple[int, int]) -> dict[str, Any]:
             return polygon_instance(
                 [ellipse(*(_number(values, key) for key in ("cx", "cy", "rx", "ry")), degrees=degrees)]
             )
-        case "polygon":
-            return polygon_instance([np.array(_points(values)).ravel()])
         case _:
             left, top = int(_number(values, "left")), int(_number(values, "top"))
             return mask_instance(pasted(_mask(values), left, top, size_hw))

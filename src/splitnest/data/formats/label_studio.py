@@ -142,7 +142,7 @@ def _add_regions(collected: CollectedAnnotations, place: str, regions: list[Regi
                 except ValueError as error:
                     collected.faults.add(f"{where}: {error}. Correct it.")
                     continue
-                points.setdefault(str(region.get("parentID")), []).append((label, x, y, 2))
+                points.setdefault(str(region.get("parentID")), []).append((label, x, y, _visibility(region)))
             continue
         instances.append((where, region, label))
     for where, region, label in instances:
@@ -152,6 +152,13 @@ def _add_regions(collected: CollectedAnnotations, place: str, regions: list[Regi
             collected.faults.add(f"{where}: {error}. Correct it.")
             continue
         collected.add(label, where, instance, points.get(str(region.get("id")), ()))
+
+
+def _visibility(region: Region) -> int:
+    """Return the visibility of a keypoint: 1 with the text ``hidden``, otherwise 2."""
+    meta = region.get("meta")
+    text = meta.get("text") if isinstance(meta, dict) else None
+    return 1 if isinstance(text, list) and "hidden" in text else 2
 
 
 def _value(region: Region) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def collect_labelme(
 ) -> CollectedAnnotations:
     """Return the annotations of a folder with their keypoints; see ``read_labelme``.
 
-    Points with the ``group_id`` of a rectangle or a polygon are its keypoints, named by their labels.
+    Points with the ``group_id`` of a rectangle or a polygon are its keypoints, named by their labels; those with the
+    flag ``hidden`` are hidden.
     """
     source = Path(source)
     if not source.is_dir():
@@ -138,7 +139,7 @@ def _add_instances(collected: CollectedAnnotations, shapes: list[tuple[str, Shap
             except ValueError as error:
                 collected.faults.add(f"{place}: {error}. Correct it.")
                 continue
-            points.setdefault(_group(shape), []).append((shape["label"], x, y, 2))
+            points.setdefault(_group(shape), []).append((shape["label"], x, y, _visibility(shape)))
     used: set[int | str | None] = set()
     for place, members in _instances(shapes):
         kind, group = _kind(members[0]), _group(members[0])
@@ -170,6 +171,12 @@ def _instances(shapes: list[tuple[str, Shape]]) -> Iterator[tuple[str, list[Shap
 
 def _kind(shape: Shape) -> str:
     return str(shape.get("shape_type") or "polygon")
+
+
+def _visibility(shape: Shape) -> int:
+    """Return the visibility of a keypoint: 1 with the flag ``hidden``, otherwise 2."""
+    flags = shape.get("flags")
+    return 1 if isinstance(flags, dict) and flags.get("hidden") is True else 2
 
 
 def _group(shape: Shape) -> int | str | None:

@@ -22,7 +22,7 @@ from splitnest.errors import DataError, first_few
 MAX_SAMPLED_NAMES = 100
 """Number of image names by which the image folder of a file is found."""
 
-_NOT_INSTANCES = ("captions", "image_info", "stuff_", "panoptic_")
+NOT_INSTANCES = ("captions", "image_info", "stuff_", "panoptic_")
 """Beginnings of the names of COCO's other files."""
 
 
@@ -46,7 +46,7 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
     Raises:
         DataError: A file is not valid, images are not found, or several files annotate the same images.
     """
-    chosen = [path for path in paths if not os.path.basename(path).startswith(_NOT_INSTANCES)] or list(paths)
+    chosen = [path for path in paths if not os.path.basename(path).startswith(NOT_INSTANCES)] or list(paths)
     files = [_read(tree, path) for path in chosen]
     notes: list[str] = []
     with_keypoints, others = [f for f in files if f.keypoints], [f for f in files if not f.keypoints]

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from splitnest.data.recognition.beginnings import Kind, kind_of
 from splitnest.data.recognition.class_folders import find_class_folders, recognize_class_folders
@@ -28,20 +29,40 @@ MAX_BEGINNINGS = 200
 MAX_PARENTS = 3
 """Number of folders above a file in which its images are looked for."""
 
+T = TypeVar("T")
+
+_FORMATS: dict[Kind, tuple[str, str]] = {
+    "coco": ("coco", "COCO"),
+    "coco panoptic": ("coco_panoptic", "COCO panoptic"),
+    "labelme": ("labelme", "labelme"),
+    "label studio": ("label_studio", "Label Studio"),
+    "voc": ("voc", "Pascal VOC"),
+    "cvat": ("cvat", "CVAT"),
+    "open images": ("open_images", "Open Images"),
+}
+"""Kind of an annotation file -> format, and its name for people."""
+
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """Format that a folder may have.
 
     Attributes:
+        format: Format: ``coco``, ``coco_panoptic``, ``labelme``, ``label_studio``, ``voc``, ``cvat``, ``open_images``,
+            ``yolo``, ``cityscapes``, ``label_maps`` or ``folders``.
         name: Name of the format for people.
-        seen: Files or folders that speak for it.
-        build: Function that reads the dataset.
+        paths: Annotation files relative to the folder; folders of them for labelme and VOC, or of images by class;
+            ``data.yaml`` files of YOLO.
     """
 
+    format: str
     name: str
-    seen: str
-    build: Callable[[], Recognized]
+    paths: Sequence[str] = ()
+
+    @property
+    def seen(self) -> str:
+        """Files or folders that speak for the format."""
+        return _shown(self.paths)
 
 
 def recognize(path: str | Path) -> Recognized:
@@ -57,16 +78,58 @@ def recognize(path: str | Path) -> Recognized:
     Raises:
         DataError: The path does not exist, is no dataset, has several formats, or its annotations are not valid.
     """
+    return first_readable(path, _read)
+
+
+def first_readable(path: str | Path, read: Callable[[Tree, Candidate], T]) -> T:
+    """Return what a function reads of a folder, or of an annotation file and the first folder above it that suits.
+
+    Args:
+        path: Same as for ``recognize``.
+        read: Function of a folder and its format, which raises a DataError if the folder does not suit.
+
+    Raises:
+        DataError: Same conditions as for ``recognize``.
+    """
     path = Path(os.path.abspath(path))
     if path.is_dir():
         tree = list_tree(path)
-        return _only(tree, _candidates(tree))
+        return read(tree, _only(tree, _candidates(tree)))
     if not path.is_file():
         raise DataError(f"{path} does not exist. Give the folder of a dataset, or its annotation file.")
-    return _of_file(path)
+    errors: list[DataError] = []
+    for tree, candidate in _of_file(path):
+        try:
+            return read(tree, candidate)
+        except DataError as error:
+            errors.append(error)
+    raise errors[0] if errors else DataError(f"{path.parent} and the folders above have no images. Add them.")
 
 
-def _only(tree: Tree, candidates: list[_Candidate]) -> Recognized:
+def _read(tree: Tree, candidate: Candidate) -> Recognized:
+    paths = list(candidate.paths)
+    match candidate.format:
+        case "coco":
+            return recognize_coco(tree, paths)
+        case "coco_panoptic":
+            return recognize_panoptic(tree, paths)
+        case "labelme":
+            return recognize_labelme(tree, paths)
+        case "voc":
+            return recognize_voc(tree, paths)
+        case "yolo":
+            yaml_file = next((name for name in paths if name.lower().endswith((".yaml", ".yml"))), None)
+            return recognize_yolo(tree, yaml_file, find_label_files(tree))
+        case "cityscapes":
+            return recognize_cityscapes(tree)
+        case "label_maps":
+            return recognize_maps(tree, find_map_folders(tree))
+        case "folders":
+            return recognize_class_folders(tree, find_class_folders(tree))
+    return recognize_files(tree, candidate.format, paths)
+
+
+def _only(tree: Tree, candidates: list[Candidate]) -> Candidate:
     if not candidates:
         raise DataError(_explain_nothing(tree))
     if len(candidates) > 1:
@@ -75,55 +138,34 @@ def _only(tree: Tree, candidates: list[_Candidate]) -> Recognized:
             f"{tree.root} has several formats: {seen}. Give the file or the folder of the annotations to use instead "
             f"of the whole folder, such as {tree.root / candidates[0].seen.split(', ')[0]}, or move the others away."
         )
-    return candidates[0].build()
+    return candidates[0]
 
 
-def _candidates(tree: Tree) -> list[_Candidate]:
+def _candidates(tree: Tree) -> list[Candidate]:
     """Return the formats that a folder may have."""
     kinds = _kinds(tree)
-    found: list[_Candidate] = []
-    if coco := kinds.get("coco"):
-        found.append(_Candidate("COCO", first_few(coco), lambda: recognize_coco(tree, coco)))
-    if (panoptic := kinds.get("coco panoptic")) and not coco:
-        found.append(_Candidate("COCO panoptic", first_few(panoptic), lambda: recognize_panoptic(tree, panoptic)))
-    if kinds.get("labelme"):
-        folders = _folders(kinds["labelme"])
-        found.append(_Candidate("labelme", _shown(folders), lambda: recognize_labelme(tree, folders)))
-    if studio := kinds.get("label studio"):
-        found.append(
-            _Candidate("Label Studio", first_few(studio), lambda: recognize_files(tree, "label_studio", studio))
-        )
-    if kinds.get("voc"):
-        xml = _folders(kinds["voc"])
-        found.append(_Candidate("Pascal VOC", _shown(xml), lambda: recognize_voc(tree, xml)))
-    if cvat := kinds.get("cvat"):
-        found.append(_Candidate("CVAT", first_few(cvat), lambda: recognize_files(tree, "cvat", cvat)))
-    if boxes := kinds.get("open images"):
-        found.append(_Candidate("Open Images", first_few(boxes), lambda: recognize_files(tree, "open_images", boxes)))
-    yaml_files, labels = find_data_yaml(tree), find_label_files(tree)
-    if yaml_files or labels:
-        first = yaml_files[0] if yaml_files else None
-        seen = first_few(yaml_files) if yaml_files else _shown(labels)
-        found.append(_Candidate("YOLO", seen, lambda: recognize_yolo(tree, first, labels)))
+    found = [Candidate(*_FORMATS[kind], paths) for kind, paths in kinds.items() if kind not in ("labelme", "voc")]
+    if "coco" in kinds:
+        found = [each for each in found if each.format != "coco_panoptic"]
+    found += [Candidate(*_FORMATS[kind], _folders(kinds[kind])) for kind in ("labelme", "voc") if kind in kinds]
+    if seen := find_data_yaml(tree) or find_label_files(tree):
+        found.append(Candidate("yolo", "YOLO", seen))
     if find_cityscapes(tree):
-        found.append(_Candidate("Cityscapes", "leftImg8bit", lambda: recognize_cityscapes(tree)))
-    elif not panoptic and (pairs := find_map_folders(tree)):
-        seen = first_few([pair.maps or "." for pair in pairs])
-        found.append(_Candidate("label maps", seen, lambda: recognize_maps(tree, pairs)))
+        found.append(Candidate("cityscapes", "Cityscapes", ["leftImg8bit"]))
+    elif "coco panoptic" not in kinds and (pairs := find_map_folders(tree)):
+        found.append(Candidate("label_maps", "label maps", [pair.maps for pair in pairs]))
     if not found and (classes := find_class_folders(tree)):
-        found.append(
-            _Candidate("image folders by class", first_few([*classes]), lambda: recognize_class_folders(tree, classes))
-        )
+        found.append(Candidate("folders", "image folders by class", [*classes]))
     return found
 
 
-def _of_file(path: Path) -> Recognized:
-    """Return the dataset of an annotation file: its images are beside it, or in a folder above."""
+def _of_file(path: Path) -> Iterator[tuple[Tree, Candidate]]:
+    """Yield the folders that an annotation file may belong to: that of the file, and those above with images."""
     if path.suffix.lower() in (".yaml", ".yml"):
         if not is_data_yaml(path):
             raise DataError(f"{path} is not a data.yaml of YOLO, with names and train. Give the folder of the dataset.")
-        tree = list_tree(path.parent)
-        return recognize_yolo(tree, path.name, find_label_files(tree))
+        yield list_tree(path.parent), Candidate("yolo", "YOLO", [path.name])
+        return
     kind = kind_of(path)
     if kind is None:
         raise DataError(
@@ -132,25 +174,12 @@ def _of_file(path: Path) -> Recognized:
         )
     if kind in ("voc", "labelme"):
         raise DataError(f"{path} is the annotation of one image. Give the folder of the dataset.")
-    build: dict[Kind, Callable[[Tree, list[str]], Recognized]] = {
-        "coco": recognize_coco,
-        "coco panoptic": recognize_panoptic,
-        "cvat": lambda tree, paths: recognize_files(tree, "cvat", paths),
-        "label studio": lambda tree, paths: recognize_files(tree, "label_studio", paths),
-        "open images": lambda tree, paths: recognize_files(tree, "open_images", paths),
-    }
-    errors: list[DataError] = []
     for folder in list(path.parents)[:MAX_PARENTS]:
         tree = list_tree(folder)
-        if not tree.images:
-            continue
-        own = path.relative_to(folder).as_posix()
-        paths = [own, *(name for name in _siblings(tree, own) if kind_of(folder / name) == kind)]
-        try:
-            return build[kind](tree, paths)
-        except DataError as error:
-            errors.append(error)
-    raise errors[0] if errors else DataError(f"{path.parent} and the folders above have no images. Add them.")
+        if tree.images:
+            own = path.relative_to(folder).as_posix()
+            others = (name for name in _siblings(tree, own) if kind_of(folder / name) == kind)
+            yield tree, Candidate(*_FORMATS[kind], [own, *others])
 
 
 def _siblings(tree: Tree, own: str) -> list[str]:
@@ -180,8 +209,8 @@ def _folders(sample: list[str]) -> list[str]:
     return list(dict.fromkeys(os.path.dirname(name) for name in sample))
 
 
-def _shown(folders: list[str]) -> str:
-    return first_few([folder or "." for folder in folders])
+def _shown(paths: Sequence[str]) -> str:
+    return first_few([path or "." for path in paths])
 
 
 def _explain_nothing(tree: Tree) -> str:

@@ -49,7 +49,7 @@ def recognize_files(tree: Tree, format_: str, paths: Sequence[str]) -> Recognize
         if group is None:
             files.append(None)
             continue
-        images = [_images_beside(tree, path) for path in group]
+        images = [images_beside(tree, path) for path in group]
         read_files = [read(tree.root / path, tree.root / folder) for path, folder in zip(group, images, strict=True)]
         for path, file in zip(group, read_files, strict=True):
             if not len(file.image_ids):
@@ -84,9 +84,7 @@ def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
             read.append(None)
             continue
         folder = group[0] if len(group) == 1 else os.path.commonpath(group) if "" not in group else ""
-        images = (
-            folder if any(name.startswith(_start(folder)) for name in tree.images) else _images_beside(tree, folder)
-        )
+        images = folder if any(name.startswith(_start(folder)) for name in tree.images) else images_beside(tree, folder)
         names = [name[len(_start(folder)) :] for name in tree.with_suffix(".json") if name.startswith(_start(folder))]
         only = sample_of(names) if len(names) > MAX_READ else None
         file = read_labelme(tree.root / folder, tree.root / images, None, only)
@@ -115,7 +113,7 @@ def _start(folder: str) -> str:
     return f"{folder}/" if folder else ""
 
 
-def _images_beside(tree: Tree, path: str) -> str:
+def images_beside(tree: Tree, path: str) -> str:
     """Return the folder of images for an annotation file or folder.
 
     It is the folder ``images`` of the split or of the root if all images of the root are there, the folder of the file

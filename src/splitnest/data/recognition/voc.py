@@ -26,18 +26,7 @@ def recognize_voc(tree: Tree, folders: list[str]) -> Recognized:
     Raises:
         DataError: A file is not valid, or images or a split are missing.
     """
-    sources, notes = _lists(tree, folders) if len(folders) == 1 else ({}, [])
-    if not sources:
-        by_split: dict[str, list[str]] = {}
-        for folder in folders:
-            by_split.setdefault(split_of(folder) or "all", []).append(folder)
-        several = next((each for each in by_split.values() if len(each) > 1), None)
-        if several is not None:
-            raise DataError(
-                f"{tree.root} has XML files in {several[0]} and {several[1]}, which are not folders of splits. Give "
-                f"one of them, or put the files into one folder."
-            )
-        sources = {split: (each[0], each[0]) for split, each in by_split.items()}
+    sources, notes = voc_splits(tree, folders)
     train, val, split_notes = choose_splits(sources, "images")
     notes += split_notes
     data: dict[str, Any] = {"format": "voc"}
@@ -47,13 +36,13 @@ def recognize_voc(tree: Tree, folders: list[str]) -> Recognized:
             parts.append(None)
             continue
         source, folder = pair
-        names = _names(tree, source, folder)
+        names = voc_names(tree, source, folder)
         if not names:
             raise DataError(
                 f"The {'training' if split == 'train' else 'validation'} split is empty: {tree.root / source} names no "
                 f"images. Add some, or remove it, so that a part of the other images is taken."
             )
-        images = _image_folder(tree, folder, names)
+        images = voc_image_folder(tree, folder, names)
         data |= {f"{split}_images": images or ".", f"{split}_annotations": source or "."}
         parts.append((tree.root / source, tree.root / folder, tree.root / images, names))
     only = [None if part is None or len(part[3]) <= MAX_READ else sample_of(part[3]) for part in parts]
@@ -75,6 +64,35 @@ def recognize_voc(tree: Tree, folders: list[str]) -> Recognized:
     )
 
 
+def voc_splits(tree: Tree, folders: list[str]) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Return split -> list of image names, or folder, and folder of the XML files; and notes.
+
+    Raises:
+        DataError: There are several folders of XML files that are no splits.
+    """
+    by_split: dict[str, list[str]] = {}
+    for folder in folders:
+        by_split.setdefault(split_of(folder) or "all", []).append(folder)
+    by_split = {split: _with_subfolders(each) for split, each in by_split.items()}
+    tops = [folder for each in by_split.values() for folder in each]
+    sources, notes = _lists(tree, tops) if len(tops) == 1 else ({}, [])
+    if not sources:
+        several = next((each for each in by_split.values() if len(each) > 1), None)
+        if several is not None:
+            raise DataError(
+                f"{tree.root} has XML files in {several[0]} and {several[1]}, which are not folders of splits. Give "
+                f"one of them, or put the files into one folder."
+            )
+        sources = {split: (each[0], each[0]) for split, each in by_split.items()}
+    return sources, notes
+
+
+def _with_subfolders(folders: list[str]) -> list[str]:
+    """Return the folder that contains several, if it is below the root, otherwise all of them."""
+    common = os.path.commonpath(folders) if "" not in folders else ""
+    return [common] if common or len(folders) == 1 else folders
+
+
 def _lists(tree: Tree, folders: list[str]) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Return the list of image names and the folder of the XML files of each split."""
     found: dict[str, str] = {}
@@ -91,7 +109,7 @@ def _lists(tree: Tree, folders: list[str]) -> tuple[dict[str, tuple[str, str]], 
     return {split: (found[split], folders[0]) for split in ("train", "val", "test") if split in found}, notes
 
 
-def _names(tree: Tree, source: str, folder: str) -> list[str]:
+def voc_names(tree: Tree, source: str, folder: str) -> list[str]:
     """Return the names of the XML files of a split without suffix, relative to their folder."""
     start = f"{folder}/" if folder else ""
     of_folder = [os.path.splitext(name[len(start) :])[0] for name in tree.with_suffix(".xml") if name.startswith(start)]
@@ -104,7 +122,7 @@ def _names(tree: Tree, source: str, folder: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _image_folder(tree: Tree, folder: str, names: list[str]) -> str:
+def voc_image_folder(tree: Tree, folder: str, names: list[str]) -> str:
     """Return the folder of images in which most of the names are."""
     stems = {PurePosixPath(name).name for name in names}
     hits = {

@@ -60,14 +60,7 @@ def recognize_yolo(tree: Tree, data_yaml: str | None, label_folders: Sequence[st
         DataError: A path does not exist, class names are missing, or a file is not valid.
     """
     notes: list[str] = []
-    splits: dict[str, list[str]] = {}
-    if data_yaml is not None:
-        names, splits = _read_data_yaml(tree, data_yaml, notes)
-    else:
-        names = _listed_names(tree, label_folders, notes)
-    if not splits:
-        for folder in label_folders:
-            splits.setdefault(split_of(folder) or "all", []).append(_images_of(tree, folder))
+    names, splits = yolo_splits(tree, data_yaml, label_folders, notes)
     train, val, split_notes = choose_splits(splits, "images")
     if val is not None and val == train:
         notes.append("train and val are the same images: a part of them is taken for validation")
@@ -92,6 +85,31 @@ def recognize_yolo(tree: Tree, data_yaml: str | None, label_folders: Sequence[st
     )
 
 
+def yolo_splits(
+    tree: Tree, data_yaml: str | None, label_folders: Sequence[str], notes: list[str]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the class names, and the image folders or lists of images of each split, relative to the root.
+
+    Args:
+        tree: Files of the dataset.
+        data_yaml: ``data.yaml``, relative to the root; None without one.
+        label_folders: Folders of the text files.
+        notes: Notes, to which those on missing folders and names are added.
+
+    Raises:
+        DataError: A path does not exist, or class names are missing.
+    """
+    splits: dict[str, list[str]] = {}
+    if data_yaml is not None:
+        names, splits = _read_data_yaml(tree, data_yaml, notes)
+    else:
+        names = _listed_names(tree, label_folders, notes)
+    if not splits:
+        for folder in label_folders:
+            splits.setdefault(split_of(folder) or "all", []).append(_images_of(tree, folder))
+    return names, splits
+
+
 def _split(
     tree: Tree, split: str, sources: Sequence[str], names: Sequence[str]
 ) -> tuple[dict[str, Any], AnnotationFile, Sequence[str] | None, int | None]:
@@ -106,11 +124,11 @@ def _split(
         folder = source
         listed: list[str] | None = None
         if source.lower().endswith(".txt"):
-            listed = _listed_images(tree, source)
+            listed = listed_images(tree, source)
             folder = common_folder(listed)
             keys[f"{split}_list"] = source
         images.append(folder or ".")
-        labels.append(_labels_of(tree, folder))
+        labels.append(labels_of(tree, folder))
         found = list_images(tree.root / folder).names if listed is None else [
             os.path.relpath(name, folder or ".") for name in listed
         ]  # fmt: skip
@@ -213,7 +231,7 @@ def _listed_names(tree: Tree, label_folders: Sequence[str], notes: list[str]) ->
     return [f"class_{number}" for number in range(largest + 1)]
 
 
-def _listed_images(tree: Tree, source: str) -> list[str]:
+def listed_images(tree: Tree, source: str) -> list[str]:
     """Return the images that a text file lists, relative to the root.
 
     Raises:
@@ -248,7 +266,7 @@ def _counterpart(folder: str) -> str | None:
     return str(PurePosixPath(*parts))
 
 
-def _labels_of(tree: Tree, folder: str) -> str:
+def labels_of(tree: Tree, folder: str) -> str:
     """Return the folder of the text files of a folder of images."""
     counterpart = _counterpart(folder)
     if counterpart is not None and (tree.root / counterpart).is_dir():

@@ -1,6 +1,6 @@
-"""Writer of CVAT annotations, "CVAT for images 1.1": boxes, polygons, masks and skeletons in one XML file.
+"""Writer of CVAT annotations, "CVAT for images 1.1": boxes, polygons, masks and skeletons, an XML file for a split.
 
-The file is ``annotations.xml``; images are in ``images/<split>/``, and ``subset`` is their split. Shapes of one
+The file is ``annotations_<split>.xml``, images are in ``images/<split>/``, and ``subset`` is the split. Shapes of one
 instance have one ``group_id``: several polygons, or a box and the skeleton of its keypoints. Numbers are not rounded.
 Crowd regions have the attribute ``iscrowd``.
 """
@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from splitnest.data.writers.dataset_writer import DatasetWriter
+from splitnest.data.writers.dataset_writer import DatasetWriter, SplitFiles
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import HIDDEN, Instance, LabeledImage
 from splitnest.data.writers.xml_text import check_xml, hex_color
@@ -32,31 +32,28 @@ class CvatWriter(DatasetWriter):
         super().__init__(folder, categories, files)
         for name in (*categories.names, *categories.keypoint_names):
             check_xml(name)
-        self._path, self._num_images = folder / "annotations.xml", 0
-        self._write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        self._write("".join(_meta(categories)))
+        self._files = SplitFiles(folder, "annotations", ".xml")
+        self._head = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n'
+        self._head += "".join(_meta(categories))
 
     def add(self, image: LabeledImage, split: str | None) -> None:
         """Write an image and its annotations."""
         name = self.files.place(image, self.folder / "images" / (split or ""))
-        height, width = image.size_hw
-        subset = "" if split is None else f" subset={quoteattr(split)}"
         shapes = "".join(
             f"    {shape}\n"
             for number, instance in enumerate(image.instances, start=1)
             for shape in self._shapes(instance, number, image.size_hw)
         )
-        head = f'<image id="{self._num_images}" name={quoteattr(name)}{subset} width="{width}" height="{height}">'
-        self._write(f"  {head}\n{shapes}  </image>\n")
-        self._num_images += 1
+        number, (height, width) = self._files.num_images[split], image.size_hw
+        subset = "" if split is None else f" subset={quoteattr(split)}"
+        tag = f'<image id="{number}" name={quoteattr(name)}{subset} width="{width}" height="{height}">'
+        self._files.append(split, f"{'' if number else self._head}  {tag}\n{shapes}  </image>\n")
+        self._files.num_images[split] += 1
 
     def finish(self) -> None:
-        """Write the end of the file."""
-        self._write("</annotations>\n")
-
-    def _write(self, text: str) -> None:
-        with self._path.open("ab") as file:
-            file.write(text.encode())
+        """Write the end of each file."""
+        for split in self._files.num_images:
+            self._files.append(split, "</annotations>\n")
 
     def _shapes(self, instance: Instance, number: int, size_hw: tuple[int, int]) -> Iterator[str]:
         polygons = instance.polygons() if instance.has_mask else []

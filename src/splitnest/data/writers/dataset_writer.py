@@ -60,6 +60,25 @@ class DatasetWriter(ABC):
         return [f"{kind} ({count})" for kind, count in self.notes.items() if count]
 
 
+class SplitFiles:
+    """Text files of a dataset, one for each split, that grow with its images.
+
+    Args:
+        folder: Folder of the files.
+        stem, suffix: Parts of the file name ``<stem>_<split><suffix>``.
+    """
+
+    def __init__(self, folder: Path, stem: str, suffix: str) -> None:
+        self._folder, self._stem, self._suffix = folder, stem, suffix
+        self.num_images: Counter[str | None] = Counter()
+
+    def append(self, split: str | None, text: str) -> None:
+        """Add text to the file of a split."""
+        ending = "" if split is None else f"_{split}"
+        with (self._folder / f"{self._stem}{ending}{self._suffix}").open("ab") as file:
+            file.write(text.encode())
+
+
 def write_file(path: Path, content: str) -> None:
     """Write a UTF-8 file below a folder that is not in its place yet, see ``new_folder``.
 

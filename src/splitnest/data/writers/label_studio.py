@@ -1,10 +1,10 @@
 """Writer of Label Studio tasks: rectangles, polygons, brush masks and keypoints, and the labeling configuration.
 
-The file is ``tasks.json``, the configuration ``label_config.xml``, images are in ``images/<split>/``. Results with a
-score are predictions, others annotations. An image is named for Label Studio's local storage, whose root
-(``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT``) is the folder of the file. Several polygons and an RLE are one brush mask.
-Keypoints have the rectangle of their person as parent. Coordinates are percent of width and height, with as many digits
-as are needed to read them back exactly.
+The file is ``tasks_<split>.json``, the configuration ``label_config.xml``, images are in ``images/<split>/``. Results
+with a score are predictions, others annotations. An image is named for Label Studio's local storage, whose root
+(``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT``) is the folder of the file. An RLE is a brush mask, several polygons
+become one outline. Keypoints have the rectangle of their person as parent. Coordinates are percent of width and height,
+with as many digits as are needed to read them back exactly.
 """
 
 import json
@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from splitnest.data.writers.dataset_writer import DatasetWriter, write_file
+from splitnest.data.writers.dataset_writer import DatasetWriter, SplitFiles, write_file
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import HIDDEN, Instance, LabeledImage
 from splitnest.data.writers.xml_text import check_xml, hex_color
@@ -43,9 +43,8 @@ class LabelStudioWriter(DatasetWriter):
         super().__init__(folder, categories, files)
         for name in (*categories.names, *categories.keypoint_names):
             check_xml(name)
-        self._path, self._num_images = folder / "tasks.json", 0
+        self._files = SplitFiles(folder, "tasks", ".json")
         write_file(folder / "label_config.xml", label_config(categories))
-        self._write("[")
 
     def add(self, image: LabeledImage, split: str | None) -> None:
         """Write an image and its task."""
@@ -59,28 +58,24 @@ class LabelStudioWriter(DatasetWriter):
         data = {"image": f"{LOCAL_FILES}{quote(path)}", **({} if split is None else {"split": split})}
         kind = "annotations" if all(instance.score is None for instance in image.instances) else "predictions"
         task = {"data": data, kind: [{"result": results}]}
-        self._write(("," if self._num_images else "") + "\n" + json.dumps(task))
-        self._num_images += 1
+        self._files.append(split, ("," if self._files.num_images[split] else "[") + "\n" + json.dumps(task))
+        self._files.num_images[split] += 1
 
     def finish(self) -> None:
-        """Write the end of the file."""
-        self._write("\n]\n")
-
-    def _write(self, text: str) -> None:
-        with self._path.open("ab") as file:
-            file.write(text.encode())
+        """Write the end of each file."""
+        for split in self._files.num_images:
+            self._files.append(split, "\n]\n")
 
     def _results(self, instance: Instance, id_: str, size_hw: tuple[int, int]) -> Iterator[dict[str, Any]]:
         if instance.iscrowd:
             self.notes[CROWD] += 1
             return
         label = self.categories[instance.label].name
-        polygons = instance.polygons() if instance.has_mask else []
         control, value = "box", _box(instance, size_hw)
-        if polygons is None or len(polygons) > 1:
+        if isinstance(instance.segmentation, dict):
             control, value = "brush", {"format": "rle", "rle": brush_rle(instance.mask(size_hw))}
-        elif polygons:
-            points = [_percent(x, y, size_hw) for x, y in polygons[0].reshape(-1, 2).tolist()]
+        elif instance.has_mask and len(outline := instance.outline(size_hw)):
+            points = [_percent(x, y, size_hw) for x, y in outline.reshape(-1, 2).tolist()]
             control, value = "polygon", {"points": points, "closed": True}
         result = {**_result(id_, control, size_hw), "value": {**value, f"{_kind(control)}": [label]}}
         yield result if instance.score is None else {**result, "score": instance.score}
