@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from splitnest.cli.command import Command, Group
-from splitnest.cli.commands import data_convert
+from splitnest.cli.commands import data_convert, data_stats
 from splitnest.cli.options import Overrides
 from splitnest.errors import DataError, UsageError
 from splitnest.files import check_output, is_stream
@@ -28,6 +28,7 @@ def datasets() -> None:
 app.command("convert", epilog=data_convert.CONVERT_EXAMPLE, cls=Command)(data_convert.convert)
 app.command("split", epilog=data_convert.SPLIT_EXAMPLE, cls=Command)(data_convert.split)
 app.command("merge", epilog=data_convert.MERGE_EXAMPLE, cls=Command)(data_convert.merge)
+app.command("stats", epilog=data_stats.EXAMPLE, cls=Command)(data_stats.stats)
 
 
 @app.command("check", epilog=EXAMPLE, cls=Command)

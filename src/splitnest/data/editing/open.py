@@ -67,13 +67,8 @@ def _read(path: Path, tree: Tree, candidate: Candidate) -> Dataset:
             splits = (_of_tool(tree, "labelme", folder) for folder in _labelme_folders(paths))
         case _:
             splits = (_of_tool(tree, candidate.format, each) for each in paths)
-    return Dataset(path, candidate.format, tuple(_named(list(splits))))
-
-
-def _named(splits: Sequence[DatasetSplit]) -> Iterator[DatasetSplit]:
-    """Yield splits; a single one keeps its name only if it is another than that of all images."""
     order = {"train": 0, "val": 1, "test": 2}
-    yield from sorted(splits, key=lambda split: order.get(split.name or "", 3))
+    return Dataset(path, candidate.format, tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3))))
 
 
 def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
