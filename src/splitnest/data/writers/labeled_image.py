@@ -54,8 +54,10 @@ class Instance:
 
     @property
     def has_mask(self) -> bool:
-        """Whether there is an RLE or a polygon with an area."""
-        return isinstance(self.segmentation, dict) or bool(valid_polygons(self.segmentation))
+        """Whether there is an RLE with pixels, or a polygon."""
+        if isinstance(self.segmentation, dict):
+            return _mask_area(self.segmentation) > 0
+        return bool(valid_polygons(self.segmentation))
 
     def polygons(self) -> list[NDArray[np.float64]] | None:
         """Return the polygons of the segmentation; None for an RLE."""
