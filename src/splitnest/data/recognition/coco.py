@@ -1,12 +1,14 @@
 """Recognition of COCO datasets: instances, keypoints and panoptic segments, also of LVIS, Roboflow and CVAT."""
 
 import os
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_columns import AnnotationColumns
 from splitnest.data.formats.annotation_file import AnnotationFile
@@ -28,12 +30,35 @@ _NOT_INSTANCES = ("captions", "image_info", "stuff_", "panoptic_")
 
 @dataclass(frozen=True)
 class _File:
-    """COCO file of instances: path relative to the root, annotations, names of keypoints by category, image folder."""
+    """COCO file of instances.
+
+    Attributes:
+        path: Path relative to the root.
+        content: Annotations.
+        keypoints: Category -> names of its keypoints, for categories with some.
+        has_keypoints: Whether each annotation has labeled keypoints.
+        images: Image folder.
+    """
 
     path: str
     content: AnnotationFile
     keypoints: dict[str, tuple[str, ...]]
+    has_keypoints: NDArray[np.bool_]
     images: str
+
+
+class _Columns(AnnotationColumns):
+    """Columns of annotations, and whether they have labeled keypoints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_keypoints = array("b")
+
+    def append(self, item: dict[str, Any]) -> None:
+        super().append(item)
+        values = item.get("keypoints")
+        visible = values[2::3] if isinstance(values, list) else ()
+        self.has_keypoints.append(any(isinstance(value, int | float) and value > 0 for value in visible))
 
 
 def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
@@ -68,7 +93,8 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
     contents = [None if part is None else part[2] for part in parts]
     notes += split_notes
     if with_keypoints and not others:
-        return _keypoints(tree, data, contents, with_keypoints, notes)
+        counted = [np.concatenate([file.has_keypoints for file in each]) if each else None for each in (train, val)]
+        return _keypoints(tree, data, contents, counted, with_keypoints, notes)
     return recognized_instances("COCO", tree.root, data, contents, notes)
 
 
@@ -141,7 +167,7 @@ def image_folder(tree: Tree, path: str, names: Sequence[str]) -> str:
 
 
 def _read(tree: Tree, path: str) -> _File:
-    content, columns = read_annotations(tree.root / path, AnnotationColumns)
+    content, columns = read_annotations(tree.root / path, _Columns)
     file = checked_content(tree.root / path, content, columns)
     check_not_empty(file, tree.root, split_of(path) or "training", path)
     rows = [row for row in content["categories"] if isinstance(row, dict)]
@@ -150,7 +176,8 @@ def _read(tree: Tree, path: str) -> _File:
         for row in rows
         if isinstance(row.get("keypoints"), list) and row["keypoints"]
     }
-    return _File(path, file, keypoints, image_folder(tree, path, file.file_names))
+    has_keypoints = np.asarray(columns.has_keypoints).astype(bool)
+    return _File(path, file, keypoints, has_keypoints, image_folder(tree, path, file.file_names))
 
 
 def _part(files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]:
@@ -181,6 +208,7 @@ def _keypoints(
     tree: Tree,
     data: dict[str, Any],
     contents: Sequence[AnnotationFile | None],
+    counted: Sequence[NDArray[np.bool_] | None],
     files: Sequence[_File],
     notes: Sequence[str],
 ) -> Recognized:
@@ -192,8 +220,13 @@ def _keypoints(
             f"{tree.root / files[0].path}: {classes[0]!r} and {other!r} have different keypoints. Put each of them "
             f"into a file of its own."
         )
-    splits = [None if file is None else content_of(file, classes) for file in contents]
+    splits = [
+        None if file is None else content_of(file, classes, counted=which)
+        for file, which in zip(contents, counted, strict=True)
+    ]
     assert splits[0] is not None
+    if not len(splits[0].pairs):
+        raise DataError(f"{tree.root / files[0].path} has no instance with labeled keypoints. Correct it.")
     if splits[1] is not None and contents[1] is not None:
         check_classes(*(_counts(split, classes) for split in splits if split is not None))
     return Recognized(

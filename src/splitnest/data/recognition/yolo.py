@@ -156,7 +156,10 @@ def _read_data_yaml(tree: Tree, data_yaml: str, notes: list[str]) -> tuple[list[
         values = content.get(key)
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, str) and value.strip():
-                found = _locate(tree, data_yaml, str(content.get("path") or ""), value, key)
+                base = str(content.get("path") or "")
+                found = _locate(tree, data_yaml, base, value, key)
+                if found is not None and (_ABSOLUTE.match(base) or _ABSOLUTE.match(value)):
+                    notes.append(f"{data_yaml} names {base or value}, a path of another machine: {found} here is taken")
                 if found is None:
                     notes.append(f"{data_yaml} names {value} for {key}, which does not exist: the split is left out")
                 else:
