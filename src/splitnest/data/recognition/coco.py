@@ -16,6 +16,7 @@ from splitnest.data.formats.coco import checked_content
 from splitnest.data.formats.coco_json import read_annotations
 from splitnest.data.formats.coco_panoptic import PanopticFile, read_panoptic
 from splitnest.data.formats.concatenation import concatenate
+from splitnest.data.parts import Parts
 from splitnest.data.recognition.instances import check_classes, check_not_empty, recognized_instances
 from splitnest.data.recognition.recognized import Recognized, SplitContent, content_of
 from splitnest.data.recognition.tree import Tree, choose_splits, split_of, spread
@@ -84,7 +85,7 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
         by_split.setdefault(split_of(file.path) or "all", []).append(file)
     by_split = {split: _distinct(each, notes) for split, each in by_split.items()}
     train, val, split_notes = choose_splits(by_split, "images")
-    parts = [_part(each) if each else None for each in (train, val)]
+    parts = [_part(tree, each) if each else None for each in (train, val)]
     data: dict[str, Any] = {"format": "coco"}
     for split, part in zip(("train", "val"), parts, strict=True):
         if part is not None:
@@ -180,13 +181,12 @@ def _read(tree: Tree, path: str) -> _File:
     return _File(path, file, keypoints, has_keypoints, image_folder(tree, path, file.file_names))
 
 
-def _part(files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]:
+def _part(tree: Tree, files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]:
     """Return image folder, annotation file and annotations of a split; folders and files as lists where several are."""
     if len(files) == 1:
         return files[0].images, files[0].path, files[0].content
-    content = concatenate(
-        [file.content for file in files], [file.images for file in files], [file.path for file in files]
-    )
+    parts = Parts([tree.root / file.images for file in files], [tree.root / file.path for file in files])
+    content = concatenate([file.content for file in files], parts)
     return [file.images or "." for file in files], [file.path for file in files], content
 
 

@@ -178,7 +178,7 @@ def _with_split(
         for key in ("images", "annotations", "instances"):
             if f"train_{key}" in data:
                 data[f"val_{key}"] = data[f"train_{key}"]
-        if rows and not isinstance(data.get("train_images"), list):
+        if rows:
             names = recognized.train.names
             chosen = {"train": training_rows(recognized.train, rows), "val": rows}
             for split, of_split in chosen.items():
