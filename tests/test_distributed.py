@@ -163,6 +163,24 @@ def test_two_processes_resume_exactly(tmp_path: Path) -> None:
         assert_equal_tensors(results["small"]["whole"], results["small"]["resumed"])
 
 
+def test_two_processes_train_a_module_from_python_as_one(tmp_path: Path) -> None:
+    """Each process gives a module with other weights, and those of the first are used, for the EMA too."""
+    job = semantic()
+    job["overrides"]["train"] |= {"batch_size": 2, "iterations": 4, "evaluate_every": 2, "save_every": 1,
+                                  "ema_decay": 0.9}  # fmt: skip
+    jobs: dict[str, Job] = {"pixels": {**job, "folder": str(tmp_path)}}
+    (single,) = run(tmp_path, 1, "own", jobs)
+    expected = single["pixels"]
+    assert_equal_tensors(expected["whole"], expected["resumed"])
+    for results in run(tmp_path, 2, "own", jobs):
+        found = results["pixels"]
+        assert_equal_tensors(found["whole"], found["resumed"])
+        assert found["metrics"]["miou"] == pytest.approx(expected["metrics"]["miou"], abs=1e-3)
+        for kind in ("weights", "whole"):
+            for name, tensor in expected[kind].items():
+                torch.testing.assert_close(found[kind][name], tensor, rtol=1e-4, atol=1e-6)
+
+
 def without_instances(folder: Path) -> Job:
     """Return a job whose first batch has no instances in the second process."""
     order = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(0,))).permutation(5)

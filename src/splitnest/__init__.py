@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from splitnest.structures.person import CropRegion, Person
     from splitnest.training.callbacks import Callback
     from splitnest.training.run_folder import Run
+    from splitnest.training.sample_page import data_show
     from splitnest.training.train import train
     from splitnest.weights.report import Report
     from splitnest.zoo import list_models
@@ -93,6 +94,7 @@ _HOMES = {
     "backbone": "splitnest.models.pretrained",
     "build": "splitnest.inference.build",
     "convert": "splitnest.exporting.convert",
+    "data_show": "splitnest.training.sample_page",
     "evaluate": "splitnest.evaluation.evaluate",
     "export": "splitnest.exporting.export",
     "list_models": "splitnest.zoo",
@@ -139,6 +141,7 @@ __all__ = [
     "backbone",
     "build",
     "convert",
+    "data_show",
     "evaluate",
     "export",
     "list_models",

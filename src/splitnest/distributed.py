@@ -161,11 +161,25 @@ def broadcast_from_main(make: Callable[[], T]) -> T:
     return value
 
 
-def wrap_ddp(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return ``network`` wrapped in DistributedDataParallel, or unchanged in a single process."""
+def broadcast_weights(module: nn.Module) -> None:
+    """Give a module the parameters and buffers of that of the main process; collective."""
+    if dist.is_initialized():
+        for tensor in (*module.parameters(), *module.buffers()):
+            dist.broadcast(tensor.detach(), 0)
+
+
+def wrap_ddp(network: nn.Module, device: torch.device, *, finds_unused: bool = False) -> nn.Module:
+    """Return ``network`` wrapped in DistributedDataParallel, or unchanged in a single process.
+
+    Args:
+        network: Network on its device.
+        device: Device of the network.
+        finds_unused: Whether parameters may have no part in the loss, for which each step searches its graph.
+    """
     if world_size() == 1:
         return network
-    return DistributedDataParallel(network, [device.index] if device.type == "cuda" else None)
+    device_ids = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids, find_unused_parameters=finds_unused)
 
 
 def no_sync_unless(is_last: bool, network: nn.Module) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Self
 from unicodedata import category
 
 
@@ -48,13 +49,35 @@ class OutputError(SplitnestError):
 
 
 class UserCodeError(SplitnestError):
-    """Callback, logger or metric that raised an exception or returned something else than it should (exit code 1)."""
+    """Callback, logger, metric or augmentation of the user that raised an exception or returned something else than it
+    should (exit code 1).
+    """
+
+    @classmethod
+    def of(cls, what: str, where: str, error: Exception, fix: str = "Correct it.") -> Self:
+        """Return the error for code of the user that raised an exception.
+
+        Args:
+            what: Kind and name of the code, such as ``callback Best``.
+            where: Part of the work in which it was called, as the end of a sentence.
+            error: Exception.
+            fix: What to do, as a sentence; not used for errors of this package, which say it themselves.
+        """
+        if isinstance(error, SplitnestError):
+            return cls(f"The {what} failed {where}: {error}")
+        text = f"{type(error).__name__}: {error}".rstrip(": .")
+        return cls(f"The {what} failed {where}: {text}. {fix}")
 
 
 class Interrupted(SplitnestError):
     """Training that was interrupted by a signal and can be resumed (exit code 75, ``EX_TEMPFAIL``)."""
 
     exit_code = 75
+
+
+def code_name(code: object) -> str:
+    """Return the name of a function of the user, or of the class of an object, for messages."""
+    return str(getattr(code, "__qualname__", None) or type(code).__name__)
 
 
 def cannot_read(path: object, error: OSError | ValueError, expected: str) -> str:

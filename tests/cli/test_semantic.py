@@ -1,7 +1,6 @@
 """Semantic segmentation on the command line: wrong label maps, palettes, classes other than those of the weights."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +9,8 @@ from PIL import Image
 
 import splitnest
 from helpers.command_line import Run
+from helpers.small_segmentor import RECIPE
 from splitnest.weights import save
-
-CLASSES = ["grass", "path", "water"]
-RECIPE: dict[str, Any] = {
-    "base": "fcn_resnest101_d8_cityscapes.mmseg",
-    "name": "small",
-    "model": {"backbone": {"depth": 14, "planes": 16}, "head_channels": 8, "auxiliary_channels": 8},
-    "input": {"short_side": 32, "long_side": 48},
-    "data": {"format": "folders", "classes": CLASSES, "val_images": "images", "val_annotations": "maps",
-             "train_images": "images", "train_annotations": "maps"},
-    "train": {"crop_size": [32, 32], "batch_size": 2, "iterations": 2, "init_from": None, "workers": 0},
-}  # fmt: skip
 
 
 @pytest.fixture

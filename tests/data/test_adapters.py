@@ -62,6 +62,14 @@ def test_hugging_face_rows_of_boxes_equal_the_scenes() -> None:
         assert np.array_equal(instances.labels, items.label(index).labels)
 
 
+def test_hugging_face_objects_as_a_list_of_mappings() -> None:
+    row = {"image": None, "objects": [{"bbox": [1, 2, 3, 4], "category": 5}, {"bbox": [0, 0, 2, 2], "category": 0}]}
+    adapter = HuggingFaceRows([row, {"image": None, "objects": []}], target="objects")
+    assert adapter.target(0).boxes.tolist() == [[1, 2, 4, 6], [0, 0, 2, 2]]
+    assert adapter.target(0).labels.tolist() == [5, 0]
+    assert len(adapter.target(1)) == 0
+
+
 def test_hugging_face_targets_do_not_read_images() -> None:
     class Rows(list[dict[str, Any]]):
         def select_columns(self, names: list[str]) -> "Rows":

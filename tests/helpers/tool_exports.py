@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from PIL import Image
 
+from splitnest.structures.polygons import area
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -126,3 +128,61 @@ def write_open_images(path: Path, images: Sequence[Annotated]) -> Path:
     table = "".join(f"/m/{number},{name}\n" for number, name in enumerate(names))
     (path.parent / "class-descriptions-boxable.csv").write_text(table)
     return path
+
+
+def write_coco(path: Path, images: Sequence[Annotated], first_id: int = 1) -> Path:
+    """Write COCO's JSON; annotations have the area of the polygon or the box."""
+    names = sorted({each.label for image in images for each in image.instances})
+    content: dict[str, Any] = {
+        "images": [
+            {"id": number, "file_name": image.name, "height": image.height, "width": image.width}
+            for number, image in enumerate(images, start=first_id)
+        ],
+        "annotations": [],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names, start=1)],
+    }
+    for number, image in enumerate(images, start=first_id):
+        for each in image.instances:
+            x1, y1, x2, y2 = each.box
+            item = {
+                "id": len(content["annotations"]) + 1, "image_id": number, "category_id": names.index(each.label) + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0,
+                "segmentation": [np.ravel(each.polygon).tolist()] if each.polygon else [],
+            }  # fmt: skip
+            if each.polygon:
+                item["area"] = area(np.ravel(each.polygon))
+            content["annotations"].append(item)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def write_yolo_labels(folder: Path, images: Sequence[Annotated], names: Sequence[str]) -> Path:
+    """Write YOLO's text files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        lines = []
+        for each in image.instances:
+            if each.polygon:
+                numbers = (np.array(each.polygon) / [image.width, image.height]).ravel().tolist()
+            else:
+                x1, y1, x2, y2 = (np.array(each.box) / ([image.width, image.height] * 2)).tolist()
+                numbers = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+            lines.append(" ".join([str(names.index(each.label)), *map(repr, numbers)]))
+        (folder / Path(image.name).with_suffix(".txt")).write_text("\n".join(lines))
+    return folder
+
+
+def write_voc(folder: Path, images: Sequence[Annotated]) -> Path:
+    """Write Pascal VOC's XML files; boxes are written with VOC's pixels from 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        size = f"<size><width>{image.width}</width><height>{image.height}</height><depth>3</depth></size>"
+        objects = "".join(
+            f"<object><name>{escape(each.label)}</name><bndbox><xmin>{each.box[0] + 1}</xmin>"
+            f"<ymin>{each.box[1] + 1}</ymin><xmax>{each.box[2]}</xmax><ymax>{each.box[3]}</ymax></bndbox></object>"
+            for each in image.instances
+        )
+        text = f"<annotation><filename>{escape(image.name)}</filename>{size}{objects}</annotation>"
+        (folder / Path(image.name).with_suffix(".xml")).write_text(text)
+    return folder

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 import splitnest
+from helpers.own_networks import PixelClassifier
 from helpers.tiny_training import interrupted, state_dict_of
-from splitnest.distributed import process_group, wrap_ddp
+from splitnest.distributed import process_group, rank, world_size, wrap_ddp
 from splitnest.evaluation.evaluate import evaluate
 from splitnest.inference.load import load
 from splitnest.inference.resolve import resolve
+from splitnest.structures.batch import Batch
 from splitnest.training.batches import open_training
 from splitnest.training.schedule import Schedule
 from splitnest.training.state import initial_state
@@ -30,7 +34,7 @@ def run_jobs(task: str, jobs: dict[str, Job], rank: int, world_size: int, port: 
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
     os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port))
-    run = {"train": train, "measure": measure, "resume": resume}[task]
+    run = {"train": train, "measure": measure, "resume": resume, "own": own}[task]
     with process_group():
         torch.save({name: run(job) for name, job in jobs.items()}, out)
 
@@ -59,6 +63,43 @@ def measure(job: Job) -> dict[str, float]:
         torch.manual_seed(len(name))
         torch.nn.init.normal_(parameter, std=0.1)
     return evaluate(predictor, batch_size=2)
+
+
+class PartlyUsed(PixelClassifier):
+    """Module without randomness, with a parameter that takes no part in the loss; its weights depend on the process."""
+
+    def __init__(self, categories: Any) -> None:
+        torch.manual_seed(rank())
+        super().__init__(categories)
+        self.dropout.p = 0.0
+        self.unused = torch.nn.Linear(2, 2)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the mean over all pixels, unlabeled ones too: that of a batch is the mean of those of its shares."""
+        assert batch.semantic is not None
+        total = F.cross_entropy(self.conv(batch.images), batch.semantic.long(), ignore_index=255, reduction="sum")
+        return {"loss_pixel": total / batch.semantic.numel()}
+
+
+def own(job: Job) -> dict[str, Any]:
+    """Return weights and metrics of a module from Python after a training, and the weights of a resumed one."""
+    categories = splitnest.build(job["recipe"], job["overrides"]).categories
+    values = {"overrides": job["overrides"], "device": "cpu"}
+    folder = f"{job['folder']}/{world_size()}"
+    model = PartlyUsed(categories)
+    whole = splitnest.train(job["recipe"], out=f"{folder}-whole", model=model, **values)
+    try:
+        with interrupted(step=3):
+            splitnest.train(job["recipe"], out=f"{folder}-resumed", model=PartlyUsed(categories), **values)
+    except KeyboardInterrupt:
+        pass
+    resumed = splitnest.train(f"{folder}-resumed", resume=True, device="cpu", model=PartlyUsed(categories))
+    return {
+        "weights": dict(model.state_dict()),
+        "whole": state_dict_of(whole.last),
+        "resumed": state_dict_of(resumed.last),
+        "metrics": whole.metrics,
+    }
 
 
 def resume(job: Job) -> dict[str, Any]:

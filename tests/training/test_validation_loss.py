@@ -17,7 +17,7 @@ from splitnest.recipe import overrides, required_training
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.tasks import task_of
 from splitnest.training.batches import TrainingBatches
-from splitnest.training.validation_loss import validation_loss
+from splitnest.training.validation_loss import ValidationLoss
 
 SCENES = {"format": "scenes", "train_count": 5, "val_count": 5, "height": 64, "width": 96}
 BACKBONE = {"depth": 14, "planes": 8, "stem_width": 8, "norm": "bn", "frozen_stages": 0}
@@ -51,8 +51,9 @@ def test_loss_is_the_mean_of_all_batches_without_augmentation(name: str) -> None
     model, task = build_model(recipe).eval(), task_of(recipe)
     dataset = task.open_dataset(recipe, "val")
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    losses = validation_loss(model, recipe, dataset)
-    assert losses == validation_loss(model, recipe, dataset)  # the same crops each time
+    validation_loss = ValidationLoss(recipe, dataset)
+    losses = validation_loss(model)
+    assert losses == validation_loss(model)  # the same crops each time
     assert losses["val_loss"] == pytest.approx(sum(value for key, value in losses.items() if key != "val_loss"))
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     plain = overrides.apply(recipe, {"train": task.without_augmentation(recipe)})
@@ -88,4 +89,4 @@ def test_dataset_smaller_than_a_batch(tmp_path: Path) -> None:
     recipe = overrides.apply(recipe, {"data.classes": ["blue", "green", "red"]})
     dataset = task_of(recipe).open_dataset(recipe, "val")
     assert len(dataset) < required_training(recipe).batch_size
-    assert validation_loss(build_model(recipe).eval(), recipe, dataset)["val_loss"] > 0
+    assert ValidationLoss(recipe, dataset)(build_model(recipe).eval())["val_loss"] > 0

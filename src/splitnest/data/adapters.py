@@ -47,9 +47,9 @@ class TorchvisionDetection:
 class HuggingFaceRows:
     """Items of a Hugging Face ``datasets.Dataset``, or of any sequence of rows.
 
-    The column of targets holds a class index, a label map, or, for detection, a mapping of lists: ``bbox``, COCO's x,
-    y, width and height in pixels; ``category`` or ``category_id``, the class index of each box; and, where it exists,
-    ``segmentation``, the polygons of each box.
+    The column of targets holds a class index, a label map, or, for detection, a mapping of lists or a list of mappings:
+    ``bbox``, COCO's x, y, width and height in pixels; ``category`` or ``category_id``, the class index of each box;
+    and, where it exists, ``segmentation``, the polygons of each box.
 
     Args:
         rows: Dataset of rows, which map column names to values.
@@ -85,7 +85,11 @@ def _value(row: Any, column: str) -> Any:
 
 
 def _target(value: Any) -> Any:
-    """Return a mapping of boxes as instances, and any other target as it is."""
+    """Return boxes as instances, and any other target as it is."""
+    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        if not value:
+            return Instances(torch.empty(0, 4), torch.empty(0, dtype=torch.int64))
+        value = {key: [each.get(key) for each in value] for key in value[0]}
     if not isinstance(value, Mapping):
         return value
     labels = value.get("category", value.get("category_id"))

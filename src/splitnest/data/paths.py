@@ -21,14 +21,17 @@ def required_path(data: Data, key: str, what: str) -> Path:
     """Return a path of a dataset.
 
     Args:
-        data: Data section of a recipe.
+        data: Data section of a recipe, or of one of its parts.
         key: Key of the path in the section.
         what: Description of the path, for messages.
 
     Raises:
         UsageError: ``data.root`` or the path is not set.
     """
-    (path,) = required_paths(data, key, what)
+    required_root(data)
+    path = optional_path(data, key)
+    if path is None:
+        raise UsageError(f"data.{key} is not set. Give {what}, relative to data.root.")
     return path
 
 
@@ -40,19 +43,6 @@ def optional_path(data: Data, key: str) -> Path | None:
     """
     path: str | None = getattr(data, key)
     return None if path is None else required_root(data) / path
-
-
-def required_paths(data: Data, key: str, what: str) -> list[Path]:
-    """Return the paths of a dataset under a key that may be a list; see ``required_path``.
-
-    Raises:
-        UsageError: ``data.root`` or the path is not set.
-    """
-    value: str | tuple[str, ...] | None = getattr(data, key)
-    root = required_root(data)
-    if value is None:
-        raise UsageError(f"data.{key} is not set. Give {what}, relative to data.root.")
-    return [root / each for each in (value if isinstance(value, tuple) else (value,))]
 
 
 def existing_folder(path: Path, what: str) -> Path:

@@ -22,6 +22,9 @@ from splitnest.structures import Result
 from splitnest.structures.prepared import PreparedImage
 from splitnest.tasks import Task, task_of
 
+PreparedImages = EvaluationLoader[tuple[int, PreparedImage]]
+"""Index and preprocessed image of each image of a dataset."""
+
 PredictImage = Callable[[NDArray[np.uint8]], Result]
 """Function from an image, uint8 RGB ``[H, W, 3]``, to its result."""
 
@@ -37,6 +40,7 @@ def predict_dataset(
     *,
     keep_label_maps: bool = True,
     metrics: Sequence[Metric] = (),
+    prepared: PreparedImages | None = None,
 ) -> Evaluator:
     """Predict every image of a dataset, and return an evaluator with all results.
 
@@ -51,6 +55,7 @@ def predict_dataset(
         predict_image: Prediction of one original image, for test-time augmentation; None uses the model.
         keep_label_maps: Whether label maps are kept for writing (semantic only).
         metrics: Metrics of the user, which are computed too if there are annotations.
+        prepared: Images of the dataset, whose worker processes are used again; None starts ``workers``.
 
     Raises:
         UserCodeError: A metric raises an exception.
@@ -65,7 +70,7 @@ def predict_dataset(
         )
     results: Iterable[tuple[int, Result]]
     if predict_image is None:
-        prepared = EvaluationLoader(_Prepare(task, dataset, recipe), len(dataset), workers)
+        prepared = prepared_images(recipe, dataset, workers) if prepared is None else prepared
         tracked = track(prepared, len(prepared), "evaluating")
         results = predict_prepared(model, recipe, tracked, batch_size)
     else:
@@ -77,6 +82,11 @@ def predict_dataset(
     for state in gather_to_main(evaluator.state())[1:]:
         evaluator.merge(state)
     return evaluator
+
+
+def prepared_images(recipe: Recipe, dataset: ImageDataset, workers: int) -> PreparedImages:
+    """Return a loader of the preprocessed images of a dataset, with a number of worker processes."""
+    return EvaluationLoader(_Prepare(task_of(recipe), dataset, recipe), len(dataset), workers)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _rename(value: Any, names: dict[str, str]) -> None:
 
 def _has_absolute_path(key: str, value: Any) -> bool:
     """Return whether a value of a data section is an absolute path, or a list of paths with one."""
-    is_list = isinstance(value, tuple) and key.endswith(("_images", "_annotations"))
+    is_list = isinstance(value, tuple) and key.endswith(("_images", "_annotations", "_instances"))
     return any(map(_is_absolute, value)) if is_list else _is_absolute(value)
 
 

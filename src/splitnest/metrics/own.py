@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.errors import SplitnestError, UsageError, UserCodeError
+from splitnest.errors import UsageError, UserCodeError
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.report.analysis import Analysis, Slices
 from splitnest.metrics.statistics.base import ImageStatistics
@@ -144,8 +144,5 @@ def _naming(metric: Metric, where: str) -> Iterator[None]:
     """Name a metric in its exceptions."""
     try:
         yield
-    except SplitnestError as error:
-        raise UserCodeError(f"The metric {type(metric).__name__} failed {where}: {error}") from error
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".rstrip(": .")
-        raise UserCodeError(f"The metric {type(metric).__name__} failed {where}: {text}. Correct it.") from error
+        raise UserCodeError.of(f"metric {type(metric).__name__}", where, error) from error

@@ -22,7 +22,9 @@ FILE = "file"
 """Value of ``data.classes`` that takes the classes of the annotation files."""
 
 Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Paths = str | Names
 ClassNames = ClassTable | Names
 
 
@@ -80,18 +82,45 @@ class FileData(Data):
     """Dataset of image and annotation files.
 
     Attributes:
-        train_images, val_images: Image folder of each split; None for a recipe without the split.
-        train_annotations, val_annotations: Annotation file or folder of each split, as the format defines it.
+        train_images, val_images: Image folder of each split, or a list of folders; None for a recipe without the split.
+        train_annotations, val_annotations: Annotation file or folder of each split, as the format defines it, or a list
+            that makes one dataset: one for each image folder, or several for one.
         train_list, val_list: Text file with the names of the images of the split, one in a line, relative to the image
-            folder, in the order that they are read in; None takes all images.
+            folder (of several, to the folder that all are in), in the order that they are read in; None takes all.
     """
 
     train_list: str | None = None
     val_list: str | None = None
-    train_images: str | None = None
-    train_annotations: str | None = None
-    val_images: str | None = None
-    val_annotations: str | None = None
+    train_images: Paths | None = None
+    train_annotations: Paths | None = None
+    val_images: Paths | None = None
+    val_annotations: Paths | None = None
+
+    def parts(self, split: Split) -> list[Self]:
+        """Return the sections of the parts of a split, each with single paths; only one where nothing is a list."""
+        lists = {key: value for key in self._path_keys(split) if isinstance(value := getattr(self, key), tuple)}
+        count = max(map(len, lists.values()), default=1)
+        return [self.model_copy(update={key: value[part] for key, value in lists.items()}) for part in range(count)]
+
+    def _path_keys(self, split: Split) -> tuple[str, ...]:
+        keys = (f"{split}_images", f"{split}_annotations", f"{split}_instances")
+        return tuple(key for key in keys if key in type(self).model_fields)
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for split in SPLITS:
+            values = {key: getattr(self, key) for key in self._path_keys(split)}
+            lengths = {
+                key: len(value) if isinstance(value, tuple) else 0
+                for key, value in values.items()
+                if isinstance(value, tuple) or (value is not None and key != f"{split}_images")
+            }
+            one = next((key for key, length in lengths.items() if length), None)
+            other = next((key for key, length in lengths.items() if one and length != lengths[one]), None)
+            if one and other:
+                hint = ", or one folder for all" if one == f"{split}_images" else ""
+                raise ValueError(f"{one} is a list: give as many {other}{hint}")
+        return self
 
 
 class DetectionFileData(FileData):
@@ -110,37 +139,21 @@ class CocoData(DetectionFileData):
     """COCO JSON annotations of boxes, instance masks and panoptic segments.
 
     Attributes:
-        train_annotations, val_annotations: Annotation file, or a list of files that make one dataset.
-        train_images, val_images: Image folder, or one for each annotation file.
         stuff: Stuff classes of a panoptic dataset: ``coco_stuff``, or their names in label order. The annotation files
             are then COCO's panoptic JSON, with the PNG folder of the same name beside it.
-        train_instances, val_instances: COCO instance annotations of the images of a panoptic dataset; None derives
-            instances from the panoptic segments.
+        train_instances, val_instances: COCO instance annotations of the images of a panoptic dataset, or a list of one
+            for each annotation file; None derives instances from the panoptic segments.
     """
 
     format: Literal["coco"] = "coco"
-    train_images: str | Names | None = None  # type: ignore[assignment]  # wider than in other sections
-    train_annotations: str | Names | None = None  # type: ignore[assignment]
-    val_images: str | Names | None = None  # type: ignore[assignment]
-    val_annotations: str | Names | None = None  # type: ignore[assignment]
     stuff: Literal["coco_stuff"] | Names | None = None
-    train_instances: str | None = None
-    val_instances: str | None = None
+    train_instances: Paths | None = None
+    val_instances: Paths | None = None
 
     @property
     def stuff_classes(self) -> str | tuple[str, ...] | None:
         """Stuff classes of a panoptic dataset."""
         return self.stuff
-
-    @model_validator(mode="after")
-    def _check_lists(self) -> Self:
-        for split in ("train", "val"):
-            images, annotations = getattr(self, f"{split}_images"), getattr(self, f"{split}_annotations")
-            if isinstance(images, tuple) and (not isinstance(annotations, tuple) or len(images) != len(annotations)):
-                raise ValueError(f"{split}_images is a list: give as many {split}_annotations, or one folder for all")
-            if isinstance(annotations, tuple) and self.stuff is not None:
-                raise ValueError(f"{split}_annotations is a list, but panoptic annotations are one file")
-        return self
 
     @model_validator(mode="after")
     def _check_listed_things(self) -> Self:

@@ -27,15 +27,18 @@ class TrainingBatches:
         training_set: Training samples.
         recipe: Recipe with a training section.
         pin_memory: Whether batches are in pinned memory, for training on a GPU.
+        keeps_workers: Same as in ``TrainingLoader``.
 
     Raises:
         UsageError: There are fewer samples than a batch has.
     """
 
-    def __init__(self, training_set: TrainingSet, recipe: Recipe, *, pin_memory: bool = False) -> None:
+    def __init__(
+        self, training_set: TrainingSet, recipe: Recipe, *, pin_memory: bool = False, keeps_workers: bool = False
+    ) -> None:
         self._pin_memory = pin_memory
         self.training_set, self.recipe, self.train_cfg = training_set, recipe, required_training(recipe)
-        self.loader = TrainingLoader(training_set, self.train_cfg)
+        self.loader = TrainingLoader(training_set, self.train_cfg, keeps_workers=keeps_workers)
         self._task: Task[Any, Any] = task_of(recipe)
 
     @property

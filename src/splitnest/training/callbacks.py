@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from splitnest.distributed import is_main_process
-from splitnest.errors import SplitnestError, UsageError, UserCodeError, tell
+from splitnest.errors import UsageError, UserCodeError, code_name, tell
 from splitnest.training.checkpoint import get_random_states, set_random_states
 from splitnest.training.run_folder import Run
 
@@ -125,8 +125,7 @@ class _OnRow(Callback):
 
 
 def _name(callback: Callback) -> str:
-    function = callback.function if isinstance(callback, _OnRow) else type(callback)
-    return str(getattr(function, "__qualname__", None) or type(function).__name__)
+    return code_name(callback.function if isinstance(callback, _OnRow) else type(callback))
 
 
 @contextmanager
@@ -135,10 +134,7 @@ def _naming(callback: Callback, where: str) -> Iterator[None]:
     states = get_random_states()
     try:
         yield
-    except SplitnestError as error:
-        raise UserCodeError(f"The callback {_name(callback)} failed {where}: {error}") from error
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".rstrip(": .")
-        raise UserCodeError(f"The callback {_name(callback)} failed {where}: {text}. Correct it and resume.") from error
+        raise UserCodeError.of(f"callback {_name(callback)}", where, error, "Correct it and resume.") from error
     finally:
         set_random_states(states)

@@ -24,19 +24,22 @@ class Guard:
         folder: Run folder.
         recipe: Recipe of the training.
         built: Whether the model is that of the recipe, by which its memory is estimated.
+
+    Attributes:
+        built: Same as the argument.
     """
 
     def __init__(
         self, state: TrainingState, total: int, folder: RunFolder, recipe: Recipe, *, built: bool = True
     ) -> None:
         self._state, self._total, self._folder, self._recipe = state, total, folder, recipe
-        self._built = built
+        self.built = built
         self._first_step = state.step
         self._signals = SignalHandler()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(plain_memory_errors(self._recipe, self._state.device, built=self._built))
+        self._stack.enter_context(plain_memory_errors(self._recipe, self._state.device, built=self.built))
         self._stack.enter_context(self._signals)
         self._stack.enter_context(plain_worker_errors())
         return self

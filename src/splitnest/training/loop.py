@@ -63,9 +63,9 @@ def fit(
         Interrupted: SIGTERM or SIGINT was received; a checkpoint was written.
         OutputError: A file cannot be written.
         UsageError: Memory ran out.
-        UserCodeError: A callback or a metric raises an exception; a checkpoint was written.
+        UserCodeError: A callback, metric or augmentation raises an exception; a checkpoint was written.
     """
-    network = wrap_ddp(Losses(state.model), state.device).train()
+    network = wrap_ddp(Losses(state.model), state.device, finds_unused=not guard.built).train()
     meter = Meter()
     patience = schedule.train_cfg.patience
     metrics: dict[str, float] | None

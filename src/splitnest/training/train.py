@@ -16,6 +16,7 @@ from splitnest.data.items import ImageSequence
 from splitnest.device import float32_matmul_precision, pick_device
 from splitnest.distributed import (
     broadcast_from_main,
+    broadcast_weights,
     check_devices,
     convert_sync_batchnorm,
     print_once,
@@ -108,7 +109,7 @@ def train(
         WeightsError: The initial weights do not fit, or a checkpoint cannot be read.
         OutputError: A file of the run cannot be written.
         Interrupted: SIGTERM or SIGINT was received; the current step was finished and saved.
-        UserCodeError: A callback or metric raises an exception; the current step was saved.
+        UserCodeError: A callback, metric or augmentation of the user raises an exception; the current step was saved.
     """
     check_metrics(metrics)
     with process_group():
@@ -250,7 +251,7 @@ def plan(
 def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Module | None) -> nn.Module:
     """Seed all random generators, and return the model: the given one, or one with random weights.
 
-    The weights are the same in all processes; DistributedDataParallel copies those of a given model.
+    The weights are the same in all processes: of a given model those of the main process.
 
     Later random numbers, of dropout for example, differ between processes.
     """
@@ -258,6 +259,8 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Mo
     np.random.seed(seed)
     torch.manual_seed(seed)
     model = (build_model(recipe) if own_model is None else own_model).to(device)
+    if own_model is not None:
+        broadcast_weights(model)
     set_checkpoint_stages(model, recipe)
     if _uses_sync_bn(recipe):
         convert_sync_batchnorm(model, device)

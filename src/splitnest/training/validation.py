@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 from torch import nn
@@ -11,7 +11,7 @@ from splitnest.data.dataset import ImageDataset
 from splitnest.data.items import Items
 from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError, UsageError
-from splitnest.evaluation.predict_dataset import predict_dataset
+from splitnest.evaluation.predict_dataset import PreparedImages, predict_dataset, prepared_images
 from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
 from splitnest.metrics.own import Metric
 from splitnest.models.base import Model
@@ -23,12 +23,14 @@ from splitnest.training.prediction_sheet import prediction_sheet
 from splitnest.training.run_folder import PREDICTIONS_FILE, RunFolder
 from splitnest.training.selection import selected_first
 from splitnest.training.state import TrainingState
-from splitnest.training.validation_loss import validation_loss
+from splitnest.training.validation_loss import ValidationLoss
 
 
 @dataclass(frozen=True)
 class Validation:
     """Evaluation of a model on the validation dataset of its recipe.
+
+    The worker processes of the first evaluation are kept for the next ones.
 
     Attributes:
         recipe: Recipe of the training.
@@ -54,12 +56,20 @@ class Validation:
             self.recipe,
             self.dataset,
             batch_size,
-            train_cfg.workers,
             keep_label_maps=False,
             metrics=self.metrics,
+            prepared=self._prepared,
         )
         metrics = broadcast_from_main(partial(self._compute, model, evaluator))
-        return metrics | validation_loss(model, self.recipe, self.dataset) if train_cfg.val_loss else metrics
+        return metrics | self._loss(model) if train_cfg.val_loss else metrics
+
+    @cached_property
+    def _prepared(self) -> PreparedImages:
+        return prepared_images(self.recipe, self.dataset, required_training(self.recipe).workers)
+
+    @cached_property
+    def _loss(self) -> ValidationLoss:
+        return ValidationLoss(self.recipe, self.dataset)
 
     def _compute(self, model: Model, evaluator: Evaluator) -> dict[str, float]:
         """Write drawings and return the metrics, in the main process."""

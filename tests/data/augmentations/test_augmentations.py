@@ -16,7 +16,7 @@ from helpers.views import boxes_of, square_view
 from splitnest import zoo
 from splitnest.data.augmentations.augmentations import Augmentations, Views
 from splitnest.data.augmentations.view import View
-from splitnest.errors import UsageError
+from splitnest.errors import UserCodeError
 from splitnest.recipe import overrides
 
 VIEWS = [square_view((30, 40), [(5, 5, 20, 20)], value) for value in (60, 80, 100)]
@@ -28,7 +28,7 @@ def augmentations(*entries: Any, seed: int = 0) -> Augmentations:
 
 
 def augmented(list_: Augmentations, epoch: int = 0, index: int = 0) -> View:
-    return list_(VIEWS[index], Views(lambda other: VIEWS[other], len(VIEWS)), epoch, index)
+    return list_(VIEWS[index], Views(lambda other: VIEWS[other], len(VIEWS), "{}.png".format), epoch, index)
 
 
 def test_empty_list_is_false() -> None:
@@ -126,14 +126,21 @@ def test_all_generators_are_seeded_for_a_user() -> None:
         (lambda image, target: (image, None), "as a dict, not NoneType"),
         (lambda image, target: (image, {"boxes": target["boxes"]}), "not one without .'labels', 'masks', 'semantic'."),
         (lambda image, target: (image, target | {"labels": torch.arange(2)}), "different numbers of boxes, labels"),
+        (lambda image, target: (image, target | {"masks": None}), "masks as Tensor, not NoneType"),
         (lambda image, target: (image[:, :20], target), r"masks of \[30, 40\] pixels for an image of \[20, 40\]"),
     ],
 )
 def test_wrong_results_of_a_user_are_plain_errors(result: Any, message: str) -> None:
-    with pytest.raises(UsageError, match=f"^augment (should return|returned) .*{message}"):
+    with pytest.raises(UserCodeError, match=f"The augmentation .*<lambda> failed for 0.png in epoch 0: it .*{message}"):
         augmented(augmentations().followed_by(result))
 
 
-def test_exception_of_a_user_names_the_sample() -> None:
-    with pytest.raises(UsageError, match="augment failed for sample 1 of epoch 2: ZeroDivisionError: "):
-        augmented(augmentations().followed_by(lambda image, target: 1 // 0), 2, 1)  # type: ignore[arg-type,return-value]
+class Broken:
+    def __call__(self, image: Tensor, target: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        raise ValueError("no fog today")
+
+
+def test_exception_of_a_user_names_the_callable_and_the_image() -> None:
+    message = r"^The augmentation Broken failed for 1\.png in epoch 2: ValueError: no fog today\. Correct it\.$"
+    with pytest.raises(UserCodeError, match=message):
+        augmented(augmentations().followed_by(Broken()), 2, 1)

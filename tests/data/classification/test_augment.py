@@ -23,7 +23,7 @@ from splitnest.data.classification.open import open_dataset
 from splitnest.data.classification.training_set import ClassificationTrainingSet
 from splitnest.data.images.normalize import center_crop, normalize
 from splitnest.data.loading.seeds import torch_seeded
-from splitnest.errors import UsageError
+from splitnest.errors import UserCodeError
 from splitnest.inference.resolve import complete
 from splitnest.models.build import build_categories
 from splitnest.recipe import ClassificationRecipe, ClassificationTraining, overrides
@@ -146,7 +146,7 @@ def test_list_follows_the_crop_and_keeps_other_random_numbers(tmp_path: Path) ->
     own = open_training(recipe, augment=lambda image, target: (image, target | {"label": 0})).training_set[0, 4]
     assert (plain.label, erased.label, own.label) == (2, 2, 0)
     smaller = open_training(recipe, augment=lambda image, target: (image[:, 1:], target)).training_set
-    with pytest.raises(UsageError, match=r"augment returned \[31, 32\] pixels for a crop of \[32, 32\]"):
+    with pytest.raises(UserCodeError, match=r"it returned \[31, 32\] pixels for a crop of \[32, 32\]"):
         smaller[0, 4]
 
 

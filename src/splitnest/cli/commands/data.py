@@ -8,8 +8,7 @@ import typer
 from splitnest.cli.command import Command, Group
 from splitnest.cli.commands import data_convert, data_stats
 from splitnest.cli.options import Overrides
-from splitnest.errors import DataError, UsageError
-from splitnest.files import check_output, is_stream
+from splitnest.errors import DataError
 
 app = typer.Typer(cls=Group, help="Datasets.", no_args_is_help=True)
 
@@ -78,14 +77,8 @@ def show(
     count: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Number of samples.")] = 16,
 ) -> None:
     """Draw training samples as the network gets them, after augmentation, in one self-contained HTML page."""
-    from splitnest.inference.resolve import resolve
     from splitnest.recipe.overrides import parse
-    from splitnest.training.sample_page import write_sample_page
-    from splitnest.visualize.write import is_free
+    from splitnest.training.sample_page import data_show
 
-    resolved, _ = resolve(recipe, parse(overrides or []))
-    if not is_stream(out) and not is_free(out):
-        raise UsageError(f"{out} is a file that splitnest did not write, and is not replaced. Give another --out.")
-    check_output(out, [recipe])
-    size = write_sample_page(resolved, out, count)
+    size = data_show(recipe, parse(overrides or []), out=out, count=count)
     print(f"{count} samples of {size} in an epoch: {out}")

@@ -16,7 +16,8 @@ from splitnest.data.augmentations.transforms import PIXEL_TRANSFORMS, TRANSFORMS
 from splitnest.data.augmentations.view import View
 from splitnest.data.images.normalize import mean_color
 from splitnest.data.loading.seeds import AUGMENT, all_seeded
-from splitnest.errors import UsageError
+from splitnest.device import is_out_of_memory
+from splitnest.errors import UserCodeError, code_name
 from splitnest.recipe.augmentation import Augmentation, CopyPaste, LargeScaleJitter, Mosaic
 from splitnest.recipe.inputs import Input
 
@@ -33,10 +34,14 @@ class Views:
     Attributes:
         read: Function that returns the view of an index.
         count: Number of images.
+        name: Function that returns the name of the image of an index, for messages.
+        size_hw: Height and width in pixels that images keep; None if they may change.
     """
 
     read: Callable[[int], View]
     count: int
+    name: Callable[[int], str]
+    size_hw: tuple[int, int] | None = None
 
 
 class Augmentations:
@@ -87,19 +92,22 @@ class Augmentations:
 
         Raises:
             DataError: The image, or another one that is drawn, cannot be read.
-            UsageError: The augmentation of the user fails, or returns no image with its ground truth.
+            UserCodeError: The augmentation of the user raises an exception, or returns no image with its ground truth.
         """
         with all_seeded(self._seed, epoch, index, AUGMENT):
             image, target = self._run(view, views, len(self._entries))
             if self._own is None:
                 return image, target
+            what, where = f"augmentation {code_name(self._own)}", f"for {views.name(index)} in epoch {epoch}"
             try:
-                result = self._own(image, dict(target))
+                result: Any = self._own(image, dict(target))
             except Exception as error:
-                raise UsageError(
-                    f"augment failed for sample {index} of epoch {epoch}: {type(error).__name__}: {error}. Correct it."
-                ) from error
-            return _checked(result, target)
+                if is_out_of_memory(error):
+                    raise
+                raise UserCodeError.of(what, where, error) from error
+        if (fault := _fault(result, target, views.size_hw)) is not None:
+            raise UserCodeError(f"The {what} failed {where}: {fault}")
+        return tv_tensors.Image(result[0]), result[1]
 
     def _run(self, view: View, views: Views, num_entries: int) -> View:
         """Return a view after the first entries of the list."""
@@ -128,28 +136,34 @@ class Augmentations:
         return transformed
 
 
-def _checked(result: Any, before: dict[str, Any]) -> View:
-    """Return the result of the user's augmentation as a view; boxes, labels and masks may have become fewer.
+def _fault(result: Any, before: dict[str, Any], size_hw: tuple[int, int] | None) -> str | None:
+    """Return what is wrong with the result of the user's augmentation, as a sentence; None if nothing is.
 
-    Raises:
-        UsageError: The result is not an image and its ground truth.
+    Args:
+        result: Result. Boxes, labels and masks may have become fewer.
+        before: Ground truth that the augmentation got.
+        size_hw: Same as in ``Views``.
     """
     if not isinstance(result, tuple | list) or len(result) != 2:
-        raise UsageError(f"augment should return an image and its ground truth, not {type(result).__name__}.")
+        return f"it should return an image and its ground truth, not {type(result).__name__}."
     image, target = result
     if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
         kind = f"{image.dtype} {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise UsageError(f"augment should return an image as a uint8 tensor [3, H, W], not {kind}.")
+        return f"it should return an image as a uint8 tensor [3, H, W], not {kind}."
     if not isinstance(target, dict) or (missing := before.keys() - target.keys()):
         lacks = f"one without {sorted(missing)}" if isinstance(target, dict) else type(target).__name__
-        raise UsageError(f"augment should return the ground truth that it got as a dict, not {lacks}.")
-    canvas_hw = image.shape[-2:]
+        return f"it should return the ground truth that it got as a dict, not {lacks}."
+    for key, value in before.items():
+        expected = Tensor if isinstance(value, Tensor) else int
+        if not isinstance(target[key], expected):
+            return f"it should return {key} as {expected.__name__}, not {type(target[key]).__name__}."
     counts = {key: len(target[key]) for key in ("boxes", "labels", "masks") if key in before}
     if len(set(counts.values())) > 1:
-        raise UsageError(f"augment returned different numbers of boxes, labels and masks: {counts}.")
+        return f"it returned different numbers of boxes, labels and masks: {counts}."
+    shape = list(image.shape[-2:])
     for key in ("masks", "semantic"):
-        if key in before and target[key].shape[-2:] != canvas_hw:
-            raise UsageError(
-                f"augment returned {key} of {list(target[key].shape[-2:])} pixels for an image of {list(canvas_hw)}."
-            )
-    return tv_tensors.Image(image), target
+        if key in before and list(target[key].shape[-2:]) != shape:
+            return f"it returned {key} of {list(target[key].shape[-2:])} pixels for an image of {shape}."
+    if size_hw is not None and shape != list(size_hw):
+        return f"it returned {shape} pixels for a crop of {list(size_hw)}. Keep the size of images."
+    return None

@@ -29,13 +29,15 @@ class ClassificationDataset(ImageDataset):
         folder: Image folder.
         images: Images and their classes.
         categories: Classes of the model.
-        source: File that lists the classes; None for class folders.
+        source: Name of the file that lists the classes, or of several parts, in messages; None is the image folder.
 
     Attributes:
         labels: int64 ``[I]``, class index of each image; empty for images without classes.
     """
 
-    def __init__(self, folder: Path, images: ImageList, categories: Categories, source: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, images: ImageList, categories: Categories, source: Path | str | None = None
+    ) -> None:
         self.folder, self.categories, self.source = folder, categories, str(source or folder)
         self.has_annotations = images.labels is not None
         self.labels: NDArray[np.int64] = np.array(images.labels or [], np.int64)

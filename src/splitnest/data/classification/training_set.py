@@ -13,7 +13,7 @@ from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import torch_seeded
 from splitnest.data.loading.training_loader import TrainingSet
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError
 from splitnest.recipe import ClassificationRecipe, required_training
 
 
@@ -66,13 +66,11 @@ class ClassificationTrainingSet(TrainingSet):
 
     def _augmented(self, crop: Tensor, label: int, epoch: int, index: int) -> tuple[Tensor, int]:
         """Return a crop ``[3, size, size]`` and its label after the augmentations of ``train.augment``."""
-        no_others = Views(_no_view, 0)  # no augmentation of several images is listed for classification
+        size_hw = self.size, self.size
+        no_others = Views(
+            _no_view, 0, self.dataset.name, size_hw
+        )  # no augmentation of several images is listed for classification
         image, target = self.augmentations((tv_tensors.Image(crop), {"label": label}), no_others, epoch, index)
-        if image.shape != crop.shape:
-            raise UsageError(
-                f"augment returned {list(image.shape[-2:])} pixels for a crop of {[self.size] * 2}. Keep the size of "
-                f"images."
-            )
         return image.as_subclass(Tensor), int(target["label"])
 
     def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

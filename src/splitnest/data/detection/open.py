@@ -1,29 +1,31 @@
 """Opening of the detection or panoptic dataset that a recipe describes."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from splitnest.data.detection.dataset import DetectionDataset
 from splitnest.data.detection.panoptic import CocoPanoptic
+from splitnest.data.detection.panoptic_parts import ConcatenatedPanoptic
 from splitnest.data.detection.tool_exports import ToolData, read_tool_export
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
-from splitnest.data.formats.concatenation import concatenate
+from splitnest.data.formats.concatenation import concatenate, merged_categories
 from splitnest.data.formats.image_lists import limited_annotations
 from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.formats.voc_files import find_annotations
-from splitnest.data.formats.yolo import read_yolo, yolo_class_names
-from splitnest.data.paths import existing_folder, optional_path, required_path, required_paths, required_root
+from splitnest.data.formats.yolo import find_class_names, read_yolo, yolo_class_names
+from splitnest.data.parts import Parts, check_same_names
+from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError, UsageError, first_few
 from splitnest.recipe import DetectionRecipe, Split
-from splitnest.recipe.data import FILE, CocoData, DetectionData, SceneData, VocData, YoloData
+from splitnest.recipe.data import FILE, SPLITS, CocoData, DetectionData, FileData, SceneData, VocData, YoloData
 from splitnest.structures.categories import Categories
 
-SPLITS: tuple[Split, ...] = ("train", "val")
+F = TypeVar("F", bound=FileData)
 
 VOC_LISTS = "ImageSets"
 """Folder of the lists of image names in the layout of Pascal VOC."""
@@ -44,25 +46,26 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
     if isinstance(data, SceneData):
         scenes = open_scenes(data, split)
         return ScenePanoptic(scenes, categories) if data.stuff else SceneDetection(scenes, categories)
-    folders = required_paths(data, f"{split}_images", "the image folder")
+    if isinstance(data, CocoData) and data.stuff:
+        if len(data.parts(split)) > 1 and getattr(data, f"{split}_list") is not None:
+            raise UsageError(f"data.{split}_list limits one panoptic file, but there are several. Remove the list.")
+        panoptic = [_open_panoptic(part, split, categories) for part in data.parts(split)]
+        return panoptic[0] if len(panoptic) == 1 else ConcatenatedPanoptic(panoptic)
+    opened = [_read_part(part, split, categories) for part in data.parts(split)]
+    if isinstance(data, YoloData):
+        _check_class_numbers(required_root(data), [labels for _, _, labels in opened])
+    images, files, origins = map(list, zip(*opened, strict=True))
     image_list = optional_path(data, f"{split}_list")
-    if isinstance(data, CocoData):
-        files = required_paths(data, f"{split}_annotations", "the annotation file")
-        if len(files) > 1:
-            return _concatenated(required_root(data), folders, files, categories)
-        if data.stuff:
-            instances_file = optional_path(data, f"{split}_instances")
-            return CocoPanoptic(folders[0], files[0], categories, instances_file, image_list)
-    images, file, origin = _read(data, split, categories)
-    if image_list is not None:
-        file = limited_annotations(file, image_list)
-    return DetectionDataset(images, file, origin, categories)
+    if len(opened) == 1:
+        file = files[0] if image_list is None else limited_annotations(files[0], image_list)
+        return DetectionDataset(images[0], file, origins[0], categories)
+    return _concatenated(files, Parts(images, origins), categories, image_list)
 
 
-def _read(
+def _read_part(
     data: CocoData | VocData | YoloData | ToolData, split: Split, categories: Categories
 ) -> tuple[Path, AnnotationFile, Path]:
-    """Return the image folder of a split, its annotations, and the file or folder they are from."""
+    """Return the image folder of a part, its annotations, and the file or folder they are from."""
     images = required_path(data, f"{split}_images", "the image folder")
     match data:
         case YoloData():
@@ -78,11 +81,47 @@ def _read(
             return read_tool_export(data, split, categories)
 
 
+def _open_panoptic(data: CocoData, split: Split, categories: Categories) -> CocoPanoptic:
+    images = required_path(data, f"{split}_images", "the image folder")
+    annotations = required_path(data, f"{split}_annotations", "the annotation file")
+    instances, image_list = optional_path(data, f"{split}_instances"), optional_path(data, f"{split}_list")
+    return CocoPanoptic(images, annotations, categories, instances, image_list)
+
+
+def _concatenated(
+    files: Sequence[AnnotationFile], parts: Parts, categories: Categories, image_list: Path | None
+) -> DetectionDataset:
+    """Return the dataset of several parts, limited to the images of a list if there is one."""
+    files = [file.without_unused(frozenset(categories.names)) for file in files]
+    for file, origin in zip(files, parts.origins, strict=True):
+        if unknown := [name for _, name in file.categories if name not in categories.names]:
+            others = first_few([other for other in parts.origins if other != origin])
+            raise DataError(
+                f"{origin} and {others} do not have the same classes: {origin} has {first_few(unknown)}, which is not "
+                f"a class of the model. Correct the file, or set data.classes to all names, or to 'file'."
+            )
+    file = concatenate(files, parts, categories)
+    if image_list is not None:
+        file = limited_annotations(file, image_list)
+    dataset = DetectionDataset(parts.folder, file, parts.source, categories)
+    dataset.inputs = parts.origins
+    return dataset
+
+
+def _check_class_numbers(root: Path, labels: Sequence[Path]) -> None:
+    """Raise a DataError if the parts of a YOLO dataset have lists of class names that differ."""
+    found = dict(each for folder in labels if (each := find_class_names(root, folder)) is not None)
+    check_same_names(
+        list(found.values()), list(found), "class names", "Class numbers mean these names: use the same in all parts."
+    )
+
+
 def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[str]]:
     """Return a recipe whose ``data.classes: file`` is replaced by the classes of its annotation files, and notes.
 
     COCO's categories are taken in the order of their ids, without those that have no annotations; names in VOC's XML
-    files in alphabetical order; YOLO's names in the order of ``data.yaml`` or of a list.
+    files in alphabetical order; YOLO's names in the order of ``data.yaml`` or of a list. Those of several files are
+    taken together by name.
 
     Raises:
         UsageError: ``data.root`` or a path is not set, or the dataset has no annotation file.
@@ -91,51 +130,38 @@ def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[st
     data = recipe.data
     if data.classes != FILE or isinstance(data, SceneData):
         return recipe, []
-    splits: list[Split] = [split for split in SPLITS if data.has_split(split)]
-    if not splits:
+    if not any(map(data.has_split, SPLITS)):
         required_path(data, "train_images", "the image folder")
     notes: list[str] = []
     match data:
         case VocData():
-            names = sorted(set().union(*(_voc_names(data, split) for split in splits)))
+            names = sorted(set().union(*(_voc_names(part, split) for part, split in _parts(data))))
         case YoloData():
-            names = yolo_class_names(required_root(data), _yolo_labels(data, splits[0]))
+            names = yolo_class_names(required_root(data), _yolo_labels(*_parts(data)[0]))
         case CocoData():
-            files = [path for split in splits for path in required_paths(data, f"{split}_annotations", "the file")]
-            names, notes = _coco_names(files)
+            paths = [required_path(part, f"{split}_annotations", "the annotation file") for part, split in _parts(data)]
+            names, notes = _coco_names(paths)
         case _:
-            exports = [read_tool_export(data, split, None)[1] for split in splits]
+            exports = [read_tool_export(part, split, None)[1] for part, split in _parts(data)]
             names = list(dict.fromkeys(name for file in exports for _, name in file.categories))
     if not names:
         raise DataError(f"The annotations of {data.root} have no classes. List the class names in data.classes.")
     return recipe.model_copy(update={"data": data.model_copy(update={"classes": tuple(names)})}), notes
 
 
-def _concatenated(
-    root: Path, folders: Sequence[Path], files: Sequence[Path], categories: Categories
-) -> DetectionDataset:
-    """Return the dataset of several COCO files, whose image names are relative to the root."""
-    for folder in folders:
-        existing_folder(folder, "images")
-    of_files = list(folders) * len(files) if len(folders) == 1 else folders
-    prefixes = [os.path.relpath(folder, root) for folder in of_files]
-    content = concatenate([read_coco(file) for file in files], prefixes, [str(file) for file in files])
-    dataset = DetectionDataset(root, content, files[0], categories)
-    dataset.source, dataset.inputs = f"{files[0]} and {len(files) - 1} more", tuple(map(str, files))
-    return dataset
+def _parts(data: F) -> list[tuple[F, Split]]:
+    """Return the parts of all splits that a recipe has, each with its split."""
+    return [(part, split) for split in SPLITS if data.has_split(split) for part in data.parts(split)]
 
 
 def _coco_names(paths: Iterable[Path]) -> tuple[list[str], list[str]]:
     """Return the names of the categories with annotations in the order of their ids, and a note on the others."""
-    names: dict[int, str] = {}
-    used: set[int] = set()
-    for path in dict.fromkeys(paths):
-        file = read_coco(path)
-        names |= dict(file.categories)
-        used |= {file.categories[index][0] for index in set(file.category_index.tolist())}
-    unused = [f"{name} (id {id_})" for id_, name in sorted(names.items()) if id_ not in used]
+    files = [read_coco(path) for path in dict.fromkeys(paths)]
+    used = {file.categories[index][1] for file in files for index in set(file.category_index.tolist())}
+    unused = [f"{name} (id {id_})" for id_, name in merged_categories(files) if name not in used]
+    categories = merged_categories([file.without_unused(used) for file in files])
     notes = [f"data.classes=file: categories without annotations are left out: {', '.join(unused)}"] if unused else []
-    return [name for id_, name in sorted(names.items()) if id_ in used], notes
+    return [name for _, name in categories if name in used], notes
 
 
 def _voc_names(data: VocData, split: Split) -> set[str]:
@@ -146,26 +172,25 @@ def _voc_names(data: VocData, split: Split) -> set[str]:
 def _voc_source(data: VocData, split: Split, images: Path) -> tuple[Path, Path]:
     """Return the list of image names, or the folder whose XML files are all taken; and the folder of the XML files."""
     root = required_root(data)
-    annotations: str | None = getattr(data, f"{split}_annotations")
-    if annotations is not None and (root / annotations).is_dir():
-        return root / annotations, root / annotations
+    annotations = optional_path(data, f"{split}_annotations")
+    if annotations is not None and annotations.is_dir():
+        return annotations, annotations
     if annotations is None and (root / VOC_LISTS).is_dir():
         what = "the list of image names, such as ImageSets/Main/test.txt, or the folder of the XML files"
         required_path(data, f"{split}_annotations", what)
     folder = find_annotations(root, images)
-    if annotations is not None and not (root / annotations).exists() and not (root / VOC_LISTS).is_dir():
+    if annotations is not None and not annotations.exists() and not (root / VOC_LISTS).is_dir():
         raise DataError(
-            f"{root / annotations} does not exist, and {root} has no lists of image names. Correct "
+            f"{annotations} does not exist, and {root} has no lists of image names. Correct "
             f"data.{split}_annotations, or set it to {folder} to take all images that have an XML file."
         )
-    return folder if annotations is None else root / annotations, folder
+    return annotations or folder, folder
 
 
 def _yolo_labels(data: YoloData, split: Split) -> Path:
     """Return the folder of the text files: as given, or ``labels/...`` for ``images/...``."""
-    annotations: str | None = getattr(data, f"{split}_annotations")
-    if annotations is not None:
-        return required_root(data) / annotations
+    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
+        return annotations
     images: str = getattr(data, f"{split}_images")
     parts = list(PurePosixPath(images).parts)
     if "images" not in parts:

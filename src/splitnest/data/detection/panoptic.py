@@ -114,6 +114,7 @@ class CocoPanoptic(PanopticDataset):
         self._label_of_category = np.array([index_of_id[id_] for id_ in of_file.ids], np.int64)
         file = self._derived_instances() if instances_file is None else self._aligned(Path(instances_file))
         super().__init__(images_dir, file, instances_file or annotation_file, things_of(self.panoptic_categories))
+        self.inputs = (self.source, str(self._panoptic_path))
 
     def labels(self, index: int) -> PanopticLabels:
         """Read the segments of one image.

@@ -7,7 +7,7 @@ from splitnest.data.formats.cvat import read_cvat
 from splitnest.data.formats.label_studio import read_label_studio
 from splitnest.data.formats.labelme import read_labelme
 from splitnest.data.formats.open_images import read_open_images
-from splitnest.data.paths import required_path, required_root
+from splitnest.data.paths import optional_path, required_path
 from splitnest.recipe import Split
 from splitnest.recipe.data import CvatData, LabelmeData, LabelStudioData, OpenImagesData
 from splitnest.structures.categories import Categories
@@ -29,8 +29,7 @@ def read_tool_export(data: ToolData, split: Split, categories: Categories | None
     """
     images = required_path(data, f"{split}_images", "the image folder")
     if isinstance(data, LabelmeData):
-        folder: str | None = getattr(data, f"{split}_annotations")
-        source = images if folder is None else required_root(data) / folder
+        source = optional_path(data, f"{split}_annotations") or images
         return images, read_labelme(source, images, categories), source
     source = required_path(data, f"{split}_annotations", "the annotation file")
     match data:

@@ -79,7 +79,11 @@ class DetectionTrainingSet(TrainingSet):
         image, labels = self._read(epoch, image_index)
         if self.augmentations:
             before = self._view(image, labels)
-            views = Views(lambda other: self._view(*self._read(epoch, int(self._indices[other]))), len(self))
+            views = Views(
+                lambda other: self._view(*self._read(epoch, int(self._indices[other]))),
+                len(self),
+                lambda other: self.dataset.name(int(self._indices[other])),
+            )
             image, labels = annotated_image(self.augmentations(before, views, epoch, index), before, image, labels)
         height, width = self.dataset.size_hw(image_index)
         return TrainingSample(

@@ -97,14 +97,9 @@ def from_rows(
         lines.append(annotation.get("line", 0))
     if faults is not None:
         faults.raise_any()
+    lines_of_files = lines if paths else None
     file = from_columns(
-        origin,
-        images,
-        sorted(categories),
-        columns,
-        has_annotations=True,
-        paths=paths,
-        lines=lines if len(paths) else None,
+        origin, images, sorted(categories), columns, has_annotations=True, paths=paths, lines=lines_of_files
     )
     return replace(file, notes=notes or {})
 

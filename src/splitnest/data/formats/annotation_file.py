@@ -106,8 +106,10 @@ class AnnotationFile:
         iscrowd: bool ``[N]``; False where the file gives none.
         segmentations: Segmentations of the N annotations.
         has_annotations: Whether the file has annotations; False for a test set.
-        paths: Annotation file of each image, for formats with one for each; empty for others.
-        lines: int64 ``[N]``, line of each annotation in the file of its image; empty for formats without ``paths``.
+        has_new_image_ids: Whether images have other ids than in their files, of which several give the same.
+        paths: Annotation file of each image, for formats with one for each and for several files; empty for others.
+        lines: int64 ``[N]``, line of each annotation, for formats with a file for each image; empty for others.
+        ids_in_files: int64 ``[N]``, ids that several files give their annotations; empty for one file.
         notes: Kind of anomaly in the files -> one line for each case; anomalies in annotations are not included.
     """
 
@@ -123,8 +125,10 @@ class AnnotationFile:
     iscrowd: NDArray[np.bool_]
     segmentations: Segmentations
     has_annotations: bool
+    has_new_image_ids: bool = False
     paths: tuple[str, ...] = ()
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ids_in_files: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -150,10 +154,12 @@ class AnnotationFile:
         faults.raise_any()
 
     def cite(self, row: int) -> str:
-        """Return the name of one annotation in messages: file and line, or id and image."""
+        """Return the name of one annotation in messages: file and line, or id, image and, of several files, file."""
         image = self.image_index[row]
-        if self.paths:
+        if len(self.lines):
             return f"{self.paths[image]}, line {self.lines[row]}"
+        if self.paths:
+            return f"annotation {self.ids_in_files[row]} of {self.file_names[image]} in {self.paths[image]}"
         return f"annotation {self.ids[row]} of {self.file_names[image]}"
 
     def without_unused(self, names: Set[str]) -> "AnnotationFile":

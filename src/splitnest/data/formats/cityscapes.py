@@ -43,14 +43,14 @@ def read_cityscapes(images: Path, annotations: Path | None, categories: Categori
     label_of_id = {category.id: label for label, category in enumerate(categories)}
     by_label_id = LabelEncoding(dict.fromkeys([*range(NUM_LABEL_IDS), 255], unlabeled) | label_of_id, dtype)
     if annotations is None:
-        return LabelMapFiles(images, files, None, by_label_id, categories)
+        return LabelMapFiles(images, files, None, [by_label_id] * len(files), categories)
     existing_folder(annotations, "label maps")
     stems = [file.relative_to(images).as_posix().removesuffix(_IMAGE) for file in files]
     train_id_maps, label_id_maps = (
         [annotations / f"{stem}{suffix}" for stem in stems] for suffix in (_TRAIN_IDS, _LABEL_IDS)
     )
     if sum(path.is_file() for path in train_id_maps) < sum(path.is_file() for path in label_id_maps):
-        return LabelMapFiles(images, files, label_id_maps, by_label_id, categories)
+        return LabelMapFiles(images, files, label_id_maps, [by_label_id] * len(files), categories)
     label_of_train_id = {train_id: label_of_id[category.id] for train_id, category in enumerate(table)}
     by_train_id = LabelEncoding({255: unlabeled} | label_of_train_id, dtype)
-    return LabelMapFiles(images, files, train_id_maps, by_train_id, categories)
+    return LabelMapFiles(images, files, train_id_maps, [by_train_id] * len(files), categories)

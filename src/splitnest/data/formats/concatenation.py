@@ -1,38 +1,39 @@
-"""Concatenation of annotation files: several files as one dataset."""
+"""Concatenation of annotations: the parts of a dataset as one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_file import AnnotationFile, Segmentations
-from splitnest.errors import DataError
+from splitnest.data.formats.coco_keypoints import KeypointFile
+from splitnest.data.formats.image_folders import ImageList
+from splitnest.data.formats.label_map_folders import LabelMapFiles
+from splitnest.data.parts import Parts
+from splitnest.structures.categories import Categories
 
 
-def concatenate(files: Sequence[AnnotationFile], folders: Sequence[str], origins: Sequence[str]) -> AnnotationFile:
-    """Return the images and annotations of several files in their order.
+def concatenate(
+    files: Sequence[AnnotationFile], parts: Parts, model_categories: Categories | None = None
+) -> AnnotationFile:
+    """Return the images and annotations of several parts in their order.
 
-    Categories of one name are one category, with the id of the first file that has it. Ids of images and annotations
-    are kept if they are distinct, and counted from 1 otherwise.
+    Categories of one name are one category; see ``merged_categories``. Ids of images and annotations are kept if they
+    are distinct, and counted from 1 otherwise.
 
     Args:
-        files: Annotations in COCO's form.
-        folders: Image folder of each file, which precedes its file names.
-        origins: Name of each file in messages.
+        files: Annotations of each part in COCO's form.
+        parts: Image folders of the parts.
+        model_categories: Classes of the model, which have all names; None for any classes.
 
     Raises:
-        DataError: Two files list the same image, or some have annotations and others have none.
+        DataError: Two parts list the same image, or some have annotations and others have none.
     """
-    for file, origin in zip(files, origins, strict=True):
-        if file.has_annotations != files[0].has_annotations:
-            with_annotations, without = (origins[0], origin) if files[0].has_annotations else (origin, origins[0])
-            raise DataError(f"{without} has no annotations, but {with_annotations} has. Give files of one kind.")
-    names = [_names(file, folder) for file, folder in zip(files, folders, strict=True)]
-    _check_distinct(names, origins)
-    categories = _categories(files)
+    parts.check_annotated([file.has_annotations for file in files])
+    categories = merged_categories(files, model_categories)
+    image_ids = _distinct([file.image_ids for file in files])
     index_of_name = {name: index for index, (_, name) in enumerate(categories)}
     first_image = np.cumsum([0, *(len(file.image_ids) for file in files)])
     category_index = [
@@ -40,55 +41,97 @@ def concatenate(files: Sequence[AnnotationFile], folders: Sequence[str], origins
     ]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(file, name) for file in files])
-        for name in ("sizes_hw", "boxes_xywh", "areas", "iscrowd")
+        for name in ("sizes_hw", "boxes_xywh", "areas", "iscrowd", "lines")
     }
     return replace(
         files[0],
         **columns,
         categories=categories,
-        image_ids=_distinct([file.image_ids for file in files]),
+        image_ids=image_ids,
+        has_new_image_ids=not np.array_equal(image_ids, np.concatenate([file.image_ids for file in files])),
         ids=_distinct([file.ids for file in files]),
-        file_names=tuple(name for each in names for name in each),
+        ids_in_files=np.concatenate([file.ids for file in files]),
+        file_names=tuple(parts.names([file.file_names for file in files])),
         image_index=np.concatenate([file.image_index + n for file, n in zip(files, first_image[:-1], strict=True)]),
         category_index=np.concatenate(category_index),
         segmentations=_segmentations([file.segmentations for file in files]),
-        notes={
-            kind: tuple(line for file in files for line in file.notes.get(kind, ()))
-            for kind in dict.fromkeys(kind for file in files for kind in file.notes)
-        },
+        paths=tuple(
+            path
+            for file, origin in zip(files, parts.origins, strict=True)
+            for path in file.paths or (origin,) * len(file.image_ids)
+        ),
+        notes=parts.notes([file.notes for file in files]),
     )
 
 
-def _names(file: AnnotationFile, folder: str) -> list[str]:
-    return [str(PurePosixPath(folder) / name) for name in file.file_names]
+def concatenate_keypoints(persons: Sequence[KeypointFile], parts: Parts) -> KeypointFile:
+    """Return the persons of several parts in their order; see ``concatenate``."""
+    return KeypointFile(
+        file=concatenate([each.file for each in persons], parts),
+        keypoints=np.concatenate([each.keypoints for each in persons]),
+        num_keypoints=np.concatenate([each.num_keypoints for each in persons]),
+    )
 
 
-def _check_distinct(names: Sequence[Sequence[str]], origins: Sequence[str]) -> None:
-    """Raise a DataError if two files list the same image."""
-    first: dict[str, str] = {}
-    for of_file, origin in zip(names, origins, strict=True):
-        for name in of_file:
-            if first.setdefault(name, origin) != origin:
-                raise DataError(
-                    f"{name} is listed by both {first[name]} and {origin}. Give each image to one file, with all of "
-                    f"its annotations."
-                )
+def concatenate_lists(lists: Sequence[ImageList], parts: Parts) -> ImageList:
+    """Return the images and classes of several parts in their order.
+
+    Raises:
+        DataError: Two parts have the same image, or some have classes and others have none.
+    """
+    parts.check_annotated([each.labels is not None for each in lists])
+    return ImageList(
+        names=parts.names([each.names for each in lists]),
+        labels=None if lists[0].labels is None else [label for each in lists for label in each.labels or ()],
+        others=tuple(
+            f"{name} in {origin}" for each, origin in zip(lists, parts.origins, strict=True) for name in each.others
+        ),
+    )
+
+
+def concatenate_label_maps(files: Sequence[LabelMapFiles], parts: Parts) -> LabelMapFiles:
+    """Return the images and label maps of several parts in their order.
+
+    Raises:
+        DataError: Two parts have the same image, or some have label maps and others have none.
+    """
+    parts.check_annotated([each.label_maps is not None for each in files])
+    names = parts.names([[image.relative_to(each.folder).as_posix() for image in each.images] for each in files])
+    notes = parts.notes([{"others": each.others, "unpaired": each.unpaired} for each in files])
+    return replace(
+        files[0],
+        folder=parts.folder,
+        images=[parts.folder / name for name in names],
+        label_maps=None if files[0].label_maps is None else [path for each in files for path in each.label_maps or ()],
+        encodings=[encoding for each in files for encoding in each.encodings],
+        others=notes["others"],
+        unpaired=notes["unpaired"],
+    )
+
+
+def merged_categories(
+    files: Sequence[AnnotationFile], model_categories: Categories | None = None
+) -> tuple[tuple[int, str], ...]:
+    """Return (id, name) of the categories of all files, sorted by id.
+
+    A name has the id of the first file with it. Where an id would have two names, categories have the ids of the
+    model's classes, or are counted from 1.
+    """
+    id_of: dict[str, int] = {}
+    for file in files:
+        for id_, name in file.categories:
+            id_of.setdefault(name, id_)
+    if len(set(id_of.values())) < len(id_of):
+        names = id_of if model_categories is None else model_categories.names
+        ids = range(1, len(id_of) + 1) if model_categories is None else model_categories.ids
+        id_of = {name: id_ for id_, name in zip(ids, names, strict=True) if name in id_of}
+    return tuple(sorted((id_, name) for name, id_ in id_of.items()))
 
 
 def _distinct(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return all ids, counted from 1 if one occurs twice."""
     ids = np.concatenate(parts)
     return ids if len(np.unique(ids)) == len(ids) else np.arange(1, len(ids) + 1)
-
-
-def _categories(files: Sequence[AnnotationFile]) -> tuple[tuple[int, str], ...]:
-    """Return (id, name) of the categories of all files, sorted by id."""
-    id_of: dict[str, int] = {}
-    for file in files:
-        for id_, name in file.categories:
-            if name not in id_of:
-                id_of[name] = id_ if id_ not in id_of.values() else max(id_of.values()) + 1
-    return tuple(sorted((id_, name) for name, id_ in id_of.items()))
 
 
 def _segmentations(parts: Sequence[Segmentations]) -> Segmentations:

@@ -86,7 +86,9 @@ def limited_label_maps(files: LabelMapFiles, path: Path) -> LabelMapFiles:
     """Return the images of a list and their label maps; see ``listed_rows``."""
     rows = listed_rows(path, [image.relative_to(files.folder).as_posix() for image in files.images]).tolist()
     maps = None if files.label_maps is None else [files.label_maps[row] for row in rows]
-    return replace(files, images=[files.images[row] for row in rows], label_maps=maps, unpaired=())
+    encodings = [files.encodings[row] for row in rows]
+    images = [files.images[row] for row in rows]
+    return replace(files, images=images, label_maps=maps, encodings=encodings, unpaired=())
 
 
 def _annotations_of(file: AnnotationFile, images: NDArray[np.int64]) -> tuple[AnnotationFile, NDArray[np.int64]]:
@@ -107,6 +109,7 @@ def _annotations_of(file: AnnotationFile, images: NDArray[np.int64]) -> tuple[An
             segmentations=_segmentations_of(file.segmentations, rows),
             paths=tuple(file.paths[image] for image in images.tolist()) if file.paths else (),
             lines=file.lines[rows] if len(file.lines) else file.lines,
+            ids_in_files=file.ids_in_files[rows] if len(file.ids_in_files) else file.ids_in_files,
         ),
         rows,
     )

@@ -20,7 +20,7 @@ class LabelMapFiles:
         folder: Image folder.
         images: Image files in or below the folder.
         label_maps: Label map of each image, which may not exist; None for a test set.
-        encoding: Encoding of the label maps.
+        encodings: Encoding of each label map.
         categories: Classes that the labels index.
         others: Paths of files in the image folder that are neither images nor annotations.
         unpaired: Label maps without an image.
@@ -29,7 +29,7 @@ class LabelMapFiles:
     folder: Path
     images: Sequence[Path]
     label_maps: Sequence[Path] | None
-    encoding: LabelEncoding
+    encodings: Sequence[LabelEncoding]
     categories: Categories
     others: Sequence[str] = ()
     unpaired: Sequence[str] = ()
@@ -56,7 +56,8 @@ def read_folders(
         maps, _ = _by_stem(existing_folder(annotations, "label maps"))
         label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]
         unpaired = tuple(path.name for stem, path in maps.items() if stem not in files)
-    return LabelMapFiles(images, list(files.values()), label_maps, encoding, categories, others, unpaired)
+    encodings = [encoding] * len(files)
+    return LabelMapFiles(images, list(files.values()), label_maps, encodings, categories, others, unpaired)
 
 
 def index_encoding(

@@ -83,8 +83,31 @@ def yolo_class_names(root: Path, labels_dir: Path) -> list[str]:
     Raises:
         DataError: There is no such file, or it is not valid.
     """
-    yaml_files = [path for path in root.glob("*.y*ml") if not is_hidden(path.name)]
-    for path in sorted(yaml_files, key=lambda path: (path.stem != "data", path)):
+    found = find_class_names(root, labels_dir)
+    if found is None:
+        raise DataError(
+            f"{root} has no data.yaml with names, and no {' or '.join(NAME_LISTS)}, so data.classes=file gives no "
+            f"classes. List the class names in data.classes."
+        )
+    return found[1]
+
+
+def find_class_names(root: Path, labels_dir: Path) -> tuple[Path, list[str]] | None:
+    """Return the file that gives the class names, and the names; None if there is none.
+
+    The folders from the root to that of the text files are searched, for parts that have a file each.
+
+    Args:
+        root: Folder of the dataset.
+        labels_dir: Folder of the text files.
+
+    Raises:
+        DataError: A file is not valid.
+    """
+    between = [folder for folder in reversed(labels_dir.parents) if root in folder.parents]
+    folders = list(dict.fromkeys((root, *between, labels_dir)))
+    yaml_files = [path for folder in folders for path in _yaml_files(folder)]
+    for path in yaml_files:
         try:
             content = read_yaml(_text(path), str(path))
         except UsageError as error:
@@ -93,14 +116,17 @@ def yolo_class_names(root: Path, labels_dir: Path) -> list[str]:
         if isinstance(names, dict) and sorted(names) == list(range(len(names))):
             names = [names[number] for number in range(len(names))]
         if isinstance(names, list) and names:
-            return [str(name) for name in names]
-    for path in (folder / name for folder in dict.fromkeys((root, labels_dir)) for name in NAME_LISTS):
+            return path, [str(name) for name in names]
+    for path in (folder / name for folder in folders for name in NAME_LISTS):
         if path.is_file() and (names := list(filter(None, map(str.strip, _text(path).splitlines())))):
-            return names
-    raise DataError(
-        f"{root} has no data.yaml with names, and no {' or '.join(NAME_LISTS)}, so data.classes=file gives no classes. "
-        f"List the class names in data.classes."
-    )
+            return path, names
+    return None
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    """Return the YAML files of a folder, ``data.yaml`` first."""
+    files = [path for path in folder.glob("*.y*ml") if not is_hidden(path.name)]
+    return sorted(files, key=lambda path: (path.stem != "data", path))
 
 
 def _text(path: Path) -> str:

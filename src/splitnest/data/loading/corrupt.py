@@ -7,7 +7,7 @@ from typing import Protocol
 from torch.utils.data import Dataset
 
 from splitnest.data.loading.sample import TrainingSample
-from splitnest.errors import DataError, tell
+from splitnest.errors import DataError, UserCodeError, tell
 
 
 class CorruptImages:
@@ -56,11 +56,13 @@ class LoadedSample:
         key: Epoch and index that the batch sampler chose.
         sample: Sample, or its replacement; None if none was readable among as many as may be unreadable.
         errors: Error messages of the unreadable images that were tried before.
+        failure: Error of the user's code, which ends the training.
     """
 
     key: tuple[int, int]
     sample: TrainingSample | None
     errors: tuple[str, ...]
+    failure: UserCodeError | None = None
 
 
 class KeyedSamples(Protocol):
@@ -73,7 +75,7 @@ class KeyedSamples(Protocol):
 class Replacing(Dataset[LoadedSample]):
     """Training set in which an unreadable sample is replaced by the next readable one, whatever the order of loading.
 
-    Errors are returned as text: torch would wrap an exception of a worker process into the text of its traceback.
+    Errors are returned: torch would wrap an exception of a worker process into the text of its traceback.
 
     Args:
         training_set: Samples.
@@ -92,6 +94,8 @@ class Replacing(Dataset[LoadedSample]):
                 return LoadedSample(key, self.training_set[epoch, index], tuple(errors))
             except DataError as error:
                 errors[str(error)] = None
+            except UserCodeError as error:
+                return LoadedSample(key, None, tuple(errors), error)
             if len(errors) > self.allowed:
                 break
         return LoadedSample(key, None, tuple(errors))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
 from splitnest.data.loading.workers import check_main_is_guarded, initialize_worker, plain_worker_errors
@@ -15,7 +16,8 @@ T = TypeVar("T")
 class EvaluationLoader(Generic[T]):
     """Results of a function for the indices of a dataset, in order.
 
-    In a process group each process gets every ``world_size``-th index.
+    In a process group each process gets every ``world_size``-th index. Worker processes are started by the first
+    iteration and kept for the next ones, until the loader is no longer used.
 
     Args:
         prepare: Function of an index; picklable, as worker processes call it.
@@ -32,6 +34,8 @@ class EvaluationLoader(Generic[T]):
             num_workers=workers,
             collate_fn=_unchanged,
             worker_init_fn=initialize_worker,
+            persistent_workers=workers > 0,
+            generator=Generator(),  # otherwise each iteration would draw a seed from torch's generator
         )
 
     def __len__(self) -> int:

@@ -75,13 +75,16 @@ class TrainingLoader:
     Args:
         training_set: Samples.
         train_cfg: Section ``train`` of the recipe.
+        keeps_workers: Whether worker processes are kept for the next iteration, which must start at the same step.
 
     Raises:
         UsageError: There are fewer samples than a batch has.
     """
 
-    def __init__(self, training_set: TrainingSet, train_cfg: Training) -> None:
+    def __init__(self, training_set: TrainingSet, train_cfg: Training, *, keeps_workers: bool = False) -> None:
         check_main_is_guarded(train_cfg.workers)
+        self._kept: DataLoader[LoadedSample] | None = None
+        self._keeps_workers = keeps_workers and train_cfg.workers > 0
         self.training_set, self.train_cfg = training_set, train_cfg
         group = getattr(train_cfg, "group_by_aspect_ratio", False)
         threshold = getattr(train_cfg, "repeat_threshold", None)
@@ -105,21 +108,29 @@ class TrainingLoader:
 
         Raises:
             DataError: Too many images are unreadable, or a worker process died.
+            UserCodeError: The augmentation of the user fails.
         """
-        loader = DataLoader(
+        loader = self._kept or self._loader(start)
+        self._kept = loader if self._keeps_workers else None
+        with plain_worker_errors():
+            for samples in loader:
+                for sample in samples:
+                    self.corrupt.add(sample.errors)
+                    if sample.failure is not None:
+                        raise sample.failure
+                size = len(samples) // self.train_cfg.accumulate
+                yield [samples[first : first + size] for first in range(0, len(samples), size)]
+
+    def _loader(self, start: int) -> DataLoader[LoadedSample]:
+        return DataLoader(
             Replacing(self.training_set, len(self.training_set), self.corrupt.allowed),
             batch_sampler=_Keys(self.sampler, start, self.train_cfg.accumulate),
             num_workers=self.train_cfg.workers,
             collate_fn=list,  # images differ in size; structures.batch pads them
             worker_init_fn=initialize_worker,
+            persistent_workers=self._keeps_workers,
             generator=Generator(),  # otherwise the loader would draw a seed from torch's generator
         )
-        with plain_worker_errors():
-            for samples in loader:
-                for sample in samples:
-                    self.corrupt.add(sample.errors)
-                size = len(samples) // self.train_cfg.accumulate
-                yield [samples[first : first + size] for first in range(0, len(samples), size)]
 
 
 class _Keys:

@@ -17,7 +17,7 @@ from splitnest.data.loading.training_loader import TrainingSet
 from splitnest.data.pose.augment import AnnotatedPerson, augment
 from splitnest.data.pose.crop import crop, crop_matrix
 from splitnest.data.pose.dataset import PoseDataset
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError
 from splitnest.recipe import PoseRecipe, required_training
 from splitnest.structures.person import CropRegion
 
@@ -60,21 +60,18 @@ class PoseTrainingSet(TrainingSet):
         epoch, index = key
         pixels, keypoints, size_hw = self._read(epoch, index)
         if self.augmentations:
-            views = Views(lambda other: _view(*self._read(epoch, other)[:2]), len(self))
+            views = Views(
+                lambda other: _view(*self._read(epoch, other)[:2]), len(self), self._cite, self.input_cfg.size_hw
+            )
             before = _view(pixels, keypoints)
             image, target = self.augmentations(before, views, epoch, index)
-            if image.shape[-2:] != self.input_cfg.size_hw:
-                raise UsageError(
-                    f"augment returned {list(image.shape[-2:])} pixels for a crop of "
-                    f"{list(self.input_cfg.size_hw)}. Keep the size of images."
-                )
             pixels = to_pixels(image)
             if not is_same_target(target, before[1]):
                 keypoints = _keypoints(target, self.input_cfg.size_hw)
         return TrainingSample(
             image=normalize(pixels, self.input_cfg),
             original_size=size_hw,
-            name=self.dataset.cite(int(self.rows[index])),
+            name=self._cite(index),
             keypoints=torch.from_numpy(keypoints),
         )
 
@@ -93,6 +90,9 @@ class PoseTrainingSet(TrainingSet):
         warped = person.keypoints.copy()
         warped[:, :2] = person.keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         return crop(person.pixels, region, size_hw), warped, (pixels.shape[0], pixels.shape[1])
+
+    def _cite(self, index: int) -> str:
+        return self.dataset.cite(int(self.rows[index]))
 
     @property
     def sizes_hw(self) -> NDArray[np.int64]:

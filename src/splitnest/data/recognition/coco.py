@@ -1,12 +1,14 @@
 """Recognition of COCO datasets: instances, keypoints and panoptic segments, also of LVIS, Roboflow and CVAT."""
 
 import os
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_columns import AnnotationColumns
 from splitnest.data.formats.annotation_file import AnnotationFile
@@ -14,6 +16,7 @@ from splitnest.data.formats.coco import checked_content
 from splitnest.data.formats.coco_json import read_annotations
 from splitnest.data.formats.coco_panoptic import PanopticFile, read_panoptic
 from splitnest.data.formats.concatenation import concatenate
+from splitnest.data.parts import Parts
 from splitnest.data.recognition.instances import check_classes, check_not_empty, recognized_instances
 from splitnest.data.recognition.recognized import Recognized, SplitContent, content_of
 from splitnest.data.recognition.tree import Tree, choose_splits, split_of, spread
@@ -28,12 +31,35 @@ NOT_INSTANCES = ("captions", "image_info", "stuff_", "panoptic_")
 
 @dataclass(frozen=True)
 class _File:
-    """COCO file of instances: path relative to the root, annotations, names of keypoints by category, image folder."""
+    """COCO file of instances.
+
+    Attributes:
+        path: Path relative to the root.
+        content: Annotations.
+        keypoints: Category -> names of its keypoints, for categories with some.
+        has_keypoints: Whether each annotation has labeled keypoints.
+        images: Image folder.
+    """
 
     path: str
     content: AnnotationFile
     keypoints: dict[str, tuple[str, ...]]
+    has_keypoints: NDArray[np.bool_]
     images: str
+
+
+class _Columns(AnnotationColumns):
+    """Columns of annotations, and whether they have labeled keypoints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_keypoints = array("b")
+
+    def append(self, item: dict[str, Any]) -> None:
+        super().append(item)
+        values = item.get("keypoints")
+        visible = values[2::3] if isinstance(values, list) else ()
+        self.has_keypoints.append(any(isinstance(value, int | float) and value > 0 for value in visible))
 
 
 def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
@@ -59,7 +85,7 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
         by_split.setdefault(split_of(file.path) or "all", []).append(file)
     by_split = {split: _distinct(each, notes) for split, each in by_split.items()}
     train, val, split_notes = choose_splits(by_split, "images")
-    parts = [_part(each) if each else None for each in (train, val)]
+    parts = [_part(tree, each) if each else None for each in (train, val)]
     data: dict[str, Any] = {"format": "coco"}
     for split, part in zip(("train", "val"), parts, strict=True):
         if part is not None:
@@ -68,7 +94,8 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
     contents = [None if part is None else part[2] for part in parts]
     notes += split_notes
     if with_keypoints and not others:
-        return _keypoints(tree, data, contents, with_keypoints, notes)
+        counted = [np.concatenate([file.has_keypoints for file in each]) if each else None for each in (train, val)]
+        return _keypoints(tree, data, contents, counted, with_keypoints, notes)
     return recognized_instances("COCO", tree.root, data, contents, notes)
 
 
@@ -141,7 +168,7 @@ def image_folder(tree: Tree, path: str, names: Sequence[str]) -> str:
 
 
 def _read(tree: Tree, path: str) -> _File:
-    content, columns = read_annotations(tree.root / path, AnnotationColumns)
+    content, columns = read_annotations(tree.root / path, _Columns)
     file = checked_content(tree.root / path, content, columns)
     check_not_empty(file, tree.root, split_of(path) or "training", path)
     rows = [row for row in content["categories"] if isinstance(row, dict)]
@@ -150,16 +177,16 @@ def _read(tree: Tree, path: str) -> _File:
         for row in rows
         if isinstance(row.get("keypoints"), list) and row["keypoints"]
     }
-    return _File(path, file, keypoints, image_folder(tree, path, file.file_names))
+    has_keypoints = np.asarray(columns.has_keypoints).astype(bool)
+    return _File(path, file, keypoints, has_keypoints, image_folder(tree, path, file.file_names))
 
 
-def _part(files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]:
+def _part(tree: Tree, files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]:
     """Return image folder, annotation file and annotations of a split; folders and files as lists where several are."""
     if len(files) == 1:
         return files[0].images, files[0].path, files[0].content
-    content = concatenate(
-        [file.content for file in files], [file.images for file in files], [file.path for file in files]
-    )
+    parts = Parts([tree.root / file.images for file in files], [tree.root / file.path for file in files])
+    content = concatenate([file.content for file in files], parts)
     return [file.images or "." for file in files], [file.path for file in files], content
 
 
@@ -181,6 +208,7 @@ def _keypoints(
     tree: Tree,
     data: dict[str, Any],
     contents: Sequence[AnnotationFile | None],
+    counted: Sequence[NDArray[np.bool_] | None],
     files: Sequence[_File],
     notes: Sequence[str],
 ) -> Recognized:
@@ -192,8 +220,13 @@ def _keypoints(
             f"{tree.root / files[0].path}: {classes[0]!r} and {other!r} have different keypoints. Put each of them "
             f"into a file of its own."
         )
-    splits = [None if file is None else content_of(file, classes) for file in contents]
+    splits = [
+        None if file is None else content_of(file, classes, counted=which)
+        for file, which in zip(contents, counted, strict=True)
+    ]
     assert splits[0] is not None
+    if not len(splits[0].pairs):
+        raise DataError(f"{tree.root / files[0].path} has no instance with labeled keypoints. Correct it.")
     if splits[1] is not None and contents[1] is not None:
         check_classes(*(_counts(split, classes) for split in splits if split is not None))
     return Recognized(

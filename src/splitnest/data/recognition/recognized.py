@@ -77,7 +77,11 @@ class Recognized:
 
 
 def content_of(
-    file: AnnotationFile, classes: Sequence[str], names: Sequence[str] | None = None, num_read: int | None = None
+    file: AnnotationFile,
+    classes: Sequence[str],
+    names: Sequence[str] | None = None,
+    num_read: int | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> SplitContent:
     """Return the content of a split with boxes.
 
@@ -86,6 +90,7 @@ def content_of(
         classes: Class names in label order; instances of others are passed over.
         names: Names of all images, if the file has a sample of them.
         num_read: Number of images of the sample.
+        counted: Whether each annotation counts; None counts all.
     """
     index_of = {name: index for index, name in enumerate(classes)}
     label_of = np.array([index_of.get(name, -1) for _, name in file.categories], np.int64)
@@ -95,6 +100,8 @@ def content_of(
     image_of = np.array([place[name] for name in file.file_names], np.int64)
     sizes = np.zeros((len(all_names), 2), np.int64)
     sizes[image_of] = file.sizes_hw
+    if counted is not None:
+        labels = np.where(counted, labels, -1)
     kept = (labels >= 0) & ~file.iscrowd
     images = image_of[file.image_index] if len(image_of) else np.zeros(0, np.int64)
     return SplitContent(

@@ -11,6 +11,7 @@ from splitnest.data.formats.cvat import read_cvat
 from splitnest.data.formats.label_studio import read_label_studio
 from splitnest.data.formats.labelme import read_labelme
 from splitnest.data.formats.open_images import read_open_images
+from splitnest.data.parts import Parts
 from splitnest.data.recognition.instances import recognized_instances
 from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.sampling import MAX_READ, sample_of, sampled_note
@@ -59,7 +60,7 @@ def recognize_files(tree: Tree, format_: str, paths: Sequence[str]) -> Recognize
             f"{split}_images": (images[0] or ".") if single else [each or "." for each in images],
             f"{split}_annotations": group[0] if single else list(group),
         }
-        files.append(read_files[0] if single else concatenate(read_files, images, group))
+        files.append(read_files[0] if single else _concatenated(tree, read_files, images, group))
     return recognized_instances(title, tree.root, data, files, notes, class_order=_classes(files))
 
 
@@ -102,6 +103,12 @@ def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
     return recognized_instances(
         "labelme", tree.root, data, files, notes, class_order=_classes(files), all_names=every, num_read=read
     )
+
+
+def _concatenated(
+    tree: Tree, files: Sequence[AnnotationFile], images: Sequence[str], paths: Sequence[str]
+) -> AnnotationFile:
+    return concatenate(files, Parts([tree.root / each for each in images], [tree.root / each for each in paths]))
 
 
 def _classes(files: Sequence[AnnotationFile | None]) -> list[str]:

@@ -10,6 +10,7 @@ from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.concatenation import concatenate
 from splitnest.data.formats.yolo import NAME_LISTS, read_yolo
 from splitnest.data.images.listing import list_images
+from splitnest.data.parts import Parts
 from splitnest.data.recognition.instances import recognized_instances
 from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.sampling import MAX_READ, sample_of
@@ -123,6 +124,8 @@ def _split(
     for source in sources:
         folder = source
         listed: list[str] | None = None
+        if len(sources) > 1 and source.lower().endswith(".txt"):
+            raise DataError(f"{tree.root / source} is one of several lists of {split}. Write one list, or folders.")
         if source.lower().endswith(".txt"):
             listed = listed_images(tree, source)
             folder = common_folder(listed)
@@ -147,7 +150,8 @@ def _split(
         pass  # the default of the format
     else:
         keys |= {f"{split}_annotations": labels[0] if single else labels}
-    content = files[0] if single else concatenate(files, images, labels)
+    parts = Parts([tree.root / each for each in images], [tree.root / each for each in labels])
+    content = files[0] if single else concatenate(files, parts)
     return keys, content, every, count
 
 
@@ -174,7 +178,10 @@ def _read_data_yaml(tree: Tree, data_yaml: str, notes: list[str]) -> tuple[list[
         values = content.get(key)
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, str) and value.strip():
-                found = _locate(tree, data_yaml, str(content.get("path") or ""), value, key)
+                base = str(content.get("path") or "")
+                found = _locate(tree, data_yaml, base, value, key)
+                if found is not None and (_ABSOLUTE.match(base) or _ABSOLUTE.match(value)):
+                    notes.append(f"{data_yaml} names {base or value}, a path of another machine: {found} here is taken")
                 if found is None:
                     notes.append(f"{data_yaml} names {value} for {key}, which does not exist: the split is left out")
                 else:

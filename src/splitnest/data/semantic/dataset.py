@@ -64,17 +64,13 @@ class LabelMapDataset(SemanticDataset):
     """Images and label maps in files.
 
     Args:
-        files: Image files and label map files.
-
-    Raises:
-        DataError: There are no images.
+        files: Image files and label map files, at least one.
+        source: Name of the dataset in messages; None is the image folder.
     """
 
-    def __init__(self, files: LabelMapFiles) -> None:
-        if not files.images:
-            raise DataError(f"{files.folder} has no images in the layout of data.format. Check the path.")
+    def __init__(self, files: LabelMapFiles, source: str | None = None) -> None:
         self.files, self.categories = files, files.categories
-        self.source, self.has_annotations = str(files.folder), files.label_maps is not None
+        self.source, self.has_annotations = source or str(files.folder), files.label_maps is not None
 
     def __len__(self) -> int:
         return len(self.files.images)
@@ -98,7 +94,7 @@ class LabelMapDataset(SemanticDataset):
         image, path = self.files.images[index], self.files.label_maps[index]
         if not path.is_file():
             raise DataError(f"{image} has no label map: {path} does not exist. Add it, or remove the image.")
-        encoding = self.files.encoding
+        encoding = self.files.encodings[index]
         values = color_values(read_image(path)) if encoding.is_colored else read_values(path)
         size_hw = image_size(image)
         if values.shape != size_hw:

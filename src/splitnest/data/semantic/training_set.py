@@ -59,12 +59,8 @@ class SemanticTrainingSet(TrainingSet):
         crop, crop_labels, size_hw = self._read(epoch, index)
         (height, width), (h, w) = self.train_cfg.crop_size, crop_labels.shape
         if self.augmentations:
-            views = Views(lambda other: _view(*self._read(epoch, other)[:2]), len(self))
+            views = Views(lambda other: _view(*self._read(epoch, other)[:2]), len(self), self.dataset.name, (h, w))
             image, target = self.augmentations(_view(crop, crop_labels), views, epoch, index)
-            if image.shape[-2:] != (h, w):
-                raise UsageError(
-                    f"augment returned {list(image.shape[-2:])} pixels for a crop of {[h, w]}. Keep the size of images."
-                )
             crop, crop_labels = to_pixels(image), (target["semantic"].as_subclass(Tensor).to(torch.uint8) - 1).numpy()
         padding = (0, width - w, 0, height - h)
         return TrainingSample(

@@ -21,7 +21,7 @@ GB_PER_IMAGE = 0.12
 """Memory in GB that an image of 224 pixels needs in training."""
 
 
-def small_entries(recognized: Recognized, num_images: int, has_val: bool, machine: Machine) -> Iterator[Entry]:
+def small_entries(recognized: Recognized, num_images: int, machine: Machine) -> Iterator[Entry]:
     """Yield the entries of a small classifier that trains on a CPU."""
     short, _ = image_sides(recognized)
     size = max(32, min(SMALL_SIDE, short // 16 * 16))
@@ -43,14 +43,14 @@ def small_entries(recognized: Recognized, num_images: int, has_val: bool, machin
     yield Entry("train.policy", "rand_augment", "few images: they are varied")
     yield Entry("train.policy_magnitude", 9)
     yield Entry("train.drop_block", 0.0)
-    yield Entry("train.evaluate_every", max(1, epochs // 10) if has_val else 0, "epochs; the best model is best.pt")
+    yield Entry("train.evaluate_every", max(1, epochs // 10), "epochs; the best model is best.pt")
     yield Entry("train.save_every", max(1, epochs // 10), "epochs; an interrupted training resumes from there")
     yield Entry("train.workers", 0 if size < 64 else 1)
     yield Entry("train.init_from", None, "from scratch: no published weights fit this small network")
 
 
 def full_entries(
-    recognized: Recognized, num_images: int, has_val: bool, machine: Machine, base: Any, init_from: str | None
+    recognized: Recognized, num_images: int, machine: Machine, base: Any, init_from: str | None
 ) -> Iterator[Entry]:
     """Yield the entries of a published classifier that is fine-tuned; arguments as in ``detection.full_entries``."""
     batch = 2
@@ -69,7 +69,7 @@ def full_entries(
     yield Entry("train.drop_block", 0.0)
     yield Entry("train.dropout", 0.2)
     yield Entry("train.zero_init_last", False)
-    yield Entry("train.evaluate_every", 1 if has_val else 0, "epochs; the best model is best.pt")
+    yield Entry("train.evaluate_every", 1, "epochs; the best model is best.pt")
     yield Entry("train.precision", machine.precision)
     yield Entry("train.workers", machine.workers, "half of the CPU cores")
     yield from starting_weights(init_from)

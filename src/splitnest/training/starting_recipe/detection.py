@@ -25,7 +25,7 @@ GB_PER_IMAGE = 2.2
 """Memory in GB that an image of a published detector needs in training, at 800 pixels."""
 
 
-def small_entries(recognized: Recognized, num_images: int, has_val: bool, machine: Machine) -> Iterator[Entry]:
+def small_entries(recognized: Recognized, num_images: int, machine: Machine) -> Iterator[Entry]:
     """Yield the entries of a small detector that trains on a CPU."""
     sizes = sizes_of(recognized.train)
     usual = 192 if recognized.task == "panoptic" else SMALL_SHORT_SIDE
@@ -58,7 +58,7 @@ def small_entries(recognized: Recognized, num_images: int, has_val: bool, machin
     yield Entry("input", {"short_side": short, "long_side": long}, why)
     steps = length(num_images, SMALL_BATCH, 10, 700, 3000)
     yield Entry("train.batch_size", SMALL_BATCH, "images of an iteration")
-    yield from steps.entries(has_val)
+    yield from steps.entries()
     yield Entry("train.optimizer", "adamw", "from scratch, AdamW learns in fewer iterations than SGD")
     yield Entry("train.lr", 0.002, f"for AdamW and a batch of {SMALL_BATCH}")
     yield Entry("train.weight_decay", 0.02)
@@ -73,14 +73,13 @@ def small_entries(recognized: Recognized, num_images: int, has_val: bool, machin
 
 
 def full_entries(
-    recognized: Recognized, num_images: int, has_val: bool, machine: Machine, base: Any, init_from: str | None
+    recognized: Recognized, num_images: int, machine: Machine, base: Any, init_from: str | None
 ) -> Iterator[Entry]:
     """Yield the entries of a published detector that is fine-tuned.
 
     Args:
         recognized: Dataset.
         num_images: Number of training images.
-        has_val: Whether there is a validation split.
         machine: Machine.
         base: Recipe of the published model.
         init_from: Weights to start from; None for random ones.
@@ -100,7 +99,7 @@ def full_entries(
     steps = length(num_images, batch, 12 if init_from else 36, 1500, 90_000)
     yield Entry("train.epochs", None)
     yield from _batch(batch, machine)
-    yield from steps.entries(has_val)
+    yield from steps.entries()
     yield Entry("train.lr", float(f"{lr:.3g}"), f"{published.lr:g} for {published.batch_size} images, in proportion")
     yield Entry("train.schedule", "cosine", "falls to 0 at the end, whatever the length")
     yield Entry("train.precision", machine.precision, _precision(machine))

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from splitnest.recipe.serialization import to_yaml
 
 WIDTH = 100
 """Column after which a comment is written above its entry."""
+
+HEAD_WIDTH = 118
+"""Length of the lines of the comment at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,13 @@ def render(entries: Iterable[Entry], head: Sequence[str]) -> str:
         entries: Entries; those of one section follow each other.
         head: Lines of the comment at the beginning.
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {part}".rstrip() for line in head for part in wrap(line, HEAD_WIDTH) or [""]]
     section = ""
     for entry in entries:
         *parents, key = entry.key.split(".", 1)
         if parents and parents[0] != section:
             lines.append(f"{parents[0]}:")
         section = parents[0] if parents else ""
-        if parents:
-            *_, key = entry.key.split(".", 1)
         indent = "  " if section else ""
         text = to_yaml({key: _plain(entry.value)}).rstrip("\n").split("\n")
         if not entry.why:

@@ -42,14 +42,14 @@ class Length:
         """Number of iterations of the warm-up."""
         return min(MAX_WARMUP, max(1, round(WARMUP_FRACTION * self.iterations)))
 
-    def entries(self, has_val: bool) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """Yield the entries of the length, the warm-up, evaluations and checkpoints."""
         passes = f"{self.epochs:.0f} passes over {self.images} {self.what}"
         yield Entry("train.iterations", self.iterations, passes)
         warmup = f"{100 * self.warmup / self.iterations:.0f}% of the training"
         yield Entry("train.warmup_iterations", self.warmup, warmup)
         interval = math.ceil(self.iterations / NUM_EVALUATIONS)
-        yield Entry("train.evaluate_every", interval if has_val else 0, "iterations; the best model is best.pt")
+        yield Entry("train.evaluate_every", interval, "iterations; the best model is best.pt")
         yield Entry("train.save_every", interval, "iterations; an interrupted training resumes from there")
 
 

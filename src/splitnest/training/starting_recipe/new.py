@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from splitnest import zoo
 from splitnest.data.recognition.recognize import recognize
 from splitnest.data.recognition.recognized import Recognized, SplitContent
@@ -23,8 +25,8 @@ from splitnest.training.starting_recipe.published_weights import is_available
 MAX_LISTED_CLASSES = 500
 """Number of classes up to which a recipe lists them."""
 
-SmallEntries = Callable[[Recognized, int, bool, Machine], Iterator[Entry]]
-FullEntries = Callable[[Recognized, int, bool, Machine, Any, str | None], Iterator[Entry]]
+SmallEntries = Callable[[Recognized, int, Machine], Iterator[Entry]]
+FullEntries = Callable[[Recognized, int, Machine, Any, str | None], Iterator[Entry]]
 
 _TASKS: dict[str, tuple[str, str, SmallEntries, FullEntries]] = {
     **{
@@ -111,14 +113,16 @@ def new_recipe(
     out = out or Path(f"{name}.yaml")
     folder = Path(os.path.abspath(out.parent))
     notes = [_describe(recognized), *recognized.assumed]
-    data, lists, train, has_val = _with_split(recognized, folder, out.stem, notes)
-    num_images = _num_samples(recognized, train)
+    data, lists, train = _with_split(recognized, folder, out.stem, notes)
+    assumed, num_samples = notes[1:], len(train)
+    if recognized.task == "pose":
+        num_samples = max(1, int(np.isin(recognized.train.pairs[:, 0], train).sum()))
     _, small_base, small_entries, full_entries = _TASKS[recognized.task]
     is_small = base is None and machine.is_small
     chosen = base or (small_base if is_small else _TASKS[recognized.task][0])
     base_recipe = _base(chosen, recognized)
     if is_small:
-        model = list(small_entries(recognized, num_images, has_val, machine))
+        model = list(small_entries(recognized, num_samples, machine))
         notes.append(f"model: a small one, from scratch, for a machine with {machine}; --base takes a published one")
     else:
         init_from = chosen if is_available(base_recipe) else None
@@ -129,7 +133,7 @@ def new_recipe(
             )
         else:
             notes.append(f"model: {chosen}, from its published weights")
-        model = list(full_entries(recognized, num_images, has_val, machine, base_recipe, init_from))
+        model = list(full_entries(recognized, num_samples, machine, base_recipe, init_from))
     why = _MODEL_OF_TASK[recognized.task]
     entries = [Entry("base", chosen, f"for {why}"), Entry("name", name), *data, *model]
     values = values_of(entries[1:])
@@ -137,9 +141,9 @@ def new_recipe(
     if recipe.train is None:
         raise UsageError(f"{chosen} has no section 'train'. Give another base.")
     head = [
-        f"{recognized.format} in {recognized.root}: {_counts(recognized.train, train, has_val)}.",
+        f"{recognized.format} in {recognized.root}: {_counts(recognized.train, len(train))}.",
         f"  splitnest train {out}",
-        *(f"Assumed: {note}." for note in notes[1:]),
+        *(f"Assumed: {note}." for note in assumed),
     ]
     files = {out: render(entries, head), **lists}
     return NewRecipe(recognized, recipe, files, notes)
@@ -162,26 +166,26 @@ def _base(name: str, recognized: Recognized) -> Recipe:
 
 def _with_split(
     recognized: Recognized, folder: Path, stem: str, notes: list[str]
-) -> tuple[list[Entry], dict[Path, str], int, bool]:
-    """Return the entries of the data section, lists to write, and number of training images and whether val exists."""
+) -> tuple[list[Entry], dict[Path, str], Sequence[int]]:
+    """Return the entries of the data section, the lists to write, and the indices of the training images."""
     value = recognized.classes_value
     data = dict(recognized.data)
-    has_val, num_train = recognized.val is not None, len(recognized.train)
+    train: Sequence[int] = range(len(recognized.train))
     lists: dict[Path, str] = {}
     why_val = "found in the dataset"
-    if not has_val:
+    if recognized.val is None:
         rows = validation_rows(recognized.train, len(recognized.classes))
         for key in ("images", "annotations", "instances"):
             if f"train_{key}" in data:
                 data[f"val_{key}"] = data[f"train_{key}"]
-        if rows and not isinstance(data.get("train_images"), list):
+        if rows:
             names = recognized.train.names
             chosen = {"train": training_rows(recognized.train, rows), "val": rows}
             for split, of_split in chosen.items():
                 path = folder / f"{stem}_{split}.txt"
                 lists[path] = "".join(f"{names[row]}\n" for row in of_split)
                 data[f"{split}_list"] = str(path)
-            num_train = len(chosen["train"])
+            train = chosen["train"]
             total = len(names)
             why_val = f"{len(rows)} of {total} images, taken out of training, with each class in proportion"
             notes.append(
@@ -190,7 +194,6 @@ def _with_split(
         else:
             why_val = "the training images, since there are no others: no measure of how well the model generalizes"
             notes.append(f"validation: {why_val}")
-        has_val = True
     entries = [Entry("data.format", data.pop("format")), Entry("data.root", str(recognized.root))]
     if value is None and len(recognized.classes) > MAX_LISTED_CLASSES:
         entries.append(Entry("data.classes", "file", f"{len(recognized.classes)} classes, read from the annotations"))
@@ -203,7 +206,7 @@ def _with_split(
     if recognized.task == "pose":
         entries.append(Entry("data.keypoints", None, f"{len(recognized.keypoints)}, read from the annotations"))
         entries.append(Entry("data.val_detections", None, "ground-truth person boxes"))
-    return entries, lists, num_train, has_val
+    return entries, lists, train
 
 
 _ORDER = ("images", "annotations", "instances", "list")
@@ -223,13 +226,6 @@ def _why_classes(recognized: Recognized, value: str | None) -> str:
     return "in label order, as found in the annotations"
 
 
-def _num_samples(recognized: Recognized, num_train: int) -> int:
-    """Return the number of training samples: images, or persons of a pose dataset."""
-    if recognized.task != "pose":
-        return max(1, num_train)
-    return max(1, round(len(recognized.train.pairs) * num_train / max(1, len(recognized.train))))
-
-
 def _describe(recognized: Recognized) -> str:
     kind = {
         "detection": "boxes", "instance": "polygons or masks", "panoptic": "panoptic segments",
@@ -237,13 +233,14 @@ def _describe(recognized: Recognized) -> str:
         "pose": f"{len(recognized.keypoints)} keypoints",
     }[recognized.task]  # fmt: skip
     val = "no validation split" if recognized.val is None else f"{len(recognized.val)} for validation"
-    classes = f"{len(recognized.classes) + len(recognized.stuff)} classes: {first_few(recognized.classes)}"
+    count = len(recognized.classes) + len(recognized.stuff)
+    classes = f"{count} class{'' if count == 1 else 'es'}: {first_few(recognized.classes)}"
     sample = " (of a sample)" if recognized.train.is_sample and recognized.train.num_read else ""
     instances = f", {len(recognized.train.pairs)} instances{sample}" if len(recognized.train.boxes_wh) else ""
     return f"{recognized.format}, {kind}: {len(recognized.train)} images for training{instances}, {val}; {classes}"
 
 
-def _counts(content: SplitContent, num_train: int, has_val: bool) -> str:
+def _counts(content: SplitContent, num_train: int) -> str:
     return f"{num_train} images for training" + (f" of {len(content)}" if num_train < len(content) else "")
 
 

@@ -19,7 +19,7 @@ GB_PER_PERSON = 0.25
 """Memory in GB that a crop of 256 x 192 pixels needs in training."""
 
 
-def small_entries(recognized: Recognized, num_persons: int, has_val: bool, machine: Machine) -> Iterator[Entry]:
+def small_entries(recognized: Recognized, num_persons: int, machine: Machine) -> Iterator[Entry]:
     """Yield the entries of a small pose estimator that trains on a CPU."""
     batch = max(2, min(SMALL_BATCH, num_persons))
     backbone = {"depth": 14, "planes": 32, "stem_width": 16}
@@ -27,7 +27,7 @@ def small_entries(recognized: Recognized, num_persons: int, has_val: bool, machi
     yield Entry("model.deconv_channels", [64, 64, 64], "in proportion to the backbone")
     yield Entry("train.epochs", None)
     yield Entry("train.batch_size", batch, "crops of persons in an iteration")
-    yield from length(num_persons, batch, 60, 300, 3000, "persons").entries(has_val)
+    yield from length(num_persons, batch, 60, 300, 3000, "persons").entries()
     yield Entry("train.lr", 0.002, "for Adam, from scratch")
     yield Entry("train.schedule", "cosine", "falls to 0 at the end")
     yield Entry("train.precision", machine.precision)
@@ -41,7 +41,7 @@ def small_entries(recognized: Recognized, num_persons: int, has_val: bool, machi
 
 
 def full_entries(
-    recognized: Recognized, num_persons: int, has_val: bool, machine: Machine, base: Any, init_from: str | None
+    recognized: Recognized, num_persons: int, machine: Machine, base: Any, init_from: str | None
 ) -> Iterator[Entry]:
     """Yield the entries of a published pose estimator that is fine-tuned; see ``detection.full_entries``."""
     batch = 2 * batch_size(machine, max(2, num_persons // 2), 2 * GB_PER_PERSON)
@@ -49,7 +49,7 @@ def full_entries(
     lr = published.lr * batch / published.batch_size
     yield Entry("train.epochs", None)
     yield Entry("train.batch_size", batch, f"as many crops of persons as fit {machine}")
-    yield from length(num_persons, batch, 60 if init_from else 140, 1500, 90_000, "persons").entries(has_val)
+    yield from length(num_persons, batch, 60 if init_from else 140, 1500, 90_000, "persons").entries()
     yield Entry("train.lr", float(f"{lr:.3g}"), f"{published.lr:g} for {published.batch_size} crops, in proportion")
     yield Entry("train.schedule", "cosine", "falls to 0 at the end, whatever the length")
     yield Entry("train.precision", machine.precision)

@@ -28,7 +28,7 @@ def image_sides(recognized: Recognized) -> tuple[int, int]:
     return short, long
 
 
-def small_entries(recognized: Recognized, num_images: int, has_val: bool, machine: Machine) -> Iterator[Entry]:
+def small_entries(recognized: Recognized, num_images: int, machine: Machine) -> Iterator[Entry]:
     """Yield the entries of a small segmentor that trains on a CPU."""
     original_short, original_long = image_sides(recognized)
     short = min(SMALL_SHORT_SIDE, max(64, original_short))
@@ -43,7 +43,7 @@ def small_entries(recognized: Recognized, num_images: int, has_val: bool, machin
     yield Entry("input", sides, f"images have {original_short} x {original_long} pixels; whole images are segmented")
     yield Entry("train.crop_size", crop, "two thirds of each side: parts of images are learned")
     yield Entry("train.batch_size", SMALL_BATCH, "crops of an iteration")
-    yield from length(num_images, SMALL_BATCH, 50, 600, 3000).entries(has_val)
+    yield from length(num_images, SMALL_BATCH, 50, 600, 3000).entries()
     yield Entry("train.optimizer", "adamw", "from scratch, AdamW learns in fewer iterations than SGD")
     yield Entry("train.lr", 0.003, f"for AdamW and a batch of {SMALL_BATCH}")
     yield Entry("train.weight_decay", 0.02)
@@ -59,7 +59,7 @@ def small_entries(recognized: Recognized, num_images: int, has_val: bool, machin
 
 
 def full_entries(
-    recognized: Recognized, num_images: int, has_val: bool, machine: Machine, base: Any, init_from: str | None
+    recognized: Recognized, num_images: int, machine: Machine, base: Any, init_from: str | None
 ) -> Iterator[Entry]:
     """Yield the entries of a published segmentor that is fine-tuned; arguments as in ``detection.full_entries``."""
     original_short, original_long = image_sides(recognized)
@@ -74,7 +74,7 @@ def full_entries(
     yield Entry("input.long_side", long)
     yield Entry("train.crop_size", crop, "parts of images are learned")
     yield Entry("train.batch_size", batch, f"as many crops as fit {machine}")
-    yield from length(num_images, batch, 60 if init_from else 150, 2000, 80_000).entries(has_val)
+    yield from length(num_images, batch, 60 if init_from else 150, 2000, 80_000).entries()
     yield Entry("train.lr", float(f"{lr:.3g}"), f"{published.lr:g} for {published.batch_size} crops, in proportion")
     yield Entry("train.precision", machine.precision)
     yield Entry("train.workers", machine.workers, "half of the CPU cores")
