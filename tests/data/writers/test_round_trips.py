@@ -88,7 +88,7 @@ def test_overlapping_parts_have_the_same_pixels(tmp_path: Path, format: str) -> 
     round_trip(tmp_path, format, images, CATEGORIES, tolerance=0.5)
 
 
-@pytest.mark.parametrize("format", ["coco", "labelme", "cvat", "label_studio"])
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in NO_MASKS])
 def test_keypoints(tmp_path: Path, format: str) -> None:
     categories = replace(
         from_names(["person"]), keypoint_names=("nose", "left_eye", "right_eye"), skeleton=((0, 1), (0, 2))

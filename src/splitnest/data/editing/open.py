@@ -16,7 +16,7 @@ from splitnest.data.formats.label_studio import collect_label_studio
 from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.formats.voc import read_voc, voc_class_names
-from splitnest.data.formats.yolo import read_yolo
+from splitnest.data.formats.yolo import read_yolo, read_yolo_pose
 from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
@@ -24,8 +24,12 @@ from splitnest.data.recognition.tree import Tree, common_folder, split_of
 from splitnest.data.recognition.voc import voc_image_folder, voc_names, voc_splits
 from splitnest.data.recognition.yolo import find_label_files, labels_of, listed_images, yolo_splits
 from splitnest.errors import DataError, UsageError, tell
+from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.structures.categories import from_names
 from splitnest.structures.skeleton import Skeleton, complete
+
+MAX_KEYPOINTS = 10_000
+"""Maximum number of keypoints of a class."""
 
 _NOT_EDITED = {
     "coco_panoptic": "COCO panoptic segments",
@@ -89,6 +93,7 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
     notes: list[str] = []
     yaml_file = next((path for path in paths if path.lower().endswith((".yaml", ".yml"))), None)
     names, splits = yolo_splits(tree, yaml_file, find_label_files(tree), notes)
+    pose = None if yaml_file is None else _yolo_keypoints(tree.root / yaml_file)
     for note in notes:
         tell(f"note: {note}")
     for split, sources in splits.items():
@@ -98,8 +103,39 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
                 listed = listed_images(tree, source)
                 folder = common_folder(listed)
                 only = frozenset(os.path.relpath(name, folder or ".") for name in listed)
-            file = read_yolo(tree.root / labels_of(tree, folder), tree.root / folder, from_names(names), only)
-            yield DatasetSplit(None if split == "all" else split, file, tree.root / folder)
+            labels, images, name = (
+                tree.root / labels_of(tree, folder),
+                tree.root / folder,
+                None if split == "all" else split,
+            )
+            categories = from_names(names)
+            if pose is None:
+                yield DatasetSplit(name, read_yolo(labels, images, categories, only), images)
+            else:
+                shape, points = pose
+                file, keypoints = read_yolo_pose(labels, images, categories, shape, only)
+                yield DatasetSplit(name, file, images, keypoints, points)
+
+
+def _yolo_keypoints(path: Path) -> tuple[tuple[int, int], tuple[str, ...]] | None:
+    """Return ``kpt_shape`` and the names of the keypoints of a ``data.yaml``; None without keypoints.
+
+    Raises:
+        DataError: ``kpt_shape`` is not valid.
+    """
+    content = read_yaml(path.read_text(encoding="utf-8-sig"), str(path))
+    if not isinstance(content, dict) or "kpt_shape" not in content:
+        return None
+    match content["kpt_shape"]:
+        case [int(count), int(size)] if 0 < count <= MAX_KEYPOINTS and size in (2, 3):
+            pass
+        case other:
+            raise DataError(f"{path}: kpt_shape is {other!r}. Write number and values of the keypoints, as in [17, 3].")
+    names = content.get("kpt_names")
+    listed = next(iter(names.values()), None) if isinstance(names, dict) else names
+    if isinstance(listed, list) and len(set(map(str, listed))) == count:
+        return (count, size), tuple(map(str, listed))
+    return (count, size), tuple(f"keypoint_{number}" for number in range(count))
 
 
 def _voc(tree: Tree, folders: list[str]) -> Iterator[DatasetSplit]:

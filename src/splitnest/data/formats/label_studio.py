@@ -81,7 +81,7 @@ def is_task(item: object) -> bool:
     if not isinstance(item, dict):
         return False
     is_full = isinstance(item.get("data"), dict) and any(
-        isinstance(item.get(key), list) for key in ("annotations", "completions")
+        isinstance(item.get(key), list) for key in ("annotations", "completions", "predictions")
     )
     return is_full or ("annotation_id" in item and any(isinstance(value, str) for value in item.values()))
 
@@ -95,7 +95,10 @@ def _add_task(collected: CollectedAnnotations, place: str, task: dict[str, Any])
         collected.note("task whose image does not exist: not read", f"{place}, {data.get('image', references[:1])}")
         return
     if full:
-        annotations = [each for each in task.get("annotations", task.get("completions", [])) if isinstance(each, dict)]
+        key = next(key for key in ("annotations", "completions", "predictions") if key in task)
+        if key == "predictions":
+            collected.note("task without annotations: its predictions are read", f"{place}, {image}")
+        annotations = [each for each in task[key] if isinstance(each, dict)]
         annotations = [each for each in annotations if not each.get("was_cancelled")]
         if not annotations:
             collected.note("task without an annotation: not read", f"{place}, {image}")

@@ -1,7 +1,7 @@
 """Writer of Label Studio tasks: rectangles, polygons, brush masks and keypoints, and the labeling configuration.
 
 The file is ``tasks_<split>.json``, the configuration ``label_config.xml``, images are in ``images/<split>/``. Results
-with a score are predictions, others annotations. An image is named for Label Studio's local storage, whose root
+of a model are predictions, others annotations. An image is named for Label Studio's local storage, whose root
 (``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT``) is the folder of the file. An RLE is a brush mask, several polygons
 become one outline. Keypoints have the rectangle of their person as parent. Coordinates are percent of width and height,
 with as many digits as are needed to read them back exactly.
@@ -56,7 +56,7 @@ class LabelStudioWriter(DatasetWriter):
             for result in self._results(instance, f"{number}", image.size_hw)
         ]
         data = {"image": f"{LOCAL_FILES}{quote(path)}", **({} if split is None else {"split": split})}
-        kind = "annotations" if all(instance.score is None for instance in image.instances) else "predictions"
+        kind = "predictions" if image.is_predicted else "annotations"
         task = {"data": data, kind: [{"result": results}]}
         self._files.append(split, ("," if self._files.num_images[split] else "[") + "\n" + json.dumps(task))
         self._files.num_images[split] += 1
@@ -72,7 +72,7 @@ class LabelStudioWriter(DatasetWriter):
             return
         label = self.categories[instance.label].name
         control, value = "box", _box(instance, size_hw)
-        if isinstance(instance.segmentation, dict):
+        if instance.has_mask and isinstance(instance.segmentation, dict):
             control, value = "brush", {"format": "rle", "rle": brush_rle(instance.mask(size_hw))}
         elif instance.has_mask and len(outline := instance.outline(size_hw)):
             points = [_percent(x, y, size_hw) for x, y in outline.reshape(-1, 2).tolist()]

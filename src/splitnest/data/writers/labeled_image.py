@@ -99,8 +99,7 @@ class LabeledImage:
         instances: Annotations in order.
         path: Image file; None where there is none, as for an image from the web.
         id: Id of the image in an annotation file; None numbers the images.
-        classes: Class index and probability of each class of the whole image, most probable first; the probability is
-            None in ground truth.
+        is_predicted: Whether the annotations are the result of a model.
     """
 
     name: str
@@ -108,7 +107,7 @@ class LabeledImage:
     instances: tuple[Instance, ...] = ()
     path: Path | None = None
     id: int | None = None
-    classes: tuple[tuple[int, float | None], ...] = ()
+    is_predicted: bool = False
 
 
 def images_of_file(
@@ -170,11 +169,8 @@ def image_of_result(
     else:
         found = [row for row in content.get("detections", ()) if row["score"] >= min_scores[row["label"]]]
         instances = tuple(_detection(row) for row in found)
-    probabilities = content.get("probabilities", ())
-    order = sorted(range(len(probabilities)), key=lambda label: (-probabilities[label], label))
     height, width = content["image_size"]
-    classes = tuple((label, probabilities[label]) for label in order)
-    return LabeledImage(name, (height, width), instances, path, classes=classes)
+    return LabeledImage(name, (height, width), instances, path, is_predicted=True)
 
 
 def _detection(row: Mapping[str, Any]) -> Instance:

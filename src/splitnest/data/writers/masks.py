@@ -48,7 +48,8 @@ class MaskWriter(DatasetWriter):
     def _write(self, path: Path, values: NDArray[np.integer]) -> None:
         picture, file = Image.fromarray(values), io.BytesIO()
         if values.dtype == np.uint8:
-            picture.putpalette([channel for category in self.categories for channel in category.color])
+            colors = [channel for category in self.categories for channel in category.color]
+            picture.putpalette(colors + [0] * (3 * 256 - len(colors)))  # with fewer colors a file has fewer bits
         picture.save(file, "PNG")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.getvalue())

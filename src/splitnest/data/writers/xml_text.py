@@ -6,7 +6,7 @@ from splitnest.errors import DataError, printable
 def check_xml(name: str) -> None:
     """Raise a DataError for a name with characters that XML cannot hold, such as control characters."""
     if any(not _is_xml(character) for character in name):
-        raise DataError(f"The name {printable(name)!r} has a control character, which XML cannot hold. Rename it.")
+        raise DataError(f"The name '{printable(name)}' has a control character, which XML cannot hold. Rename it.")
 
 
 def _is_xml(character: str) -> bool:
