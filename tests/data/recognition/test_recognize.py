@@ -426,10 +426,16 @@ def wrong_count(root: Path) -> None:
     [
         (lambda root: None, "is empty. Give the folder of a dataset"),
         (nothing, r"has 2 images, and no annotations that are known\. Images are in photos\. Annotations can be COCO"),
-        (two_formats, r"has several formats: labelme \(labelme\) and Pascal VOC \(annotations\)\. Give the file or the"),
+        (
+            two_formats,
+            r"has several formats: labelme \(labelme\) and Pascal VOC \(annotations\)\. Give the file",
+        ),
         (other_classes, r"only validation has 'kiwi' \(1 times\), and training has 'fig'\. Write the same names"),
         (other_folders, r"the folder is 'cat' in training and 'Cat' in validation\. Write the same name in both"),
-        (absolute_paths, r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Write the folder relati"),
+        (
+            absolute_paths,
+            r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Write the folder rel",
+        ),
         (empty_coco_split, r"The val split is empty: .*valid/_annotations\.coco\.json has no annotated images\. Add"),
         (empty_folder_split, r"The validation split is empty: .*/val has no images\. Add images, or remove the folder"),
         (empty_list, r"The validation split is empty: .*val\.txt names no images\. Add some, or remove it"),
@@ -446,13 +452,13 @@ def test_what_is_no_dataset(tmp_path: Path, write: Callable[[Path], None], messa
 
 
 def test_paths_that_are_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist. Give the folder of a dataset, or its annotation file"):
+    with pytest.raises(DataError, match=r"does not exist\. Give the folder of a dataset, or its annotation file"):
         recognize(tmp_path / "absent")
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(DataError, match=r"a\.json is not an annotation file of COCO, CVAT"):
         recognize(tmp_path / "a.json")
     write_labelme(tmp_path / "l", IMAGES)
-    with pytest.raises(DataError, match="is the annotation of one image. Give the folder of the dataset"):
+    with pytest.raises(DataError, match=r"is the annotation of one image\. Give the folder of the dataset"):
         recognize(tmp_path / "l/a.json")
     (tmp_path / "other.yaml").write_text("base: x\n")
     with pytest.raises(DataError, match=r"other\.yaml is not a data\.yaml of YOLO"):

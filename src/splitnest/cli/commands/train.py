@@ -89,8 +89,8 @@ def _train_on_data(
     from splitnest.training.starting_recipe.from_data import recipe_in_run_folder
 
     if dry_run:
-        with TemporaryDirectory() as folder:
-            recipe, _ = recipe_in_run_folder(data, Path(folder) / "run")
+        with TemporaryDirectory() as temporary:
+            recipe, _ = recipe_in_run_folder(data, Path(temporary) / "run")
             print(training.plan(recipe, values, device=device, devices=devices))
         return
     recipe, folder = recipe_in_run_folder(data, out)

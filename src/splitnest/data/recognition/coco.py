@@ -116,15 +116,15 @@ def recognize_panoptic(tree: Tree, paths: Sequence[str]) -> Recognized:
     contents: list[SplitContent | None] = []
     classes: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
-    for split, path in (("train", train), ("val", val)):
-        if path is None:
+    for split, own in (("train", train), ("val", val)):
+        if own is None:
             contents.append(None)
             continue
-        file = read_panoptic(tree.root / path)
+        file = read_panoptic(tree.root / own)
         if not len(file) or not file.has_annotations:
-            raise DataError(f"{tree.root / path} has no annotated images. Add some, or remove the file.")
-        images = image_folder(tree, path, [*file.file_names])
-        data |= {f"{split}_images": images or ".", f"{split}_annotations": path}
+            raise DataError(f"{tree.root / own} has no annotated images. Add some, or remove the file.")
+        images = image_folder(tree, own, [*file.file_names])
+        data |= {f"{split}_images": images or ".", f"{split}_annotations": own}
         if split == "train":
             classes = tuple(category.name for category in file.categories if category.is_thing)
             stuff = tuple(category.name for category in file.categories if not category.is_thing)

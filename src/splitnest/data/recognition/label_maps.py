@@ -121,14 +121,14 @@ def recognize_maps(tree: Tree, pairs: Sequence[MapFolders]) -> Recognized:
         DataError: Label maps cannot be read, or the splits have different classes.
     """
     by_split: dict[str, MapFolders] = {}
-    for pair in pairs:
-        split = split_of(pair.images) or split_of(pair.maps) or "all"
+    for found in pairs:
+        split = split_of(found.images) or split_of(found.maps) or "all"
         if split in by_split:
             raise DataError(
-                f"{tree.root} has label maps in {by_split[split].maps} and in {pair.maps}. Give a folder with one of "
+                f"{tree.root} has label maps in {by_split[split].maps} and in {found.maps}. Give a folder with one of "
                 f"them and the images."
             )
-        by_split[split] = pair
+        by_split[split] = found
     train, val, notes = choose_splits(by_split, "images")
     data: dict[str, Any] = {"format": "folders"}
     for split, pair in (("train", train), ("val", val)):

@@ -5,8 +5,6 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from splitnest.data.recognition.recognized import SplitContent
 
 FRACTION, FRACTION_OF_MANY = 0.2, 0.1
@@ -39,8 +37,11 @@ def validation_rows(content: SplitContent, num_classes: int) -> list[int]:
     for image, label in content.pairs.tolist():
         classes_of[image].add(label)
     by_hash = sorted(range(total), key=lambda row: _hash(content.names[row]))
-    images_of = {label: [row for row in by_hash if label in classes_of[row]] for label in range(num_classes)}
-    num_left = np.array([len(images_of[label]) for label in range(num_classes)])
+    images_of: list[list[int]] = [[] for _ in range(num_classes)]
+    for row in by_hash:
+        for label in classes_of[row]:
+            images_of[label].append(row)
+    num_left = [len(rows) for rows in images_of]
     chosen: set[int] = set()
     decided: set[int] = set()
 
@@ -48,10 +49,11 @@ def validation_rows(content: SplitContent, num_classes: int) -> list[int]:
         if any(num_left[label] <= 1 for label in classes_of[row]):
             return False
         chosen.add(row)
-        num_left[list(classes_of[row])] -= 1
+        for label in classes_of[row]:
+            num_left[label] -= 1
         return True
 
-    for label in sorted(images_of, key=lambda label: (len(images_of[label]), label)):
+    for label in sorted(range(num_classes), key=lambda label: (len(images_of[label]), label)):
         wanted = round(fraction * len(images_of[label])) - sum(row in chosen for row in images_of[label])
         for row in images_of[label]:
             if row not in decided and wanted > 0 and choose(row):

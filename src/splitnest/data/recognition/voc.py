@@ -1,7 +1,7 @@
 """Recognition of Pascal VOC datasets, with lists of image names, with folders of splits, or with neither."""
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from splitnest.data.formats.voc import read_voc, voc_class_names
@@ -30,7 +30,7 @@ def recognize_voc(tree: Tree, folders: list[str]) -> Recognized:
     train, val, split_notes = choose_splits(sources, "images")
     notes += split_notes
     data: dict[str, Any] = {"format": "voc"}
-    parts = []
+    parts: list[tuple[Path, Path, Path, list[str]] | None] = []
     for split, pair in (("train", train), ("val", val)):
         if pair is None:
             parts.append(None)
@@ -139,7 +139,7 @@ def voc_image_folder(tree: Tree, folder: str, names: list[str]) -> str:
     return best
 
 
-def _all_images(tree: Tree, images: Any, names: list[str]) -> list[str]:
+def _all_images(tree: Tree, images: Path, names: list[str]) -> list[str]:
     stems = {PurePosixPath(name).name for name in names}
     start = images.relative_to(tree.root).as_posix()
     prefix = "" if start == "." else f"{start}/"

@@ -83,7 +83,7 @@ class NewRecipe:
                 )
         for path in self.files:
             check_output(path)
-        for path, text in reversed(self.files.items()):  # the recipe, which names the lists, is last
+        for path, text in reversed([*self.files.items()]):  # the recipe, which names the lists, is last
             write_text(path, text)
 
 
