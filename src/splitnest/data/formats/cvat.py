@@ -211,8 +211,8 @@ def _instance(shape: Element, size_hw: tuple[int, int]) -> dict[str, Any]:
                 raise ValueError(f"the box is rotated by {degrees:g} degrees. Draw it as a polygon")
             return box(*(_number(values, key) for key in ("xtl", "ytl", "xbr", "ybr")))
         case "ellipse":
-            numbers = [_number(values, key) for key in ("cx", "cy", "rx", "ry")]
-            return polygon_instance([ellipse(*numbers, degrees)])
+            x, y, radius_x, radius_y = (_number(values, key) for key in ("cx", "cy", "rx", "ry"))
+            return polygon_instance([ellipse(x, y, radius_x, radius_y, degrees)])
         case _:
             left, top = int(_number(values, "left")), int(_number(values, "top"))
             return mask_instance(pasted(_mask(values), left, top, size_hw))
