@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -74,3 +76,11 @@ def _command_line(arguments: list[str]) -> None:
     from splitnest.cli.app import main
 
     main()
+
+
+def can_mount() -> bool:
+    """Return whether this process may have mounts of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    test = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /dev/shm"]
+    return subprocess.run(test, capture_output=True, check=False).returncode == 0

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from splitnest import zoo
 from splitnest.errors import UsageError, WeightsError
 from splitnest.inference.foreign_files import foreign_file
 from splitnest.inference.resolve import read_recipe
@@ -37,24 +35,6 @@ def test_kinds_of_files(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=rf"{name} is .*{kind}"):
         read_recipe(tmp_path / name)
-
-
-def test_recipe_in_the_message_about_a_yolo_dataset_is_valid(tmp_path: Path) -> None:
-    path = tmp_path / "data.yaml"
-    path.write_text("path: /data/fruit\ntrain: images/train\nval: images/val\nnames: ['apple: red', \"pe\\e[31mar\"]\n")
-    message = str(foreign_file(path))
-    assert "\x1b" not in message
-    path.write_text(message[message.index("base:") :])
-    data = zoo.load_recipe(path).data.model_dump()
-    assert data["classes"] == ("apple: red", "pe\x1b[31mar")
-    assert (data["root"], data["train_images"], data["format"]) == ("/data/fruit", "images/train", "yolo")
-
-
-@pytest.mark.parametrize("names", [["x"] * 1000, ["x" * 10**5], [[1], {}], None, 3, {}])
-def test_message_about_a_yolo_dataset_is_short(tmp_path: Path, names: object) -> None:
-    path = tmp_path / "data.yaml"
-    path.write_text(yaml.safe_dump({"names": names, "train": ["a", "b"]}))
-    assert len(str(foreign_file(path))) < 2000
 
 
 def test_checkpoint_of_any_name_is_read(tmp_path: Path) -> None:

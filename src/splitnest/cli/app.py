@@ -22,6 +22,7 @@ from splitnest.cli.commands import (
     export,
     info,
     list_models,
+    new,
     predict,
     train,
     weights,
@@ -46,6 +47,7 @@ app.command("eval", epilog=evaluate.EXAMPLE, cls=Command)(evaluate.evaluate)
 app.command("compare", epilog=compare.EXAMPLE, cls=Command)(compare.compare)
 app.command("explain", epilog=explain.EXAMPLE, cls=Command)(explain.explain)
 app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.train)
+app.command("new", epilog=new.EXAMPLE, cls=Command)(new.new)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
 app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)
 app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)

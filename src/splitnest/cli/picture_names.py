@@ -1,12 +1,13 @@
 """File names of drawings, which replace no file of others."""
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from splitnest.data.images.read import Source, is_url
 from splitnest.data.images.sources import expand_sources, images_in
+from splitnest.data.writers.dataset_writer import MARKER
+from splitnest.data.writers.image_files import printable_name
 from splitnest.files import shortened
 from splitnest.visualize.write import is_free, is_written_here
 
@@ -31,7 +32,9 @@ def named_sources(sources: Iterable[str], out: Path) -> list[tuple[Source, PureP
         if os.path.isdir(source) and not is_url(source):
             is_out = os.path.realpath(source) == os.path.realpath(out)
             paths = images_in(source, None if is_out else out)
-            named += [(path, path.relative_to(source)) for path in paths if not (is_out and is_written_here(path))]
+            named += [
+                (path, path.relative_to(source)) for path in paths if not (is_out and _is_own(path, Path(source)))
+            ]
         else:
             named += [(path, _name(path)) for path in expand_sources(source)]
     return [(source, path.with_name(path.stem if path.stem.strip(".") else "image")) for source, path in named]
@@ -59,10 +62,10 @@ class PictureNames:
             name: Path below the folder, without suffix.
             ending: End of the file name.
         """
-        parent = PurePath(*(_safe(part) for part in name.parent.parts))
+        parent = PurePath(*(printable_name(part) for part in name.parent.parts))
         if len(os.fsencode(self._folder / parent)) > MAX_PATH_BYTES or self._is_blocked(parent):
             parent = PurePath()
-        stem = shortened(_safe(name.name), MAX_NAME_BYTES - len(ending)) or "image"
+        stem = shortened(printable_name(name.name), MAX_NAME_BYTES - len(ending)) or "image"
         path, number = parent / f"{stem}{ending}", 1
         while not self._is_free(path):
             number += 1
@@ -99,11 +102,6 @@ def _below(folder: Path, paths: Iterable[Source]) -> Iterable[str]:
             yield os.path.relpath(os.path.join(parents[parent], name), top)
 
 
-def _safe(name: str) -> str:
-    """Return a name that is valid UTF-8 and prints on one line."""
-    text = "".join("_" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in _utf8(name))
-    return os.fsdecode(text.encode())
-
-
-def _utf8(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\ufffd", "_")
+def _is_own(path: Path, folder: Path) -> bool:
+    """Return whether an image below the folder of the drawings is a drawing, or in a subfolder of written results."""
+    return is_written_here(path) or (folder / path.relative_to(folder).parts[0] / MARKER).is_file()

@@ -111,6 +111,13 @@ class ResultsFile:
             _write_joined(file, (row for row in self._rows() if row.startswith(_FAILED)))
             file.write(b"]}\n")
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the results as they were added, ``{"file", "picture", "result"}``."""
+        with self.lines.open("rb") as file:
+            for line in file:
+                if (row := _parsed(line)) is not None and "error" not in row:
+                    yield row
+
     def __enter__(self) -> Self:
         return self
 

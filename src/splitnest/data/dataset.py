@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,10 @@ class ImageDataset(ABC):
         Raises:
             DataError: The image cannot be read.
         """
+
+    def path(self, index: int) -> Path | None:
+        """Return the file of an image; None where images are no files."""
+        return None
 
     def image_id(self, index: int) -> int:
         """Return the id of an image in result files: its index, unless the annotation file gives another."""

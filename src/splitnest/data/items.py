@@ -179,6 +179,9 @@ class SequenceImages:
         """Return the name of an image: the name of the dataset with the index."""
         return self._items.cite(index)
 
+    def path(self, index: int) -> None:
+        """Return None: there are no files."""
+
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return the pixels of an image, uint8 RGB ``[H, W, 3]``."""
         return self._items.image(index)

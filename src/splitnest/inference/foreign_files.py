@@ -3,13 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from splitnest.data.images.listing import SUFFIXES as IMAGE_SUFFIXES
 from splitnest.errors import UsageError
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.recipe.serialization import SUFFIXES as RECIPE_SUFFIXES
-from splitnest.recipe.serialization import to_yaml
 
 IN_RECIPE = "It belongs into the section data of a recipe (data.root, data.train_annotations)."
 
@@ -71,34 +69,12 @@ def _yaml_kind(path: Path) -> str | None:
             "that detectron2 writes beside its checkpoints."
         )
     if "names" in content and content.keys() & {"train", "val", "path", "nc"}:
-        return _yolo_kind(path, content)
+        return f"a dataset description of YOLO, not a recipe. Write a recipe for the dataset: splitnest new {path}."
     if "nc" in content and content.keys() & {"backbone", "head"}:
         return "a network of Ultralytics, which splitnest does not have. See 'splitnest list' for the models."
     if content.keys() & {"Collections", "Models"}:
         return "an index of published models of OpenMMLab. Give the name of one of them."
     return None
-
-
-def _yolo_kind(path: Path, content: Mapping[Any, Any]) -> str:
-    """Return the kind of a YOLO dataset description, with the recipe that uses the dataset."""
-    kind = "a dataset description of YOLO, not a recipe."
-    names = content["names"]
-    classes = list(names.values() if isinstance(names, Mapping) else names if isinstance(names, list) else ())
-    root = content.get("path") or str(path.parent.resolve())
-    if not all(isinstance(value, str) and len(value) <= MAX_LENGTH for value in (*classes, root)):
-        return f"{kind} Write a recipe with a detector as its base, data.format=yolo and the classes of the file."
-    if len(classes) > MAX_CLASSES:
-        classes = [*classes[:3], "..."]
-    data: dict[str, Any] = {"format": "yolo", "root": root}
-    for split in ("train", "val"):
-        folder = content.get(split)
-        data[f"{split}_images"] = folder if isinstance(folder, str) and len(folder) <= MAX_LENGTH else None
-    data["classes"] = classes
-    recipe = {"base": "faster_rcnn_resnest50_fpn_1x_coco.mmdet", "name": path.stem, "data": data}
-    return (
-        f"{kind} Save these lines as a recipe (.yaml), correct the paths where needed, and give that file; for "
-        f"polygons the base is a Mask R-CNN:\n{to_yaml(recipe).rstrip()}"
-    )
 
 
 def _json_kind(path: Path) -> str:
@@ -113,8 +89,8 @@ def _json_kind(path: Path) -> str:
     keys = set(re.findall(rb'"(\w+)"\s*:', text))
     if {b"shapes", b"imagePath"} <= keys:
         return (
-            "a labelme annotation of one image. Convert the folder of such files to COCO, VOC or YOLO, and name that "
-            "dataset in a recipe (data.root, data.train_annotations)."
+            f"a labelme annotation of one image. Write a recipe for the folder of such files: splitnest new "
+            f"{path.parent}."
         )
     if b"images" in keys and b"failed" in keys:
         return "a file of results of 'splitnest predict'. Give a model: a name, a recipe (.yaml) or a checkpoint."

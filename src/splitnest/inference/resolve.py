@@ -160,5 +160,6 @@ def _folder_error(folder: Path) -> UsageError:
         )
     return UsageError(
         f"{folder} is a folder without best.pt or last.pt, so it is not a run folder. Give the name of a published "
-        f"model, a recipe (.yaml) or a checkpoint; the folder of a dataset is data.root={folder}."
+        f"model, a recipe (.yaml) or a checkpoint; for a dataset, data.root={folder}, or write a recipe: splitnest new "
+        f"{folder}."
     )

@@ -85,8 +85,12 @@ class FileData(Data):
         train_images, val_images: Image folder of each split, or a list of folders; None for a recipe without the split.
         train_annotations, val_annotations: Annotation file or folder of each split, as the format defines it, or a list
             that makes one dataset: one for each image folder, or several for one.
+        train_list, val_list: Text file with the names of the images of the split, one in a line, relative to the image
+            folder (of several, to the folder that all are in), in the order that they are read in; None takes all.
     """
 
+    train_list: str | None = None
+    val_list: str | None = None
     train_images: Paths | None = None
     train_annotations: Paths | None = None
     val_images: Paths | None = None
@@ -125,7 +129,8 @@ class DetectionFileData(FileData):
     Attributes:
         format: Name of the format, which is that of its module in ``data/formats``.
         classes: Same as ``Data.classes``; ``file`` takes the classes of the annotation files: COCO's categories with
-            annotations, the names in VOC's XML files, or the names of YOLO's ``data.yaml``.
+            annotations, the names in VOC's XML files, the names of YOLO's ``data.yaml``, or those of the instances of
+            other formats.
     """
 
     format: str
@@ -173,6 +178,30 @@ class YoloData(DetectionFileData):
     """YOLO text files: the annotations are a folder, by default the one called ``labels`` beside ``images``."""
 
     format: Literal["yolo"]
+
+
+class LabelmeData(DetectionFileData):
+    """labelme: the annotations are the folder of the JSON files, by default the image folder."""
+
+    format: Literal["labelme"]
+
+
+class CvatData(DetectionFileData):
+    """CVAT: the annotations are an XML file, "CVAT for images 1.1" or "CVAT for video 1.1"."""
+
+    format: Literal["cvat"]
+
+
+class LabelStudioData(DetectionFileData):
+    """Label Studio: the annotations are a JSON or JSON-MIN export."""
+
+    format: Literal["label_studio"]
+
+
+class OpenImagesData(DetectionFileData):
+    """Open Images: the annotations are a CSV file of boxes, with ``class-descriptions-boxable.csv`` beside it."""
+
+    format: Literal["open_images"]
 
 
 class SceneData(Data):
@@ -332,7 +361,9 @@ def _with_default_format(default: str) -> BeforeValidator:
 
 
 DetectionData = Annotated[
-    CocoData | VocData | YoloData | SceneData, Field(discriminator="format"), _with_default_format("coco")
+    CocoData | VocData | YoloData | LabelmeData | CvatData | LabelStudioData | OpenImagesData | SceneData,
+    Field(discriminator="format"),
+    _with_default_format("coco"),
 ]
 SemanticData = Annotated[
     CityscapesData | Ade20kData | LabelMapFolderData | SceneData,

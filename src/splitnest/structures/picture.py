@@ -11,6 +11,8 @@ from PIL import Image
 
 from splitnest.errors import DataError, OutputError, UsageError
 from splitnest.files import write_json
+from splitnest.structures.categories import Categories
+from splitnest.structures.tables import data_frame
 from splitnest.visualize.write import is_free, write_image
 
 MAX_NOTEBOOK_SIDE = 1024
@@ -24,6 +26,7 @@ class Pictured(ABC):
     or a Pillow image that came from a generator is not kept.
     """
 
+    categories: Categories
     _read_image: Callable[[], np.ndarray] | None = None
 
     @abstractmethod
@@ -33,6 +36,14 @@ class Pictured(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable dict."""
+
+    def to_dataframe(self) -> Any:
+        """Return a ``pandas.DataFrame`` of one row for each instance, segment or class; see ``table_columns``.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return data_frame(self.to_dict(), self.categories)
 
     def save(self, path: str | Path, image: np.ndarray | None = None) -> None:
         """Save the result as a picture or, with the suffix ``.json``, as the content of ``to_dict``.

@@ -104,7 +104,7 @@ BOMB = """<?xml version="1.0"?>
         ("<annotation>&a;</annotation>", r"line 1: invalid XML \(undefined entity\)"),
         ("<kml/>", "its root element is kml"),
         (b"\xff\xfe<\x00", "a.xml is not UTF-8 text"),
-        (BOMB, "has a document type declaration, which VOC files do not use"),
+        (BOMB, "has a document type declaration, which annotation files do not use"),
         (BOMB.encode("utf-16"), "is not UTF-8 text"),
         (xml(f"<name>cow</name>{BOX}"), r"a\.xml, line 4: class 'cow' is not a class of .* Its classes are cat, dog\."),
         (xml(f"<name> </name>{BOX}"), "line 4: this object has no name"),

@@ -1,7 +1,6 @@
 """Worker processes with too little shared memory or too few descriptors, and scripts that are imported by them."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from helpers import image_tree
 from helpers.limited_resources import train_with_few_descriptors
-from helpers.processes import start_function
+from helpers.processes import can_mount, start_function
 from splitnest.data.loading.workers import plain_worker_errors
 from splitnest.errors import DataError
 from splitnest.recipe.serialization import dump_yaml
@@ -29,17 +28,9 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
-def can_unshare() -> bool:
-    """Return whether this process may have mounts of its own."""
-    if shutil.which("unshare") is None:
-        return False
-    test = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /dev/shm"]
-    return subprocess.run(test, capture_output=True, check=False).returncode == 0
-
-
 @pytest.mark.parametrize("verb", ["train", "eval"])
 def test_small_shared_memory_is_an_error(verb: str, recipe_file: Path, tmp_path: Path) -> None:
-    if not can_unshare():
+    if not can_mount():
         pytest.skip("needs the permission to mount")
     options = ["--out", str(tmp_path / "run")] if verb == "train" else ["--weights", "none", "--workers", "1"]
     if verb == "eval":

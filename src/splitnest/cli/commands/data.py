@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from splitnest.cli.command import Command, Group
+from splitnest.cli.commands import data_convert, data_stats
 from splitnest.cli.options import Overrides
 from splitnest.errors import DataError
 
@@ -23,13 +24,24 @@ def datasets() -> None:
     """Datasets."""
 
 
+app.command("convert", epilog=data_convert.CONVERT_EXAMPLE, cls=Command)(data_convert.convert)
+app.command("split", epilog=data_convert.SPLIT_EXAMPLE, cls=Command)(data_convert.split)
+app.command("merge", epilog=data_convert.MERGE_EXAMPLE, cls=Command)(data_convert.merge)
+app.command("stats", epilog=data_stats.EXAMPLE, cls=Command)(data_stats.stats)
+
+
 @app.command("check", epilog=EXAMPLE, cls=Command)
 def check(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a published model.")],
     overrides: Overrides = None,
     split: Annotated[Literal["train", "val"] | None, typer.Option(help="Split; both by default.")] = None,
 ) -> None:
-    """Check a dataset: counts, sizes, anomalies, and faults that would stop a training."""
+    """Check a dataset: counts, sizes, anomalies, duplicate images, and faults that would stop a training."""
+    from rich.console import Console
+
+    from splitnest.data.dataset import ImageDataset
+    from splitnest.data.duplicates import check_duplicates
+    from splitnest.data.findings import Findings, print_findings
     from splitnest.inference.resolve import resolve
     from splitnest.recipe import Split
     from splitnest.recipe.overrides import parse
@@ -44,11 +56,15 @@ def check(
         if name == split or (split is None and (name == "train" or resolved.data.has_split(name)))
     ]
     errors: list[DataError] = []
+    datasets: dict[str, ImageDataset] = {}
     for name in chosen:  # faults of one split do not hide those of the other
         try:
-            task.check(task.open_dataset(resolved, name), resolved, name).raise_faults()
+            datasets[name] = task.open_dataset(resolved, name)
+            task.check(datasets[name], resolved, name).raise_faults()
         except DataError as error:
             errors.append(error)
+    duplicates = Findings(", ".join(chosen), sum(map(len, datasets.values())), check_duplicates(datasets), ())
+    print_findings(duplicates, Console(soft_wrap=True))
     if errors:
         raise DataError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]
 

@@ -24,7 +24,7 @@ from splitnest.cli.options import (
     tile_size,
     weights_or_none,
 )
-from splitnest.errors import DataError, OutputError, UsageError, first_few, printable
+from splitnest.errors import DataError, OutputError, UsageError, first_few, printable, tell
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -50,12 +50,19 @@ def predict(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Skip images that have results, and continue an interrupted run.")
     ] = False,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            help="Formats to write the results in too, separated by commas, each into a subfolder: coco, yolo, voc, "
+            "labelme, cvat, label_studio, csv, parquet, crops, masks."
+        ),
+    ] = None,
     score: Annotated[
         str,
         typer.Option(
             metavar="SCORE",
-            help="Minimum score of drawn detections and person boxes, from 0 to 1; 'auto' for the best one of each "
-            "class on the validation data, which a trained detector stores.",
+            help="Minimum score of detections and person boxes in pictures and --write, from 0 to 1; 'auto' for the "
+            "best one of each class on the validation data, which a trained detector stores.",
         ),
     ] = "0.5",
     batch_size: BatchSize = 1,
@@ -83,7 +90,9 @@ def predict(
     from splitnest.cli.interruption import interruptible
     from splitnest.cli.picture_names import named_sources
     from splitnest.cli.results import ResultsFile
+    from splitnest.data.writers.formats import check_formats, parse_formats
 
+    formats = [] if write is None else parse_formats(write)
     min_score = _parsed_score(score)
     size = tile_size(tile)
     if detector is None and detector_weights != "auto":
@@ -104,16 +113,20 @@ def predict(
         results.check([*inputs, *(path for path in others if path is not None)])
 
         from splitnest.cli.predictions import write_predictions
+        from splitnest.cli.written_formats import check_written, write_formats
         from splitnest.inference.load import load
 
+        check_written(formats, out)
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), config=config, **options)
+        check_formats(formats, predictor.recipe.task)
+        thresholds = min_score if min_score is not None else predictor.required_score_thresholds()
         unwritten = write_predictions(
             predictor,
             images,
             out,
             results,
-            min_score if min_score is not None else predictor.required_score_thresholds(),
+            thresholds,
             pictures=pictures,
             skip_existing=skip_existing,
             batch_size=batch_size,
@@ -123,6 +136,9 @@ def predict(
             boxes_xywh=boxes,
             detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
         )
+        if formats:
+            for line in write_formats(formats, out, results, images, predictor.recipe, thresholds):
+                tell(f"note: {line}")
     if failed := results.failed:
         raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
     if unwritten:

@@ -3,11 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitnest.cli.options import As, Config, Device, Overrides
+from splitnest.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitnest.training.run_folder import Run
 
 EXAMPLE = "Example: splitnest train mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco train.epochs=6"
 
@@ -29,8 +34,8 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="Recipe file (.yaml), name of a published model, or checkpoint; to resume, a run folder or a file in "
-            "it.",
+            help="Recipe file (.yaml), name of a published model, checkpoint, or dataset (see 'splitnest new'); to "
+            "resume, a run folder or a file in it.",
         ),
     ],
     overrides: Overrides = None,
@@ -51,11 +56,16 @@ def train(
 ) -> None:
     """Train a model by its recipe; the run folder gets checkpoints, metrics, curves and predictions."""
     from splitnest.distributed import is_launched, launch, local_rank
-    from splitnest.metrics.evaluator import readable
     from splitnest.recipe.overrides import parse
     from splitnest.training import train as training
+    from splitnest.training.starting_recipe.from_data import is_dataset
 
     values = parse(overrides or [])
+    if not resume and name is None and config is None and is_dataset(recipe):
+        if is_launched():
+            raise UsageError(f"{recipe} is a dataset. Write its recipe first: splitnest new {recipe}.")
+        _train_on_data(recipe, values, dry_run, out, device, devices)
+        return
     if name is not None:
         recipe, values = name, {"train.init_from": recipe, **values}
     if dry_run:
@@ -67,6 +77,33 @@ def train(
     run = training.train(recipe, values, resume, out=out, device=device, config=config)
     if is_launched() and local_rank():
         return
+    _tell_run(run)
+
+
+def _train_on_data(
+    data: str, values: dict[str, Any], dry_run: bool, out: Path | None, device: str, devices: int
+) -> None:
+    """Write a recipe for a dataset into a new run folder, and train by it."""
+    from splitnest.distributed import launch
+    from splitnest.training import train as training
+    from splitnest.training.starting_recipe.from_data import recipe_in_run_folder
+
+    if dry_run:
+        with TemporaryDirectory() as temporary:
+            recipe, _ = recipe_in_run_folder(data, Path(temporary) / "run")
+            print(training.plan(recipe, values, device=device, devices=devices))
+        return
+    recipe, folder = recipe_in_run_folder(data, out)
+    if devices > 1:
+        arguments = [str(recipe) if argument == data else argument for argument in _without_devices(sys.argv[1:])]
+        launch(devices, arguments if out is not None else [*arguments, "--out", str(folder)])
+        return
+    _tell_run(training.train(recipe, values, out=folder, device=device))
+
+
+def _tell_run(run: "Run") -> None:
+    from splitnest.metrics.evaluator import readable
+
     print(f"last checkpoint: {run.last}")
     if run.best is not None:
         name, value = next(iter(run.metrics.items()))

@@ -51,6 +51,10 @@ class ClassificationDataset(ImageDataset):
         """Return the path of an image in the image folder."""
         return os.fsdecode(bytes(self._names[index]))
 
+    def path(self, index: int) -> Path | None:
+        """Return the file of an image."""
+        return self.folder / self.name(index)
+
     def read(self, index: int) -> NDArray[np.uint8]:
         """Read the pixels of an image, uint8 RGB ``[H, W, 3]``."""
         return read_image(self.folder / self.name(index))

@@ -5,6 +5,7 @@ from pathlib import Path
 from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.formats.concatenation import concatenate_lists
 from splitnest.data.formats.image_folders import ImageList, class_folders, read_class_folders, read_class_list
+from splitnest.data.formats.image_lists import limited_images
 from splitnest.data.parts import Parts, check_same_names
 from splitnest.data.paths import optional_path, required_path
 from splitnest.errors import DataError
@@ -28,10 +29,15 @@ def open_dataset(data: ImageFolderData, split: Split, categories: Categories) ->
     """
     opened = [_read_part(part, split, categories) for part in data.parts(split)]
     lists, folders, origins = map(list, zip(*opened, strict=True))
+    image_list = optional_path(data, f"{split}_list")
     if len(opened) == 1:
-        return ClassificationDataset(folders[0], lists[0], categories, origins[0])
+        images = lists[0] if image_list is None else limited_images(lists[0], image_list)
+        return ClassificationDataset(folders[0], images, categories, origins[0])
     parts = Parts(folders, origins)
-    dataset = ClassificationDataset(parts.folder, concatenate_lists(lists, parts), categories, parts.source)
+    images = concatenate_lists(lists, parts)
+    if image_list is not None:
+        images = limited_images(images, image_list)
+    dataset = ClassificationDataset(parts.folder, images, categories, parts.source)
     dataset.inputs = parts.origins
     return dataset
 

@@ -194,6 +194,10 @@ class DetectionDataset(ImageDataset):
         """Return the file name of one image."""
         return self.file.file_names[index]
 
+    def path(self, index: int) -> Path | None:
+        """Return the file of one image."""
+        return self.images_dir / self.name(index)
+
     def size_hw(self, index: int) -> tuple[int, int]:
         """Return the height and width of one image in pixels."""
         height, width = self.file.sizes_hw[index].tolist()

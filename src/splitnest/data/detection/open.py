@@ -10,12 +10,13 @@ from splitnest.data.detection.panoptic import CocoPanoptic
 from splitnest.data.detection.panoptic_parts import ConcatenatedPanoptic
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.concatenation import concatenate
+from splitnest.data.formats.image_lists import limited_annotations
 from splitnest.data.parts import Parts
 from splitnest.data.paths import optional_path, required_path
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
-from splitnest.errors import DataError, first_few
+from splitnest.errors import DataError, UsageError, first_few
 from splitnest.recipe import DetectionRecipe, Split
 from splitnest.recipe.data import FILE, SPLITS, CocoData, DetectionData, DetectionFileData, SceneData
 from splitnest.structures.categories import Categories
@@ -37,13 +38,17 @@ def open_dataset(data: DetectionData, split: Split, categories: Categories) -> D
         scenes = open_scenes(data, split)
         return ScenePanoptic(scenes, categories) if data.stuff else SceneDetection(scenes, categories)
     if isinstance(data, CocoData) and data.stuff:
+        if len(data.parts(split)) > 1 and getattr(data, f"{split}_list") is not None:
+            raise UsageError(f"data.{split}_list limits one panoptic file, but there are several. Remove the list.")
         panoptic = [_open_panoptic(part, split, categories) for part in data.parts(split)]
         return panoptic[0] if len(panoptic) == 1 else ConcatenatedPanoptic(panoptic)
     opened = [_format(data).read_part(part, split, categories) for part in data.parts(split)]
     images, files, origins = map(list, zip(*opened, strict=True))
+    image_list = optional_path(data, f"{split}_list")
     if len(opened) == 1:
-        return DetectionDataset(images[0], files[0], origins[0], categories)
-    return _concatenated(files, Parts(images, origins), categories)
+        file = files[0] if image_list is None else limited_annotations(files[0], image_list)
+        return DetectionDataset(images[0], file, origins[0], categories)
+    return _concatenated(files, Parts(images, origins), categories, image_list)
 
 
 class _Format(Protocol):
@@ -65,11 +70,14 @@ def _format(data: DetectionFileData) -> _Format:
 def _open_panoptic(data: CocoData, split: Split, categories: Categories) -> CocoPanoptic:
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
-    return CocoPanoptic(images, annotations, categories, optional_path(data, f"{split}_instances"))
+    instances, image_list = optional_path(data, f"{split}_instances"), optional_path(data, f"{split}_list")
+    return CocoPanoptic(images, annotations, categories, instances, image_list)
 
 
-def _concatenated(files: Sequence[AnnotationFile], parts: Parts, categories: Categories) -> DetectionDataset:
-    """Return the dataset of several parts."""
+def _concatenated(
+    files: Sequence[AnnotationFile], parts: Parts, categories: Categories, image_list: Path | None
+) -> DetectionDataset:
+    """Return the dataset of several parts, limited to the images of a list if there is one."""
     files = [file.without_unused(frozenset(categories.names)) for file in files]
     for file, origin in zip(files, parts.origins, strict=True):
         if unknown := [name for _, name in file.categories if name not in categories.names]:
@@ -78,7 +86,10 @@ def _concatenated(files: Sequence[AnnotationFile], parts: Parts, categories: Cat
                 f"{origin} and {others} do not have the same classes: {origin} has {first_few(unknown)}, which is not "
                 f"a class of the model. Correct the file, or set data.classes to all names, or to 'file'."
             )
-    dataset = DetectionDataset(parts.folder, concatenate(files, parts, categories), parts.source, categories)
+    file = concatenate(files, parts, categories)
+    if image_list is not None:
+        file = limited_annotations(file, image_list)
+    dataset = DetectionDataset(parts.folder, file, parts.source, categories)
     dataset.inputs = parts.origins
     return dataset
 

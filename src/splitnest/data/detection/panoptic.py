@@ -18,6 +18,7 @@ from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.coco_json import index_of
 from splitnest.data.formats.coco_panoptic import read_panoptic
+from splitnest.data.formats.image_lists import limited_annotations, listed_rows
 from splitnest.data.images.read import read_image
 from splitnest.errors import DataError
 from splitnest.progress import PROGRESS_FROM, track
@@ -84,6 +85,7 @@ class CocoPanoptic(PanopticDataset):
         categories: Thing classes and then stuff classes of the model; None uses those of the file.
         instances_file: COCO JSON with the instances of the same images, as polygons that may overlap; the published
             models are trained on it. None derives instances from the thing segments, for which each PNG is read once.
+        image_list: List of the images that are taken, in its order; None takes all.
 
     Raises:
         DataError: Same conditions as ``read_panoptic`` and ``DetectionDataset``; or the folder of PNG files does not
@@ -97,9 +99,12 @@ class CocoPanoptic(PanopticDataset):
         annotation_file: str | Path,
         categories: Categories | None = None,
         instances_file: str | Path | None = None,
+        image_list: Path | None = None,
     ) -> None:
-        self._panoptic_path = Path(annotation_file)
+        self._panoptic_path, self._image_list = Path(annotation_file), image_list
         self._panoptic = read_panoptic(annotation_file)
+        if image_list is not None:
+            self._panoptic = self._panoptic.of_images(listed_rows(image_list, self._panoptic.file_names))
         self._segments_dir = _segments_folder(self._panoptic_path) if self._panoptic.has_annotations else Path()
         of_file = self._panoptic.categories
         self.panoptic_categories = (
@@ -181,6 +186,8 @@ class CocoPanoptic(PanopticDataset):
     def _aligned(self, instances_file: Path) -> AnnotationFile:
         """Read a COCO file of instances, with its images in the order of the panoptic file."""
         panoptic, file = self._panoptic, read_coco(instances_file)
+        if self._image_list is not None:
+            file = limited_annotations(file, self._image_list)
         index, is_listed = index_of(panoptic.image_ids, file.image_ids)
         for row in np.flatnonzero(~is_listed)[:1].tolist():
             raise _not_listed(instances_file, f"{panoptic.file_names[row]}, which {self._panoptic_path} lists")

@@ -1,6 +1,6 @@
 """Categories of several annotation files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.structures.categories import Categories
@@ -23,3 +23,8 @@ def merged_categories(
         ids = range(1, len(id_of) + 1) if model_categories is None else model_categories.ids
         id_of = {name: id_ for id_, name in zip(ids, names, strict=True) if name in id_of}
     return tuple(sorted((id_, name) for name, id_ in id_of.items()))
+
+
+def names_in(files: Iterable[AnnotationFile]) -> list[str]:
+    """Return the names of the categories of all files in order, each once."""
+    return list(dict.fromkeys(name for file in files for _, name in file.categories))

@@ -5,7 +5,7 @@ Shapes: I images, S segments of all images.
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,22 @@ class PanopticFile:
     def has_annotations(self) -> bool:
         """Whether the file has annotations; False for a test set."""
         return len(self.png_names) > 0
+
+    def of_images(self, images: NDArray[np.int64]) -> "PanopticFile":
+        """Return the file reduced to some images, given by their indices, in that order."""
+        segments = [np.arange(len(self.segment_ids))[self.rows(image)] for image in images.tolist()]
+        rows = np.concatenate(segments) if segments else np.zeros(0, np.int64)
+        return replace(
+            self,
+            image_ids=self.image_ids[images],
+            file_names=tuple(self.file_names[image] for image in images.tolist()),
+            sizes_hw=self.sizes_hw[images],
+            png_names=tuple(self.png_names[image] for image in images.tolist()) if self.png_names else (),
+            segment_ends=np.cumsum([len(each) for each in segments], dtype=np.int64),
+            segment_ids=self.segment_ids[rows],
+            category_index=self.category_index[rows],
+            iscrowd=self.iscrowd[rows],
+        )
 
     def rows(self, index: int) -> slice:
         """Return the rows of the segments of one image."""

@@ -1,8 +1,11 @@
 """Faults of annotation files, which are told together: some examples and their number."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from splitnest.errors import DataError
+from splitnest.errors import DataError, first_few
+from splitnest.structures.categories import MAX_NAMES_LENGTH, Categories, yaml_list
 
 MAX_EXAMPLES = 5
 """Number of faults that a message lists."""
@@ -33,3 +36,17 @@ class Faults:
             more = f"\n  and {self._count - MAX_EXAMPLES} more" if self._count > MAX_EXAMPLES else ""
             examples = "\n  ".join(self._examples)
             raise DataError(f"{self._origin} has {self._count} faults:\n  {examples}{more}")
+
+
+def unknown_classes(unknown: Sequence[tuple[str, str]], categories: Categories) -> str:
+    """Return the fault of instances, (class, place), whose class is not one of the model."""
+    (name, place), counts = unknown[0], Counter(name for name, _ in unknown)
+    known = [*categories.names, *sorted(counts)]
+    each = first_few([f"{name!r} in {count} instances" for name, count in counts.most_common()])
+    others = f" The files have {each}." if len(unknown) > 1 else ""
+    names = yaml_list(known)
+    to_set = f"{names}, or to 'file'" if len(names) <= MAX_NAMES_LENGTH else "'file'"
+    return (
+        f"{place}: class {name!r} is not a class of the model. Its classes are {first_few(categories.names)}.{others} "
+        f"Correct the name, or set data.classes to {to_set} for all names of the files."
+    )

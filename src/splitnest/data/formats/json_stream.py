@@ -12,13 +12,16 @@ _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _VALUE_ENDS = frozenset(",]}: \t\n\r")
 
 
-def read_json(file: TextIO, converters: Mapping[str, Callable[[int, Any], Any]]) -> Any:
+def read_json(
+    file: TextIO, converters: Mapping[str, Callable[[int, Any], Any]], element: Callable[[int, Any], Any] | None = None
+) -> Any:
     """Parse a JSON file, and convert the elements of top-level lists as they are read.
 
     Args:
         file: JSON file.
         converters: Key of the top-level object -> function that is called with index and value of each list element;
             its return value replaces the element. Other values are not converted.
+        element: Same as a converter, for a file that is a list.
 
     Returns:
         Parsed and converted content.
@@ -29,7 +32,9 @@ def read_json(file: TextIO, converters: Mapping[str, Callable[[int, Any], Any]])
     """
     tokens = _Tokenizer(file)
     is_object = tokens.peek() == "{"
-    value = {key: _member(tokens, converters.get(key)) for key in _keys(tokens)} if is_object else tokens.value()
+    value = (
+        {key: _member(tokens, converters.get(key)) for key in _keys(tokens)} if is_object else _member(tokens, element)
+    )
     if tokens.peek():
         raise tokens.error("Extra data")
     return value

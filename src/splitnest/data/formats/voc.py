@@ -1,23 +1,23 @@
 """Reader of Pascal VOC annotations: an XML file for each image."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from splitnest.data.formats.annotation_columns import from_rows
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import ImageRow
-from splitnest.data.formats.faults import Faults
+from splitnest.data.formats.faults import Faults, unknown_classes
 from splitnest.data.formats.voc_files import VocFiles, find_annotations, list_voc
-from splitnest.data.formats.voc_xml import Element, number_in, parse, text_in
+from splitnest.data.formats.voc_xml import number_in, parse, text_in
+from splitnest.data.formats.xml_elements import Element
 from splitnest.data.images.limits import MAX_PIXELS
 from splitnest.data.images.size import size_or_default
 from splitnest.data.paths import optional_path, required_path, required_root
 from splitnest.errors import DataError, first_few
 from splitnest.recipe import Split
 from splitnest.recipe.data import VocData
-from splitnest.structures.categories import MAX_NAMES_LENGTH, Categories, yaml_list
+from splitnest.structures.categories import Categories
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -42,7 +42,11 @@ def class_names(parts: Sequence[tuple[VocData, Split]]) -> tuple[list[str], list
 
 
 def read_voc(
-    source: str | Path, annotations_dir: str | Path, images_dir: str | Path, categories: Categories
+    source: str | Path,
+    annotations_dir: str | Path,
+    images_dir: str | Path,
+    categories: Categories,
+    only: Container[str] | None = None,
 ) -> AnnotationFile:
     """Read the annotations of one split.
 
@@ -56,6 +60,7 @@ def read_voc(
         annotations_dir: Folder of the files ``<name>.xml``.
         images_dir: Folder of the images ``<name>.jpg``, with any image suffix.
         categories: Classes of the model.
+        only: Names of the XML files without suffix that are read, as a sample; None reads all.
 
     Raises:
         DataError: A file does not exist or is not valid, or an instance has an unknown class.
@@ -70,6 +75,8 @@ def read_voc(
     without_image: list[str] = []
     unknown: list[tuple[str, str]] = []
     for name in files.names:
+        if only is not None and name not in only:
+            continue
         path = annotations_dir / f"{name}.xml"
         try:
             root = parse(path)
@@ -95,14 +102,18 @@ def read_voc(
                 annotation["category_id"] = id_of_class[name_of_class]
                 annotations.append({"image_id": len(images), **annotation})
     if unknown:
-        faults.add(_unknown_classes(unknown, categories))
+        faults.add(unknown_classes(unknown, categories))
     _add_notes(files, without_image, [image[1] for image in images], images_dir, faults)
     pairs = [(category.id, category.name) for category in categories]
     return from_rows(source, images, pairs, annotations, paths=paths, notes=files.notes, faults=faults)
 
 
-def voc_class_names(source: Path, annotations_dir: Path, images_dir: Path) -> set[str]:
+def voc_class_names(
+    source: Path, annotations_dir: Path, images_dir: Path, only: Container[str] | None = None
+) -> set[str]:
     """Return the names of the classes in the XML files of a split; files that are not valid are passed over here.
+
+    Arguments are those of ``read_voc``.
 
     Raises:
         DataError: Same conditions as ``list_voc``.
@@ -110,6 +121,8 @@ def voc_class_names(source: Path, annotations_dir: Path, images_dir: Path) -> se
     names: set[str] = set()
     files = list_voc(source, annotations_dir, images_dir, Faults(source))
     for name in files.names:
+        if only is not None and name not in only:
+            continue
         try:
             root = parse(annotations_dir / f"{name}.xml")
         except DataError:
@@ -136,20 +149,6 @@ def _add_notes(files: VocFiles, without_image: list[str], images: list[str], ima
                 f"None of the {len(without_image)} XML files has an image in {images_dir}: {first_few(without_image)}. "
                 f"Correct the image folder."
             )
-
-
-def _unknown_classes(unknown: list[tuple[str, str]], categories: Categories) -> str:
-    """Return the fault of instances, (class, place), whose class is not one of the model."""
-    (name, place), counts = unknown[0], Counter(name for name, _ in unknown)
-    known = [*categories.names, *sorted(counts)]
-    each = first_few([f"{name!r} in {count} instances" for name, count in counts.most_common()])
-    others = f" The files have {each}." if len(unknown) > 1 else ""
-    names = yaml_list(known)
-    to_set = f"{names}, or to 'file'" if len(names) <= MAX_NAMES_LENGTH else "'file'"
-    return (
-        f"{place}: class {name!r} is not a class of the model. Its classes are {first_few(categories.names)}.{others} "
-        f"Correct the name, or set data.classes to {to_set} for all names of the files."
-    )
 
 
 def _object(path: Path, element: Element) -> tuple[str, dict[str, Any]]:

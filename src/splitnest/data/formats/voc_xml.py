@@ -1,72 +1,20 @@
-"""XML of Pascal VOC annotation files: elements with their lines, and error messages that name the place."""
+"""XML of Pascal VOC annotation files, with error messages that name the place."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
+from splitnest.data.formats.xml_elements import Element, parse_elements
 from splitnest.errors import DataError, cannot_read
 from splitnest.files import open_text
 
 
-@dataclass
-class Element:
-    """XML element.
-
-    Attributes:
-        tag: Name of the element.
-        line: Line of the file in which it starts.
-        parts: Pieces of its text.
-        children: Elements inside it.
-    """
-
-    tag: str
-    line: int
-    parts: list[str] = field(default_factory=list)
-    children: list["Element"] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """Text without white space at its ends."""
-        return "".join(self.parts).strip()
-
-    def all(self, tag: str) -> Iterator["Element"]:
-        """Yield the elements inside this one that have a tag."""
-        return (child for child in self.children if child.tag == tag)
-
-    def first(self, tag: str) -> "Element | None":
-        """Return the first element inside this one that has a tag."""
-        return next(self.all(tag), None)
-
-
 def parse(path: Path) -> Element:
-    """Return the root element of an annotation file. Files that declare entities, which can expand without limit, are
-    rejected.
+    """Return the root element of an annotation file.
 
     Raises:
         DataError: The file cannot be read, or is not a VOC annotation.
     """
-    text = read(path, "a VOC annotation")
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise DataError(f"{path} has a document type declaration, which VOC files do not use. Remove it.")
-    parser = expat.ParserCreate()
-    document = Element("document", 1)
-    open_elements = [document]
-
-    def start(tag: str, _: dict[str, str]) -> None:
-        element = Element(tag, parser.CurrentLineNumber)
-        open_elements[-1].children.append(element)
-        open_elements.append(element)
-
-    parser.StartElementHandler = start
-    parser.CharacterDataHandler = lambda text: open_elements[-1].parts.append(text)
-    parser.EndElementHandler = lambda _: open_elements.pop()
-    try:
-        parser.Parse(text, True)
-    except expat.ExpatError as error:
-        raise DataError(f"{path}, line {error.lineno}: invalid XML ({expat.ErrorString(error.code)}).") from error
-    (root,) = document.children
+    root = parse_elements(path, "a VOC annotation")
     if root.tag != "annotation":
         raise DataError(f"{path} is not a VOC annotation: its root element is {root.tag}.")
     return root

@@ -2,12 +2,13 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_columns import from_rows
 from splitnest.data.formats.annotation_file import AnnotationFile
@@ -47,7 +48,9 @@ def class_names(parts: Sequence[tuple[YoloData, Split]]) -> tuple[list[str], lis
     return yolo_class_names(required_root(data), _labels(data, split)), []
 
 
-def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Categories) -> AnnotationFile:
+def read_yolo(
+    labels_dir: str | Path, images_dir: str | Path, categories: Categories, only: Container[str] | None = None
+) -> AnnotationFile:
     """Read the annotations of all images in a folder and its subfolders, in the order of their names.
 
     Lines are ``class x y width height``, with the center of a box, or ``class x y x y ...``, with three or more
@@ -58,22 +61,60 @@ def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Catego
         labels_dir: Folder of the files ``<name>.txt``, with the subfolders of the image folder.
         images_dir: Image folder; the sizes of the images are read.
         categories: Classes of the class numbers, from 0.
+        only: Names of the images that are read, as a sample; None reads all.
 
     Raises:
         DataError: The folder of annotations does not exist, an image cannot be read, or a line is not valid.
     """
-    labels_dir, images_dir = Path(labels_dir), Path(images_dir)
+    return _read(Path(labels_dir), Path(images_dir), categories, only, None)[0]
+
+
+def read_yolo_pose(
+    labels_dir: str | Path,
+    images_dir: str | Path,
+    categories: Categories,
+    kpt_shape: tuple[int, int],
+    only: Container[str] | None = None,
+) -> tuple[AnnotationFile, NDArray[np.float64]]:
+    """Read the annotations of a pose dataset; see ``read_yolo``.
+
+    Lines are ``class x y width height`` and x, y and, with three values for each of the K keypoints, visibility (0 not
+    labeled, 1 hidden, 2 visible) of each keypoint. With two values, a keypoint at 0, 0 is not labeled.
+
+    Args:
+        labels_dir, images_dir, categories, only: Same as for ``read_yolo``.
+        kpt_shape: Number of keypoints, and of values of each, 2 or 3, as in ``data.yaml``.
+
+    Returns:
+        Boxes, and keypoints, float64 ``[N, K, 3]``: x and y in pixels, and visibility.
+
+    Raises:
+        DataError: Same conditions as for ``read_yolo``.
+    """
+    file, annotations = _read(Path(labels_dir), Path(images_dir), categories, only, kpt_shape)
+    return file, np.array([row["keypoints"] for row in annotations], np.float64).reshape(len(file.ids), -1, 3)
+
+
+def _read(
+    labels_dir: Path,
+    images_dir: Path,
+    categories: Categories,
+    only: Container[str] | None,
+    kpt_shape: tuple[int, int] | None,
+) -> tuple[AnnotationFile, list[dict[str, Any]]]:
+    """Return the annotations, and each in COCO's form."""
     if not labels_dir.is_dir():
         raise DataError(f"{labels_dir} is not a folder. Give the folder of the text files.")
     listing, faults = list_images(existing_folder(images_dir, "images")), Faults(labels_dir)
     images: list[ImageRow] = []
     paths: list[Path] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, name in enumerate(listing.names, start=1):
+    names = [name for name in listing.names if only is None or name in only]
+    for image_id, name in enumerate(names, start=1):
         size_hw = size_or_default(images_dir / name)
         images.append((image_id, name, *size_hw))
         paths.append((labels_dir / name).with_suffix(".txt"))
-        for annotation in _instances(paths[-1], size_hw, categories, faults):
+        for annotation in _instances(paths[-1], size_hw, categories, faults, kpt_shape):
             annotations.append({"image_id": image_id, **annotation})
     of_images = {os.path.splitext(name)[0] for name in listing.names}
     orphans = [name for name in list_files(labels_dir, ".txt") if name[: -len(".txt")] not in of_images]
@@ -82,7 +123,8 @@ def read_yolo(labels_dir: str | Path, images_dir: str | Path, categories: Catego
         "label file without an image: not read": tuple(name for name in orphans if name not in NAME_LISTS),
     }
     pairs = [(category.id, category.name) for category in categories]
-    return from_rows(labels_dir, images, pairs, annotations, paths=paths, notes=notes, faults=faults)
+    file = from_rows(labels_dir, images, pairs, annotations, paths=paths, notes=notes, faults=faults)
+    return file, annotations
 
 
 def yolo_class_names(root: Path, labels_dir: Path) -> list[str]:
@@ -152,7 +194,11 @@ def _text(path: Path) -> str:
 
 
 def _instances(
-    path: Path, size_hw: tuple[int, int], categories: Categories, faults: Faults
+    path: Path,
+    size_hw: tuple[int, int],
+    categories: Categories,
+    faults: Faults,
+    kpt_shape: tuple[int, int] | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the instances of one file in COCO's form, and add its faults."""
     if not path.exists():
@@ -165,12 +211,14 @@ def _instances(
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                yield {**_instance(line.split(maxsplit=MAX_FIELDS), size_hw, categories), "line": number}
+                yield {**_instance(line.split(maxsplit=MAX_FIELDS), size_hw, categories, kpt_shape), "line": number}
             except ValueError as error:
                 faults.add(f"{path}, line {number}: {error}.")
 
 
-def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categories) -> dict[str, Any]:
+def _instance(
+    fields: list[str], size_hw: tuple[int, int], categories: Categories, kpt_shape: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """Return one instance.
 
     Raises:
@@ -180,6 +228,9 @@ def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categorie
     if not (label.is_integer() and 0 <= label < len(categories)):
         last = len(categories) - 1
         raise ValueError(f"class {fields[0]} is not in data.classes, whose numbers range from 0 to {last}")
+    if kpt_shape is not None:
+        box = _instance(fields[:5], size_hw, categories, None)
+        return {**box, "keypoints": _keypoints(fractions[4:], size_hw, kpt_shape)}
     if len(fractions) != 4 and (len(fractions) < 6 or len(fractions) % 2):
         raise ValueError(
             f"{len(fractions)} numbers follow the class; a box has 4 (x, y, width, height), a polygon 6 or more, two "
@@ -200,6 +251,27 @@ def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categorie
         "area": polygons.area(polygon),
         "segmentation": [polygon.tolist()],
     }
+
+
+def _keypoints(values: list[float], size_hw: tuple[int, int], kpt_shape: tuple[int, int]) -> list[float]:
+    """Return keypoints in COCO's form: x and y in pixels and visibility of each.
+
+    Raises:
+        ValueError: The values are not valid.
+    """
+    count, size = kpt_shape
+    if len(values) != count * size:
+        raise ValueError(
+            f"{len(values)} numbers follow the box, not {count * size}, {size} for each of {count} keypoints"
+        )
+    points: list[float] = []
+    for first in range(0, len(values), size):
+        x, y = values[first : first + 2]
+        visibility = values[first + 2] if size == 3 else 2.0 * (x != 0 or y != 0)
+        if visibility not in (0, 1, 2):
+            raise ValueError(f"the visibility of a keypoint is {visibility:g}, not 0, 1 or 2")
+        points += [x * size_hw[1], y * size_hw[0], visibility] if visibility else [0.0, 0.0, 0.0]
+    return points
 
 
 def _numbers(fields: list[str]) -> list[float]:

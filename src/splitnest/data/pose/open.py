@@ -12,6 +12,7 @@ from splitnest.data.formats.coco_keypoints import (
     read_keypoints,
 )
 from splitnest.data.formats.concatenation import concatenate_keypoints
+from splitnest.data.formats.image_lists import limited_keypoints
 from splitnest.data.parts import Parts, check_same_names
 from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
 from splitnest.data.pose.dataset import PoseDataset
@@ -47,11 +48,14 @@ def open_dataset(data: PoseData, split: Split, categories: Categories, skeleton:
         return ScenePose(open_scenes(data, split), categories, skeleton)
     opened = [_read_part(part, split, categories, skeleton) for part in data.parts(split)]
     images, persons, origins = map(list, zip(*opened, strict=True))
-    if len(opened) == 1:
-        dataset = PoseDataset(images[0], persons[0], origins[0], categories, skeleton)
+    parts = Parts(images, origins) if len(opened) > 1 else None
+    file = persons[0] if parts is None else concatenate_keypoints(persons, parts)
+    if (image_list := optional_path(data, f"{split}_list")) is not None:
+        file = limited_keypoints(file, image_list)
+    if parts is None:
+        dataset = PoseDataset(images[0], file, origins[0], categories, skeleton)
     else:
-        parts = Parts(images, origins)
-        dataset = PoseDataset(parts.folder, concatenate_keypoints(persons, parts), parts.source, categories, skeleton)
+        dataset = PoseDataset(parts.folder, file, parts.source, categories, skeleton)
         dataset.inputs = parts.origins
     if split == "val" and data.val_detections is not None:
         _add_detections(dataset, required_root(data), data.val_detections)

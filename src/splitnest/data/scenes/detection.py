@@ -26,6 +26,9 @@ class SceneImages:
         """Return the pixels of one scene, uint8 RGB ``[H, W, 3]``."""
         return self._images[index]
 
+    def path(self, index: int) -> None:
+        """Return None: scenes have no files."""
+
     def check_files(self) -> list[str]:
         """Return an empty list: scenes have no files."""
         return []

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,10 @@ class LabelMapDataset(SemanticDataset):
     def name(self, index: int) -> str:
         """Return the path of an image in the image folder."""
         return self.files.images[index].relative_to(self.files.folder).as_posix()
+
+    def path(self, index: int) -> Path:
+        """Return the file of an image."""
+        return self.files.images[index]
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Read the pixels of an image, uint8 RGB ``[H, W, 3]``."""

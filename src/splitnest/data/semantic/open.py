@@ -4,6 +4,7 @@ from pathlib import Path
 
 from splitnest.data.formats.cityscapes import read_cityscapes
 from splitnest.data.formats.concatenation import concatenate_label_maps
+from splitnest.data.formats.image_lists import limited_label_maps
 from splitnest.data.formats.label_map_folders import (
     LabelMapFiles,
     index_encoding,
@@ -36,11 +37,15 @@ def open_dataset(data: SemanticData, split: Split, categories: Categories) -> Se
     if isinstance(data, SceneData):
         return SceneSemantic(open_scenes(data, split), categories)
     files = [_read_part(part, split, categories) for part in data.parts(split)]
+    image_list = optional_path(data, f"{split}_list")
     if len(files) == 1:
-        return LabelMapDataset(files[0])
+        return LabelMapDataset(files[0] if image_list is None else limited_label_maps(files[0], image_list))
     folders = [each.folder for each in files]
     parts = Parts(folders, folders)
-    dataset = LabelMapDataset(concatenate_label_maps(files, parts), parts.source)
+    concatenated = concatenate_label_maps(files, parts)
+    if image_list is not None:
+        concatenated = limited_label_maps(concatenated, image_list)
+    dataset = LabelMapDataset(concatenated, parts.source)
     dataset.inputs = parts.origins
     return dataset
 

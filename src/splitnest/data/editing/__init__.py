@@ -1,0 +1,1 @@
+"""Conversion, splitting and merging of datasets with annotated instances."""

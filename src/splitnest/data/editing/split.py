@@ -1,0 +1,180 @@
+"""Stratified split of a dataset, the same for the same images on every machine.
+
+Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data".
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitnest.data.editing.convert import Written, write
+from splitnest.data.editing.dataset import Dataset, labeled_images, unified_classes
+from splitnest.data.writers.labeled_image import LabeledImage
+from splitnest.errors import DataError, UsageError, cannot_read, first_few
+from splitnest.files import open_text, plain_name
+
+FILE_COLUMNS = ("file", "image", "filename", "file_name", "name", "path")
+"""Names of the column with the images in a CSV file of groups."""
+
+
+def split(
+    dataset: Dataset,
+    out: Path,
+    format: str,
+    fractions: Mapping[str, float],
+    *,
+    groups: Sequence[str] | None = None,
+    links: bool = False,
+) -> Written:
+    """Write a dataset with other splits; splits that it has are pooled.
+
+    Args:
+        dataset: Dataset.
+        out, format, links: Same as for ``convert``.
+        fractions: Name of each split -> fraction of the images; they add up to 1.
+        groups: Group of each image, in the order of the splits; images of one group stay together.
+
+    Raises:
+        UsageError, DataError, OutputError: Same conditions as for ``convert``; or a split gets no images.
+    """
+    categories = unified_classes(dataset.splits)
+    names = image_names(dataset)
+    presence = np.zeros((len(names), len(categories)), np.int64)
+    first = 0
+    label_of = {name: label for label, name in enumerate(categories.names)}
+    for part in dataset.splits:
+        labels = np.array([label_of[name] for _, name in part.file.categories], np.int64)
+        presence[first + part.file.image_index, labels[part.file.category_index]] = 1
+        first += len(part.file.file_names)
+    chosen = stratified(names, presence, list(fractions.values()), groups)
+    for number, name in enumerate(fractions):
+        if not (chosen == number).any():
+            of_groups, option = ("", "") if groups is None else (" in groups", " or --group-by")
+            raise DataError(
+                f"{dataset.source} has {len(names)} images{of_groups}, so the split {name} gets none. Change "
+                f"--fractions{option}."
+            )
+
+    def images() -> Iterator[tuple[str | None, LabeledImage]]:
+        for number, name in enumerate(fractions):
+            position = 0
+            for part in dataset.splits:
+                for image in labeled_images(part, categories):
+                    if chosen[position] == number:
+                        yield name, image if len(dataset.splits) == 1 else replace(image, id=None)
+                    position += 1
+
+    return write(images(), len(names), categories, out, format, links=links)
+
+
+def image_names(dataset: Dataset) -> list[str]:
+    """Return the path of each image in its folder, in the order of the splits."""
+    return [name for part in dataset.splits for name in part.file.file_names]
+
+
+def stratified(
+    names: Sequence[str],
+    presence: NDArray[np.int64],
+    fractions: Sequence[float],
+    groups: Sequence[str] | None = None,
+) -> NDArray[np.int64]:
+    """Return the split of each image, ``[I]``, so that each class has its share of images in each split.
+
+    Classes are distributed from the rarest to the most frequent one. Images take turns in the order of the hashes of
+    their names, which is that of no folder and no camera.
+
+    Args:
+        names: Name of each of the I images.
+        presence: Whether each image has each class, 0 or 1, ``[I, C]``.
+        fractions: Fraction of each split.
+        groups: Group of each image; None makes each image its own.
+    """
+    keys, members = np.unique(np.array(names if groups is None else groups, dtype=str), return_inverse=True)
+    if groups is None:
+        keys, members = np.array(names, dtype=str), np.arange(len(names))
+    any_class = presence.sum(axis=1, keepdims=True) == 0
+    counts = np.zeros((len(keys), presence.shape[1] + 1), np.int64)
+    np.add.at(counts, members, np.concatenate([presence, any_class], axis=1))
+    sizes = np.bincount(members, minlength=len(keys))
+    order = np.argsort(
+        [hashlib.sha256(f"{key}\0".encode("utf-8", "surrogatepass")).digest() for key in keys.tolist()], kind="stable"
+    )
+    wanted, shares = np.outer(fractions, counts.sum(axis=0)), np.array(fractions) * len(names)
+    chosen = np.full(len(keys), -1, np.int64)
+    left = counts.sum(axis=0)
+    while (chosen < 0).any():
+        rarest = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        for unit in order[(chosen[order] < 0) & (counts[order, rarest] > 0)].tolist():
+            target = max(range(len(fractions)), key=lambda n: (wanted[n, rarest], shares[n], -n))
+            chosen[unit] = target
+            wanted[target] -= counts[unit]
+            shares[target] -= sizes[unit]
+            left -= counts[unit]
+    return chosen[members]
+
+
+def groups_by_folder(names: Sequence[str]) -> list[str]:
+    """Return the folder of each image as its group."""
+    return [str(PurePosixPath(name).parent) for name in names]
+
+
+def groups_by_column(names: Sequence[str], path: Path, column: str) -> list[str]:
+    """Return the value of a column of a CSV file as the group of each image.
+
+    Args:
+        names: Path of each image in its folder; the file has the path or the file name in a column of
+            ``FILE_COLUMNS``, or in its first column.
+        path: CSV file with a line of column names.
+        column: Name of the column of the groups.
+
+    Raises:
+        DataError: The file cannot be read, has no such column, or lacks an image.
+    """
+    try:
+        with open_text(path) as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error if isinstance(error, OSError) else ValueError(str(error))
+        raise DataError(cannot_read(path, reason, "a CSV file of groups")) from error
+    columns = list(rows[0]) if rows else []
+    if column not in columns:
+        raise DataError(f"{path} has no column {column!r}, but {first_few(columns) or 'no rows'}. Name one of them.")
+    key = next((name for name in FILE_COLUMNS if name in columns), columns[0])
+    group_of = {str(row[key]): str(row[column]) for row in rows}
+    missing = [name for name in names if name not in group_of and PurePosixPath(name).name not in group_of]
+    if missing:
+        raise DataError(f"{path} has no row of {first_few(missing)}. Add the images under {key!r}.")
+    return [group_of.get(name, group_of.get(PurePosixPath(name).name, "")) for name in names]
+
+
+def parse_fractions(text: str, names: str | None = None) -> dict[str, float]:
+    """Return the fraction of each split.
+
+    Args:
+        text: Fractions with commas, as in ``0.8,0.2`` or ``80,20``.
+        names: Names of the splits with commas; None is train and val, or train, val and test.
+
+    Raises:
+        UsageError: The fractions are not positive numbers that add up to 1 (or 100), or names are missing.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--fractions is {text!r}. Give numbers with commas, as in 0.8,0.2.") from error
+    total = sum(values)
+    if not all(0 < value < float("inf") for value in values) or min(abs(total - 1), abs(total - 100) / 100) > 1e-6:
+        raise UsageError(f"--fractions is {text!r}. Give positive numbers that add up to 1, as in 0.8,0.2.")
+    splits = ["train", "val", "test"] if names is None else [name.strip() for name in names.split(",")]
+    for name in splits:
+        try:
+            plain_name(name)
+        except ValueError as error:
+            raise UsageError(f"The split name {name!r} {error}. Give names such as train,val with --names.") from error
+    if len(set(splits)) < len(splits) or len(values) > len(splits) or (names is not None and len(values) < len(splits)):
+        raise UsageError(f"--fractions has {len(values)} splits. Give as many different --names, as in train,val,test.")
+    return {name: value / total for name, value in zip(splits, values, strict=False)}

@@ -1,0 +1,1 @@
+"""First recipe for a dataset: model, input, length and learning rate that fit the data and the machine."""

@@ -1,0 +1,473 @@
+"""Recognition of datasets: each format and layout, and folders that are none, several, or inconsistent."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.tool_exports import (
+    Annotated,
+    Instance,
+    write_coco,
+    write_cvat,
+    write_images,
+    write_label_studio,
+    write_labelme,
+    write_open_images,
+    write_voc,
+    write_yolo_labels,
+)
+from splitnest.data.recognition.recognize import recognize
+from splitnest.data.recognition.recognized import Recognized
+from splitnest.errors import DataError
+
+FIG, DATE = Instance("fig", (5.0, 5.0, 40.0, 30.0)), Instance("date", (1.0, 2.0, 9.0, 8.0))
+TRIANGLE = Instance("fig", (5.0, 6.0, 25.0, 30.0), ((5.0, 6.0), (25.0, 7.0), (15.0, 30.0)))
+IMAGES = (Annotated("a.png", 60, 40, (FIG, DATE)), Annotated("b.png", 60, 40, (FIG,)))
+POLYGONS = (Annotated("a.png", 60, 40, (TRIANGLE,)), Annotated("b.png", 60, 40, (TRIANGLE, TRIANGLE)))
+OTHERS = (Annotated("c.png", 60, 40, (FIG,)),)
+
+
+def coco(root: Path) -> None:
+    write_images(root / "images", IMAGES)
+    write_coco(root / "annotations/instances_default.json", IMAGES)  # as CVAT exports it
+
+
+def roboflow(root: Path) -> None:
+    for folder, images in (("train", POLYGONS), ("valid", POLYGONS), ("test", POLYGONS)):
+        write_images(root / folder, images)
+        write_coco(root / folder / "_annotations.coco.json", images)
+
+
+def yolo(root: Path) -> None:
+    for split, images in (("train", IMAGES), ("val", OTHERS)):
+        write_images(root / "images" / split, images)
+        write_yolo_labels(root / "labels" / split, images, ["date", "fig"])
+    (root / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: date, 1: fig}\n")
+
+
+def yolo_of_roboflow(root: Path) -> None:
+    for split, images in (("train", POLYGONS), ("valid", POLYGONS)):
+        write_images(root / split / "images", images)
+        write_yolo_labels(root / split / "labels", images, ["fig"])
+    (root / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 1\nnames: ['fig']\n")
+
+
+def yolo_lists(root: Path) -> None:
+    write_images(root / "images", [*IMAGES, *OTHERS])
+    write_yolo_labels(root / "labels", [*IMAGES, *OTHERS], ["date", "fig"])
+    (root / "train.txt").write_text("./images/b.png\n./images/a.png\n")
+    (root / "val.txt").write_text("/content/fruit/images/c.png\n")
+    (root / "fruit.yaml").write_text("train: train.txt\nval: val.txt\nnames: [date, fig]\n")
+
+
+def yolo_without_yaml(root: Path) -> None:
+    write_images(root / "images", IMAGES)
+    write_yolo_labels(root / "labels", IMAGES, ["date", "fig"])
+    (root / "labels/classes.txt").write_text("date\nfig\n")
+
+
+def voc(root: Path) -> None:
+    write_images(root / "JPEGImages", [*IMAGES, *OTHERS])
+    write_voc(root / "Annotations", [*IMAGES, *OTHERS])
+    (root / "ImageSets/Main").mkdir(parents=True)
+    (root / "ImageSets/Main/train.txt").write_text("a\nb\n")
+    (root / "ImageSets/Main/val.txt").write_text("c\n")
+    (root / "ImageSets/Main/fig_train.txt").write_text("a 1\nb -1\n")
+
+
+def voc_without_lists(root: Path) -> None:
+    write_images(root / "images", IMAGES)
+    write_voc(root / "annotations", IMAGES)
+
+
+def voc_of_roboflow(root: Path) -> None:
+    for split, images in (("train", IMAGES), ("valid", OTHERS)):
+        write_images(root / split, images)
+        write_voc(root / split, images)
+
+
+def labelme(root: Path) -> None:
+    write_images(root, POLYGONS)
+    write_labelme(root, POLYGONS)
+
+
+def labelme_splits(root: Path) -> None:
+    for split, images in (("train", IMAGES), ("val", OTHERS)):
+        write_images(root / split, images)
+        write_labelme(root / split, images)
+
+
+def cvat(root: Path) -> None:
+    write_images(root / "images", POLYGONS)
+    write_cvat(root / "annotations.xml", POLYGONS)
+
+
+def label_studio(root: Path) -> None:
+    write_images(root / "upload", IMAGES)
+    write_label_studio(root / "project-1.json", IMAGES)
+
+
+def open_images(root: Path) -> None:
+    for split, images in (("train", IMAGES), ("validation", OTHERS)):
+        write_images(root / split, images)
+        write_open_images(root / f"{split}-annotations-bbox.csv", images)
+    write_open_images(root / "x.csv", IMAGES).unlink()  # the class table of both
+
+
+def class_folders(root: Path) -> None:
+    for name in ("cat", "dog"):
+        write_images(root / "flowers" / name, IMAGES)
+
+
+def class_folders_with_splits(root: Path) -> None:
+    for split in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            write_images(root / split / name, IMAGES)
+
+
+def write_map(path: Path, values: Any, palette: list[int] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.resize(np.array(values, np.uint8), (40, 60, *np.shape(values)[1:])))
+    if palette is not None:
+        image = image.convert("P")
+        image.putpalette(palette)
+    image.save(path)
+
+
+def index_maps(root: Path) -> None:
+    for split in ("train", "val"):
+        write_images(root / "images" / split, IMAGES)
+        for image in IMAGES:
+            write_map(root / "masks" / split / image.name, [0, 1, 2, 255])
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+
+
+def palette_maps(root: Path) -> None:
+    write_images(root / "img", IMAGES)
+    for image in IMAGES:
+        write_map(root / "gt" / image.name, [0, 1], [0, 0, 0, 128, 0, 0])
+
+
+def color_maps(root: Path) -> None:
+    write_images(root / "img", IMAGES)
+    for image in IMAGES:
+        write_map(root / "gt" / image.name, [[0, 0, 0], [128, 0, 0], [0, 128, 0]])
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nvoid:0,0,0::\nroad:128,0,0::\ncar:0,128,0::\n")
+
+
+def binary_maps(root: Path) -> None:
+    write_images(root / "img", IMAGES)
+    for image in IMAGES:
+        write_map(root / "gt" / image.name, [0, 255])
+
+
+def cityscapes(root: Path) -> None:
+    for split in ("train", "val"):
+        write_images(root / f"leftImg8bit/{split}/ulm", [Annotated("ulm_0_0_leftImg8bit.png", 64, 32)])
+        write_map(root / f"gtFine/{split}/ulm/ulm_0_0_gtFine_labelIds.png", [7, 8])
+
+
+def ade20k(root: Path) -> None:
+    for split, name in (("training", "ADE_train_00000001.png"), ("validation", "ADE_val_00000001.png")):
+        write_images(root / "images" / split, [Annotated(name, 60, 40)])
+        write_map(root / "annotations" / split / name, [0, 1, 150])
+
+
+def panoptic(root: Path) -> None:
+    write_images(root / "val2017", [Annotated("a.png", 60, 40)])
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}],
+        "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": [
+            {"id": 1, "category_id": 1, "iscrowd": 0}, {"id": 2, "category_id": 2, "iscrowd": 0}]}],
+        "categories": [{"id": 1, "name": "cat", "isthing": 1}, {"id": 2, "name": "sky", "isthing": 0}],
+    }  # fmt: skip
+    write_map(root / "annotations/panoptic_val2017/a.png", [[1, 0, 0], [2, 0, 0]])
+    (root / "annotations/panoptic_val2017.json").write_text(json.dumps(content))
+
+
+def keypoints(root: Path) -> None:
+    write_images(root / "images", IMAGES)
+    path = write_coco(root / "keypoints.json", IMAGES)
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": 2, "name": "fig", "keypoints": ["stem", "tip"], "skeleton": [[1, 2]]}]
+    content["annotations"] = [
+        {**each, "keypoints": [1, 2, 2, 3, 4, 0], "num_keypoints": 1}
+        for each in content["annotations"]
+        if each["category_id"] == 2
+    ]
+    path.write_text(json.dumps(content))
+
+
+FORMATS: list[tuple[Callable[[Path], None], str, str, dict[str, Any], tuple[str, ...], tuple[int, int]]] = [
+    (coco, "COCO", "detection",
+     {"format": "coco", "train_images": "images", "train_annotations": "annotations/instances_default.json"},
+     ("date", "fig"), (2, 0)),
+    (roboflow, "COCO", "instance",
+     {"format": "coco", "train_images": "train", "train_annotations": "train/_annotations.coco.json",
+      "val_images": "valid", "val_annotations": "valid/_annotations.coco.json"}, ("fig",), (2, 2)),
+    (yolo, "YOLO", "detection",
+     {"format": "yolo", "train_images": "images/train", "val_images": "images/val"}, ("date", "fig"), (2, 1)),
+    (yolo_of_roboflow, "YOLO", "instance",
+     {"format": "yolo", "train_images": "train/images", "val_images": "valid/images"}, ("fig",), (2, 2)),
+    (yolo_lists, "YOLO", "detection",
+     {"format": "yolo", "train_images": "images", "train_list": "train.txt", "val_images": "images",
+      "val_list": "val.txt"}, ("date", "fig"), (2, 1)),
+    (yolo_without_yaml, "YOLO", "detection", {"format": "yolo", "train_images": "images"}, ("date", "fig"), (2, 0)),
+    (voc, "Pascal VOC", "detection",
+     {"format": "voc", "train_images": "JPEGImages", "train_annotations": "ImageSets/Main/train.txt",
+      "val_images": "JPEGImages", "val_annotations": "ImageSets/Main/val.txt"}, ("date", "fig"), (2, 1)),
+    (voc_without_lists, "Pascal VOC", "detection",
+     {"format": "voc", "train_images": "images", "train_annotations": "annotations"}, ("date", "fig"), (2, 0)),
+    (voc_of_roboflow, "Pascal VOC", "detection",
+     {"format": "voc", "train_images": "train", "train_annotations": "train", "val_images": "valid",
+      "val_annotations": "valid"}, ("date", "fig"), (2, 1)),
+    (labelme, "labelme", "instance",
+     {"format": "labelme", "train_images": ".", "train_annotations": "."}, ("fig",), (2, 0)),
+    (labelme_splits, "labelme", "detection",
+     {"format": "labelme", "train_images": "train", "train_annotations": "train", "val_images": "val",
+      "val_annotations": "val"}, ("date", "fig"), (2, 1)),
+    (cvat, "CVAT", "instance",
+     {"format": "cvat", "train_images": "images", "train_annotations": "annotations.xml"}, ("fig",), (2, 0)),
+    (label_studio, "Label Studio", "detection",
+     {"format": "label_studio", "train_images": "upload", "train_annotations": "project-1.json"},
+     ("date", "fig"), (2, 0)),
+    (open_images, "Open Images", "detection",
+     {"format": "open_images", "train_images": "train", "train_annotations": "train-annotations-bbox.csv",
+      "val_images": "validation", "val_annotations": "validation-annotations-bbox.csv"}, ("date", "fig"), (2, 1)),
+    (class_folders, "image folders by class", "classification",
+     {"format": "folders", "train_images": "flowers"}, ("cat", "dog"), (4, 0)),
+    (class_folders_with_splits, "image folders by class", "classification",
+     {"format": "folders", "train_images": "train", "val_images": "val"}, ("cat", "dog"), (4, 4)),
+    (index_maps, "label maps of class indices", "semantic",
+     {"format": "folders", "train_images": "images/train", "train_annotations": "masks/train",
+      "val_images": "images/val", "val_annotations": "masks/val"}, ("sky", "road", "car"), (2, 2)),
+    (palette_maps, "label maps of class indices", "semantic",
+     {"format": "folders", "train_images": "img", "train_annotations": "gt", "palette": [[0, 0, 0], [128, 0, 0]]},
+     ("class_0", "class_1"), (2, 0)),
+    (color_maps, "label maps of colors", "semantic",
+     {"format": "folders", "train_images": "img", "train_annotations": "gt", "label_maps": "colors",
+      "palette": [[128, 0, 0], [0, 128, 0]], "ignore_colors": [[0, 0, 0]]}, ("road", "car"), (2, 0)),
+    (binary_maps, "label maps of colors", "semantic",
+     {"format": "folders", "train_images": "img", "train_annotations": "gt", "label_maps": "colors",
+      "palette": [[0, 0, 0], [255, 255, 255]]}, ("background", "foreground"), (2, 0)),
+    (cityscapes, "Cityscapes", "semantic",
+     {"format": "cityscapes", "train_images": "leftImg8bit/train", "train_annotations": "gtFine/train",
+      "val_images": "leftImg8bit/val", "val_annotations": "gtFine/val"}, (), (1, 1)),
+    (ade20k, "ADE20K", "semantic",
+     {"format": "ade20k", "train_images": "images/training", "train_annotations": "annotations/training",
+      "val_images": "images/validation", "val_annotations": "annotations/validation"}, (), (1, 1)),
+    (panoptic, "COCO panoptic", "panoptic",
+     {"format": "coco", "train_images": "val2017", "train_annotations": "annotations/panoptic_val2017.json"},
+     ("cat",), (1, 0)),
+    (keypoints, "COCO keypoints", "pose",
+     {"format": "coco", "train_images": "images", "train_annotations": "keypoints.json"}, ("fig",), (2, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("write", "format_", "task", "data", "classes", "counts"), FORMATS, ids=[row[0].__name__ for row in FORMATS]
+)
+def test_formats(
+    tmp_path: Path,
+    write: Callable[[Path], None],
+    format_: str,
+    task: str,
+    data: dict[str, Any],
+    classes: tuple[str, ...],
+    counts: tuple[int, int],
+) -> None:
+    write(tmp_path)
+    found = recognize(tmp_path)
+    assert (found.format, found.task, found.data) == (format_, task, data)
+    assert (len(found.train), 0 if found.val is None else len(found.val)) == counts
+    if classes:
+        assert found.classes == classes
+
+
+def test_an_annotation_file_is_taken_with_that_of_the_other_split(tmp_path: Path) -> None:
+    for split, images in (("train2017", IMAGES), ("val2017", OTHERS)):
+        write_images(tmp_path / split, images)
+        write_coco(tmp_path / f"annotations/instances_{split}.json", images)
+        write_coco(tmp_path / f"annotations/more_{split}.json", images)
+    found = recognize(tmp_path / "annotations/more_train2017.json")
+    assert found.root == tmp_path
+    assert found.data["train_annotations"] == "annotations/more_train2017.json"
+    assert found.data["val_annotations"] == "annotations/more_val2017.json"
+    assert any("annotates too" in note for note in recognize(tmp_path).assumed)
+
+
+@pytest.mark.parametrize("write", [yolo, yolo_lists])
+def test_data_yaml_itself(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path)
+    (path,) = tmp_path.glob("*.yaml")
+    assert recognize(path).data == recognize(tmp_path).data
+
+
+@pytest.mark.parametrize("base", ["path: /home/anna/fruit\n", "path: 'C:\\fruit'\n", ""])
+def test_data_yaml_of_another_machine_whose_folders_are_here(tmp_path: Path, base: str) -> None:
+    yolo(tmp_path)
+    train = "images/train" if base else "/home/anna/fruit/images/train"
+    (tmp_path / "data.yaml").write_text(f"{base}train: {train}\nval: images/val\nnames: [date, fig]\n")
+    found = recognize(tmp_path)
+    assert found.data["train_images"] == "images/train"
+    assert any("a path of another machine" in note for note in found.assumed)
+
+
+def test_rectangles_as_polygons_are_boxes(tmp_path: Path) -> None:
+    x1, y1, x2, y2 = FIG.box
+    rectangle = Instance("fig", FIG.box, ((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+    images = [Annotated("a.png", 60, 40, (rectangle,))]
+    write_images(tmp_path, images)
+    write_labelme(tmp_path, images)
+    assert recognize(tmp_path).task == "detection"
+
+
+def test_boxes_beside_polygons(tmp_path: Path) -> None:
+    images = [Annotated("a.png", 60, 40, (TRIANGLE, FIG))]
+    write_images(tmp_path, images)
+    write_labelme(tmp_path, images)
+    found = recognize(tmp_path)
+    assert found.task == "detection"
+    assert any("1 of 2 instances have a box and no polygon" in note for note in found.assumed)
+
+
+def test_large_datasets_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitnest.data.recognition.sampling.MAX_READ", 5)
+    monkeypatch.setattr("splitnest.data.recognition.sampling.SAMPLE", 3)
+    images = [Annotated(f"{number}.png", 60, 40, (FIG,)) for number in range(8)]
+    for module in ("voc", "tools", "yolo"):
+        monkeypatch.setattr(f"splitnest.data.recognition.{module}.MAX_READ", 5)
+    for folder, write in (("voc", write_voc), ("labelme", write_labelme)):
+        write_images(tmp_path / folder, images)
+        write(tmp_path / folder, images)
+        found = recognize(tmp_path / folder)
+        assert len(found.train) == 8
+        assert found.train.num_read == 3
+        assert any("of 8" in note for note in found.assumed)
+
+
+def test_hidden_files_and_results_are_no_annotations(tmp_path: Path) -> None:
+    coco(tmp_path)
+    (tmp_path / ".labels").mkdir()
+    (tmp_path / "results.json").write_text('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
+    assert recognize(tmp_path).format == "COCO"
+
+
+def nothing(root: Path) -> None:
+    write_images(root / "photos", IMAGES)
+
+
+def two_formats(root: Path) -> None:
+    voc_without_lists(root)
+    labelme(root / "labelme")
+
+
+def other_classes(root: Path) -> None:
+    roboflow(root)
+    images = [Annotated("a.png", 60, 40, (Instance("kiwi", (1.0, 2.0, 9.0, 9.0)),))]
+    write_coco(root / "valid/_annotations.coco.json", images)
+
+
+def other_folders(root: Path) -> None:
+    class_folders_with_splits(root)
+    (root / "val/cat").rename(root / "val/Cat")
+
+
+def absolute_paths(root: Path) -> None:
+    yolo(root)
+    (root / "data.yaml").write_text("train: /home/anna/a/train\nval: /home/anna/a/val\nnames: [date, fig]\n")
+
+
+def empty_coco_split(root: Path) -> None:
+    roboflow(root)
+    write_coco(root / "valid/_annotations.coco.json", [])
+
+
+def empty_folder_split(root: Path) -> None:
+    class_folders_with_splits(root)
+    shutil.rmtree(root / "val")
+    (root / "val/cat").mkdir(parents=True)
+
+
+def empty_list(root: Path) -> None:
+    voc(root)
+    (root / "ImageSets/Main/val.txt").write_text("\n")
+
+
+def no_instances(root: Path) -> None:
+    write_images(root, [Annotated("a.png", 60, 40)])
+    write_labelme(root, [Annotated("a.png", 60, 40)])
+
+
+def missing_images(root: Path) -> None:
+    coco(root)
+    for path in (root / "images").iterdir():
+        path.rename(path.with_stem(f"renamed_{path.stem}"))
+
+
+def yaml_without_labels(root: Path) -> None:
+    yolo(root)
+    shutil.rmtree(root / "labels")
+
+
+def wrong_count(root: Path) -> None:
+    yolo(root)
+    (root / "data.yaml").write_text("train: images/train\nnc: 3\nnames: [date, fig]\n")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda root: None, "is empty. Give the folder of a dataset"),
+        (nothing, r"has 2 images, and no annotations that are known\. Images are in photos\. Annotations can be COCO"),
+        (
+            two_formats,
+            r"has several formats: labelme \(labelme\) and Pascal VOC \(annotations\)\. Give the file",
+        ),
+        (other_classes, r"only validation has 'kiwi' \(1 times\), and training has 'fig'\. Write the same names"),
+        (other_folders, r"the folder is 'cat' in training and 'Cat' in validation\. Write the same name in both"),
+        (
+            absolute_paths,
+            r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Write the folder rel",
+        ),
+        (empty_coco_split, r"The val split is empty: .*valid/_annotations\.coco\.json has no annotated images\. Add"),
+        (empty_folder_split, r"The validation split is empty: .*/val has no images\. Add images, or remove the folder"),
+        (empty_list, r"The validation split is empty: .*val\.txt names no images\. Add some, or remove it"),
+        (no_instances, "The training split has 1 images and no instances"),
+        (missing_images, r"names images such as 'a\.png', which are not below .* It has 2 images, such as images/ren"),
+        (yaml_without_labels, "has no text files. Put the labels into a folder labels beside images"),
+        (wrong_count, "nc is 3, but names has 2 classes"),
+    ],
+)
+def test_what_is_no_dataset(tmp_path: Path, write: Callable[[Path], None], message: str) -> None:
+    write(tmp_path)
+    with pytest.raises(DataError, match=message):
+        recognize(tmp_path)
+
+
+def test_paths_that_are_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"does not exist\. Give the folder of a dataset, or its annotation file"):
+        recognize(tmp_path / "absent")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(DataError, match=r"a\.json is not an annotation file of COCO, CVAT"):
+        recognize(tmp_path / "a.json")
+    write_labelme(tmp_path / "l", IMAGES)
+    with pytest.raises(DataError, match=r"is the annotation of one image\. Give the folder of the dataset"):
+        recognize(tmp_path / "l/a.json")
+    (tmp_path / "other.yaml").write_text("base: x\n")
+    with pytest.raises(DataError, match=r"other\.yaml is not a data\.yaml of YOLO"):
+        recognize(tmp_path / "other.yaml")
+
+
+def test_recognized_classes_index_the_pairs(tmp_path: Path) -> None:
+    labelme_splits(tmp_path)
+    found: Recognized = recognize(tmp_path)
+    assert found.train.counts(2).tolist() == [1, 2]
+    assert found.val is not None
+    assert found.val.counts(2).tolist() == [0, 1]
