@@ -7,9 +7,10 @@ from pydantic import AfterValidator, Field, model_validator
 from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
-from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
+from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData
 from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
+from splitnest.recipe.label_map_data import SemanticData
 from splitnest.recipe.limits import Channels
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
 

@@ -16,7 +16,8 @@ from splitnest.data.formats.coco import read_coco
 from splitnest.data.formats.image_lists import _gathered, limited_annotations, listed_rows
 from splitnest.data.semantic.open import open_dataset as open_semantic
 from splitnest.errors import DataError
-from splitnest.recipe.data import CocoData, ImageFolderData, LabelMapFolderData, LabelmeData, VocData
+from splitnest.recipe.data import CocoData, ImageFolderData, LabelmeData, VocData
+from splitnest.recipe.label_map_data import LabelMapFolderData
 from splitnest.structures.categories import from_names
 
 FIG, DATE = Instance("fig", (5.0, 5.0, 40.0, 30.0)), Instance("date", (1.0, 2.0, 9.0, 8.0))

@@ -15,7 +15,7 @@ from splitnest.data.semantic.check import LabelCount, check_dataset, print_repor
 from splitnest.data.semantic.dataset import SemanticDataset
 from splitnest.data.semantic.open import open_dataset
 from splitnest.errors import DataError
-from splitnest.recipe.data import LabelMapFolderData
+from splitnest.recipe.label_map_data import LabelMapFolderData
 from splitnest.structures.categories import from_names
 
 PATHS = {"train_images": "images", "train_annotations": "masks", "val_images": "images", "val_annotations": "masks"}

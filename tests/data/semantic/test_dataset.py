@@ -18,7 +18,8 @@ from splitnest.data.semantic.open import open_dataset
 from splitnest.errors import DataError, UsageError
 from splitnest.metrics.semantic import SemanticEvaluator
 from splitnest.recipe import overrides
-from splitnest.recipe.data import CocoData, SceneData, SemanticData
+from splitnest.recipe.data import CocoData, SceneData
+from splitnest.recipe.label_map_data import SemanticData
 from splitnest.structures import SemanticSegmentation
 from splitnest.structures.categories import Categories, from_names, with_colors
 from splitnest.structures.class_tables import class_table

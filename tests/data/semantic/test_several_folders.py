@@ -10,7 +10,7 @@ from PIL import Image
 from splitnest.data.semantic.dataset import SemanticDataset
 from splitnest.data.semantic.open import open_dataset
 from splitnest.errors import DataError
-from splitnest.recipe.data import CityscapesData, LabelMapFolderData
+from splitnest.recipe.label_map_data import CityscapesData, LabelMapFolderData
 from splitnest.structures.categories import from_names
 from splitnest.structures.class_tables import class_table
 

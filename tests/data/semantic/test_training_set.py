@@ -21,7 +21,7 @@ from splitnest.data.semantic.open import open_dataset
 from splitnest.data.semantic.training_set import SemanticTrainingSet
 from splitnest.errors import DataError, UsageError
 from splitnest.recipe import SemanticRecipe, SemanticTraining
-from splitnest.recipe.data import LabelMapFolderData
+from splitnest.recipe.label_map_data import LabelMapFolderData
 from splitnest.structures.batch import collate
 from splitnest.structures.categories import Categories, from_names
 from splitnest.tasks import task_of

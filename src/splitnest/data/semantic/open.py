@@ -18,7 +18,8 @@ from splitnest.data.scenes.semantic import SceneSemantic
 from splitnest.data.semantic.dataset import LabelMapDataset, SemanticDataset
 from splitnest.errors import DataError
 from splitnest.recipe import Split
-from splitnest.recipe.data import CityscapesData, LabelMapData, LabelMapFolderData, SceneData, SemanticData
+from splitnest.recipe.data import SceneData
+from splitnest.recipe.label_map_data import CityscapesData, LabelMapData, LabelMapFolderData, SemanticData
 from splitnest.structures.categories import Categories
 
 
