@@ -35,7 +35,7 @@ def folder(tmp_path: Path, small_checkpoint: Path, small_recipe: Path) -> Path:
         ("detekt", "Use 'splitnest predict'."),
         ("trian mine.yaml", "Use 'splitnest train'."),
         ("nonsense", "'splitnest' has list, info, predict"),
-        ("data verify mine.yaml", "'splitnest data' has check, show."),
+        ("data verify mine.yaml", "'splitnest data' has check, show, convert, split, merge, stats."),
         ("predict photo.png mine.yaml", "photo.png is an image. Give the model before the images"),
         (
             "predict data.yaml photo.png",

@@ -47,7 +47,7 @@ def write_formats(
         results: Complete results.
         sources: Images, each with its path in a dataset, without suffix.
         recipe: Recipe of the model.
-        score_threshold: Minimum score of the detections that are written, of persons that of their box; or that of each
+        score_threshold: Minimum score of written detections, and of the boxes of persons; or the threshold of each
             class.
 
     Returns:

@@ -24,12 +24,6 @@ def datasets() -> None:
     """Datasets."""
 
 
-app.command("convert", epilog=data_convert.CONVERT_EXAMPLE, cls=Command)(data_convert.convert)
-app.command("split", epilog=data_convert.SPLIT_EXAMPLE, cls=Command)(data_convert.split)
-app.command("merge", epilog=data_convert.MERGE_EXAMPLE, cls=Command)(data_convert.merge)
-app.command("stats", epilog=data_stats.EXAMPLE, cls=Command)(data_stats.stats)
-
-
 @app.command("check", epilog=EXAMPLE, cls=Command)
 def check(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a published model.")],
@@ -82,3 +76,9 @@ def show(
 
     size = data_show(recipe, parse(overrides or []), out=out, count=count)
     print(f"{count} samples of {size} in an epoch: {out}")
+
+
+app.command("convert", epilog=data_convert.CONVERT_EXAMPLE, cls=Command)(data_convert.convert)
+app.command("split", epilog=data_convert.SPLIT_EXAMPLE, cls=Command)(data_convert.split)
+app.command("merge", epilog=data_convert.MERGE_EXAMPLE, cls=Command)(data_convert.merge)
+app.command("stats", epilog=data_stats.EXAMPLE, cls=Command)(data_stats.stats)

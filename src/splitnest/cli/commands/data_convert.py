@@ -101,7 +101,7 @@ def _format_of(dataset: "Dataset") -> str:
     """Return the format of a dataset, to write the new one in.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The format cannot be written.
     """
     from splitnest.data.writers.formats import DATASET_FORMATS
 

@@ -160,7 +160,7 @@ def _labelme_folders(folders: Sequence[str]) -> list[str]:
 
 
 def _of_tool(tree: Tree, format: str, path: str) -> DatasetSplit:
-    """Return the split of a file, or of a folder of files, that an annotation tool exports."""
+    """Return the split that an annotation tool exports as a file or a folder."""
     source, images = tree.root / path, tree.root / images_beside(tree, path)
     order: Sequence[str] = ()
     match format:
@@ -180,7 +180,7 @@ def _of_tool(tree: Tree, format: str, path: str) -> DatasetSplit:
 
 
 def _keypoint_names(collected: CollectedAnnotations) -> tuple[str, ...]:
-    """Return the names of the keypoints, in the order of the instance with the most of them."""
+    """Return the names of the keypoints in the order of the instance that has most."""
     longest: Sequence[Point] = max(collected.points.values(), key=len, default=())
     others = (name for points in collected.points.values() for name, *_ in points)
     return tuple(dict.fromkeys([*(name for name, *_ in longest), *others]))

@@ -124,7 +124,7 @@ def groups_by_folder(names: Sequence[str]) -> list[str]:
 
 
 def groups_by_column(names: Sequence[str], path: Path, column: str) -> list[str]:
-    """Return the value of a column of a CSV file as the group of each image.
+    """Return the group of each image, the value in a column of a CSV file.
 
     Args:
         names: Path of each image in its folder; the file has the path or the file name in a column of

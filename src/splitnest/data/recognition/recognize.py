@@ -144,10 +144,11 @@ def _only(tree: Tree, candidates: list[Candidate]) -> Candidate:
 def _candidates(tree: Tree) -> list[Candidate]:
     """Return the formats that a folder may have."""
     kinds = _kinds(tree)
-    found = [Candidate(*_FORMATS[kind], paths) for kind, paths in kinds.items() if kind not in ("labelme", "voc")]
-    if "coco" in kinds:
-        found = [each for each in found if each.format != "coco_panoptic"]
-    found += [Candidate(*_FORMATS[kind], _folders(kinds[kind])) for kind in ("labelme", "voc") if kind in kinds]
+    found = [
+        Candidate(*name, _folders(kinds[kind]) if kind in ("labelme", "voc") else kinds[kind])
+        for kind, name in _FORMATS.items()
+        if kind in kinds and not (kind == "coco panoptic" and "coco" in kinds)
+    ]
     if seen := find_data_yaml(tree) or find_label_files(tree):
         found.append(Candidate("yolo", "YOLO", seen))
     if find_cityscapes(tree):

@@ -159,7 +159,7 @@ def image_of_result(
         path: Image file; None where there is none.
         content: Result, as its ``to_dict`` returns it.
         labels: Class index of each class name.
-        min_scores: Minimum score of the detections of each class, of persons that of their box; segments are all kept.
+        min_scores: Minimum score of each class, for persons that of their box; segments are all kept.
     """
     if "segments" in content:
         instances = tuple(_segment(row) for row in content["segments"])

@@ -29,7 +29,7 @@ def result_rows(
         name: Name of the image.
         content: Result, as its ``to_dict`` returns it.
         categories: Classes that the labels index.
-        min_scores: Minimum score of the detections of each class, of persons that of their box; other rows are kept.
+        min_scores: Minimum score of each class, for persons that of their box; other rows are kept.
     """
     height, width = content["image_size"]
     image = {"file": name, "height": height, "width": width}
