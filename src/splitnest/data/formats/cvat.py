@@ -169,8 +169,8 @@ def _instance(shape: Element, size_hw: tuple[int, int]) -> dict[str, Any]:
                 raise ValueError(f"the box is rotated by {degrees:g} degrees. Draw it as a polygon")
             return box(*(_number(values, key) for key in ("xtl", "ytl", "xbr", "ybr")))
         case "ellipse":
-            numbers = [_number(values, key) for key in ("cx", "cy", "rx", "ry")]
-            return polygon_instance([ellipse(*numbers, degrees)])
+            x, y, radius_x, radius_y = (_number(values, key) for key in ("cx", "cy", "rx", "ry"))
+            return polygon_instance([ellipse(x, y, radius_x, radius_y, degrees)])
         case "polygon":
             return polygon_instance([np.array(_points(values)).ravel()])
         case _:

@@ -192,7 +192,7 @@ def _with_split(
                 f"there is no validation split: {why_val}; the lists are {' and '.join(path.name for path in lists)}"
             )
         else:
-            why_val = "the training images, since there are no others: no measure of how well the model generalizes"
+            why_val = "the training images, too few to split: it shows that training works, not how good the model is"
             notes.append(f"validation: {why_val}")
     entries = [Entry("data.format", data.pop("format")), Entry("data.root", str(recognized.root))]
     if value is None and len(recognized.classes) > MAX_LISTED_CLASSES:
