@@ -55,10 +55,10 @@ class NewRecipe:
     """Recipe for a dataset.
 
     Attributes:
-        recognized: What the dataset is.
+        recognized: Recognized dataset.
         recipe: The recipe.
         files: Text of each file to write: the recipe first, then lists of image names.
-        notes: What was recognized and assumed, a line each.
+        notes: Recognized facts and assumptions, a line each.
     """
 
     recognized: Recognized
@@ -102,7 +102,7 @@ def new_recipe(
         out: Recipe file; None is ``<name of the folder>.yaml`` in the working directory.
         base: Published model or recipe file to fine-tune; None chooses one by the annotations and the machine.
         machine: Machine to train on; None is this one.
-        recognized: What the dataset is, if it is known already.
+        recognized: Recognized dataset; None recognizes it.
 
     Raises:
         DataError: The path is no dataset, or cannot be used; see ``recognize``.
