@@ -154,7 +154,12 @@ def test_other_format_drops_the_keys_of_the_old_one() -> None:
             ["train.optimizer.momentum=0.5"],
             "train.optimizer.momentum has no effect with train.optimizer.type adam. Remove it.",
         ),
-        (MMDET, ["data.format=lmdb"], "data.format should be one of 'coco', 'voc', 'yolo', 'scenes', not 'lmdb'."),
+        (
+            MMDET,
+            ["data.format=lmdb"],
+            "data.format should be one of 'coco', 'voc', 'yolo', 'labelme', 'cvat', 'label_studio', 'open_images', "
+            "'scenes', not 'lmdb'.",
+        ),
         (
             MMDET,
             ["train.optimizer=lamb"],

@@ -352,6 +352,19 @@ def test_large_datasets_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert any("of 8" in note for note in found.assumed)
 
 
+def test_lvis(tmp_path: Path) -> None:
+    write_images(tmp_path / "val2017", IMAGES)
+    path = write_coco(tmp_path / "annotations/lvis_v1_val.json", IMAGES)
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        url = f"http://images.cocodataset.org/val2017/{image.pop('file_name')}"
+        image |= {"coco_url": url, "neg_category_ids": [3], "not_exhaustive_category_ids": []}
+    path.write_text(json.dumps(content))
+    found = recognize(tmp_path)
+    assert found.data == {"format": "coco", "train_images": ".", "train_annotations": "annotations/lvis_v1_val.json"}
+    assert found.train.names == ("val2017/a.png", "val2017/b.png")
+
+
 def test_hidden_files_and_results_are_no_annotations(tmp_path: Path) -> None:
     coco(tmp_path)
     (tmp_path / ".labels").mkdir()

@@ -18,7 +18,8 @@ def content(classes: list[set[int]], order: list[int] | None = None) -> SplitCon
 
 def test_nothing_to_split() -> None:
     assert validation_rows(content([]), 3) == []
-    assert validation_rows(content([{0}]), 3) == []
+    assert validation_rows(content([{0}] * 5), 3) == []
+    assert len(validation_rows(content([{0}] * 6), 3)) == 1
 
 
 def test_each_class_has_its_share() -> None:
@@ -46,6 +47,7 @@ def test_laws(classes: list[set[int]], random: object) -> None:
     assert sorted([*rows, *train]) == list(range(len(classes)))
     for label in {label for each in classes for label in each}:
         assert any(label in classes[row] for row in train), "every class has a training image"
+    assert not rows or len(classes) >= 6
     order = list(range(len(classes)))
     random.shuffle(order)  # type: ignore[attr-defined]  # a random.Random
     shuffled = content(classes, order)

@@ -139,10 +139,10 @@ def test_many_classes_are_read_from_the_files(tmp_path: Path) -> None:
     assert new_recipe("x", tmp_path / "x.yaml", machine=CPU, recognized=found).recipe.data.classes == "file"
 
 
-def test_a_single_image_is_validated_on_itself(tmp_path: Path) -> None:
-    result = new_recipe("x", tmp_path / "x.yaml", machine=CPU, recognized=recognized("semantic", count=1))
+def test_few_images_are_validated_on_themselves(tmp_path: Path) -> None:
+    result = new_recipe("x", tmp_path / "x.yaml", machine=CPU, recognized=recognized("semantic", count=5))
     assert list(result.files) == [tmp_path / "x.yaml"]
-    assert any("since there are no others" in note for note in result.notes)
+    assert any("too few to split" in note for note in result.notes)
 
 
 def test_base_is_a_recipe_file(tmp_path: Path) -> None:

@@ -158,4 +158,11 @@ def _image(item: dict[str, Any]) -> ImageRow:
         raise ValueError(f"its size is {width} x {height}: height and width are at least 1")
     if height * width > MAX_PIXELS:
         raise ValueError(f"its size is {width} x {height}, more than {MAX_PIXELS // 10**6} million pixels")
-    return integer(item, "id"), str(item["file_name"]), height, width
+    return integer(item, "id"), _file_name(item), height, width
+
+
+def _file_name(item: dict[str, Any]) -> str:
+    """Return the file name of an image; in LVIS, which gives URLs only, with the folder of COCO, as in ``val2017/``."""
+    if "file_name" not in item and isinstance(item.get("coco_url"), str):
+        return "/".join(item["coco_url"].split("/")[-2:])
+    return str(item["file_name"])

@@ -283,7 +283,7 @@ def _number(values: Mapping[str, str], key: str) -> float:
     """Return a finite number.
 
     Raises:
-        ValueError: It is absent, or something else.
+        ValueError: The number is absent, or not finite.
     """
     try:
         value = float(values[key])

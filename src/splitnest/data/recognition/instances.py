@@ -38,7 +38,7 @@ def recognized_instances(
         root: Folder of the dataset.
         data: Keys of the data section.
         files: Annotations of the training split, and of the validation split or None.
-        assumed: What was assumed so far.
+        assumed: Assumptions made so far, a sentence each.
         class_order: Class names in label order, used or not; None takes those with instances, by category id.
         all_names: Names of all images of each split, where ``files`` have a sample.
         num_read: Number of images of each sample.

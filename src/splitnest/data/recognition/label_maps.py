@@ -284,7 +284,7 @@ def _is_map_folder(tree: Tree, files: Sequence[str]) -> bool:
 
 
 def _is_gray_photo(colors: Sequence[tuple[int, Any]]) -> bool:
-    """Return whether gray values are those of a photograph: many, and spread over the range."""
+    """Return whether gray values are those of an ordinary image rather than of labels: there are many."""
     return len(colors) > 60
 
 

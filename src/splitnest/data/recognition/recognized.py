@@ -1,4 +1,4 @@
-"""What was recognized of a dataset."""
+"""Recognized dataset: format, task, classes and splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from splitnest.recipe import Task
 
 @dataclass(frozen=True)
 class SplitContent:
-    """Images of a split, and what was read of their annotations.
+    """Images of a split, and the content of their annotations.
 
     Shapes: I images, P pairs, B boxes.
 
@@ -60,7 +60,7 @@ class Recognized:
         val: Validation split; None for a dataset without one.
         stuff: Stuff classes of a panoptic dataset.
         keypoints: Names of keypoints.
-        assumed: What was assumed, one sentence each.
+        assumed: Assumptions, a sentence each.
     """
 
     format: str

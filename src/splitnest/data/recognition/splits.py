@@ -16,20 +16,24 @@ MANY = 1000
 MAX_COUNT = 5000
 """Maximum number of validation images."""
 
+MIN_COUNT = 6
+"""Number of images under which a dataset is not split: one or two images measure nothing."""
+
 
 def validation_rows(content: SplitContent, num_classes: int) -> list[int]:
     """Return the indices of the images for validation, sorted as ``ordered`` sorts.
 
     Each class has its share of the validation images, rare classes first, as in iterative stratification (Sechidis et
     al. 2011). Images are taken in the order of the hash of their file names, so the split depends neither on the order
-    of the files nor on the format. Every class keeps an image for training. A single image is not split.
+    of the files nor on the format. Every class keeps an image for training. Fewer than ``MIN_COUNT`` images are not
+    split.
 
     Args:
         content: Images and their classes.
         num_classes: Number of classes.
     """
     total = len(content)
-    if total < 2:
+    if total < MIN_COUNT:
         return []
     fraction = FRACTION if total < MANY else FRACTION_OF_MANY
     fraction = min(fraction, MAX_COUNT / total)

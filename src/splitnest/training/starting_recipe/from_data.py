@@ -27,7 +27,7 @@ def is_dataset(path: str | Path) -> bool:
 def recipe_in_run_folder(path: str | Path, out: Path | None) -> tuple[Path, Path]:
     """Write the first recipe for a dataset into a new run folder, and return the recipe and the folder.
 
-    What was recognized and assumed is printed.
+    Recognized facts and assumptions are printed.
 
     Args:
         path: Folder of the dataset, or annotation file.

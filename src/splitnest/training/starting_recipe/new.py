@@ -55,10 +55,10 @@ class NewRecipe:
     """Recipe for a dataset.
 
     Attributes:
-        recognized: What the dataset is.
+        recognized: Recognized dataset.
         recipe: The recipe.
         files: Text of each file to write: the recipe first, then lists of image names.
-        notes: What was recognized and assumed, a line each.
+        notes: Recognized facts and assumptions, a line each.
     """
 
     recognized: Recognized
@@ -102,7 +102,7 @@ def new_recipe(
         out: Recipe file; None is ``<name of the folder>.yaml`` in the working directory.
         base: Published model or recipe file to fine-tune; None chooses one by the annotations and the machine.
         machine: Machine to train on; None is this one.
-        recognized: What the dataset is, if it is known already.
+        recognized: Recognized dataset; None recognizes it.
 
     Raises:
         DataError: The path is no dataset, or cannot be used; see ``recognize``.
@@ -192,7 +192,7 @@ def _with_split(
                 f"there is no validation split: {why_val}; the lists are {' and '.join(path.name for path in lists)}"
             )
         else:
-            why_val = "the training images, since there are no others: no measure of how well the model generalizes"
+            why_val = "the training images, too few to split: it shows that training works, not how good the model is"
             notes.append(f"validation: {why_val}")
     entries = [Entry("data.format", data.pop("format")), Entry("data.root", str(recognized.root))]
     if value is None and len(recognized.classes) > MAX_LISTED_CLASSES:
