@@ -157,8 +157,10 @@ def test_other_format_drops_the_keys_of_the_old_one() -> None:
         (
             MMDET,
             ["data.format=lmdb"],
-            "data.format should be one of 'coco', 'voc', 'yolo', 'labelme', 'cvat', 'label_studio', 'open_images', "
-            "'scenes', not 'lmdb'.",
+            (
+                "data.format should be one of 'coco', 'voc', 'yolo', 'labelme', 'cvat', 'label_studio', 'open_images', "
+                "'scenes', not 'lmdb'."
+            ),
         ),
         (
             MMDET,

@@ -1,9 +1,9 @@
 """Paths of a dataset as a recipe gives them."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from splitnest.errors import DataError, UsageError
-from splitnest.recipe.data import Data
+from splitnest.recipe.file_data import Data, Split
 
 
 def required_root(data: Data) -> Path:
@@ -58,3 +58,22 @@ def existing_folder(path: Path, what: str) -> Path:
     if not path.is_dir():
         raise DataError(f"{path} is not a folder. Give the folder of the {what}.")
     return path
+
+
+def yolo_labels(data: Data, split: Split) -> Path:
+    """Return the folder of YOLO's text files of a split: as given, or ``labels/...`` for ``images/...``.
+
+    Raises:
+        UsageError: The folder is not set, and the image folder has no part ``images``.
+    """
+    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
+        return annotations
+    images: str = getattr(data, f"{split}_images")
+    parts = list(PurePosixPath(images).parts)
+    if "images" not in parts:
+        raise UsageError(
+            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels'. Give "
+            f"the folder of the text files, relative to data.root."
+        )
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return required_root(data) / PurePosixPath(*parts)

@@ -8,7 +8,8 @@ from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import NAMED, Conventions
-from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
+from splitnest.recipe.data import DetectionData, ImageFolderData, PoseData, SemanticData
+from splitnest.recipe.file_data import Data
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.limits import Channels, Pixels, Regions
 from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining

@@ -1,7 +1,7 @@
 """Opening of the detection or panoptic dataset that a recipe describes."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from splitnest.data.detection.dataset import DetectionDataset
@@ -16,13 +16,14 @@ from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.formats.voc_files import find_annotations
 from splitnest.data.formats.yolo import find_class_names, read_yolo, yolo_class_names
 from splitnest.data.parts import Parts, check_same_names
-from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
+from splitnest.data.paths import existing_folder, optional_path, required_path, required_root, yolo_labels
 from splitnest.data.scenes.detection import SceneDetection
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.recipe import DetectionRecipe, Split
-from splitnest.recipe.data import FILE, SPLITS, CocoData, DetectionData, FileData, SceneData, VocData, YoloData
+from splitnest.recipe.data import CocoData, DetectionData, SceneData, VocData, YoloData
+from splitnest.recipe.file_data import FILE, SPLITS, FileData
 from splitnest.structures.categories import Categories
 
 F = TypeVar("F", bound=FileData)
@@ -69,7 +70,7 @@ def _read_part(
     images = required_path(data, f"{split}_images", "the image folder")
     match data:
         case YoloData():
-            labels = _yolo_labels(data, split)
+            labels = yolo_labels(data, split)
             return images, read_yolo(labels, images, categories), labels
         case VocData():
             source, folder = _voc_source(data, split, images)
@@ -137,7 +138,7 @@ def with_file_classes(recipe: DetectionRecipe) -> tuple[DetectionRecipe, list[st
         case VocData():
             names = sorted(set().union(*(_voc_names(part, split) for part, split in _parts(data))))
         case YoloData():
-            names = yolo_class_names(required_root(data), _yolo_labels(*_parts(data)[0]))
+            names = yolo_class_names(required_root(data), yolo_labels(*_parts(data)[0]))
         case CocoData():
             paths = [required_path(part, f"{split}_annotations", "the annotation file") for part, split in _parts(data)]
             names, notes = _coco_names(paths)
@@ -185,18 +186,3 @@ def _voc_source(data: VocData, split: Split, images: Path) -> tuple[Path, Path]:
             f"data.{split}_annotations, or set it to {folder} to take all images that have an XML file."
         )
     return annotations or folder, folder
-
-
-def _yolo_labels(data: YoloData, split: Split) -> Path:
-    """Return the folder of the text files: as given, or ``labels/...`` for ``images/...``."""
-    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
-        return annotations
-    images: str = getattr(data, f"{split}_images")
-    parts = list(PurePosixPath(images).parts)
-    if "images" not in parts:
-        raise UsageError(
-            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels'. Give "
-            f"the folder of the text files, relative to data.root."
-        )
-    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return required_root(data) / PurePosixPath(*parts)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_file import AnnotationFile
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
+from splitnest.data.formats.keypoint_points import Point
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, pasted, polygon_instance
 from splitnest.data.formats.xml_elements import Element, parse_elements
 from splitnest.data.images.limits import MAX_PIXELS

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from splitnest.data.formats.annotation_file import AnnotationFile
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
 from splitnest.data.formats.json_stream import read_json
+from splitnest.data.formats.keypoint_points import Point
 from splitnest.data.formats.label_studio_rle import decode
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, polygon_instance
 from splitnest.errors import DataError, cannot_read

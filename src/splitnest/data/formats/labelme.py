@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from splitnest.data.formats.annotation_file import AnnotationFile
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
+from splitnest.data.formats.keypoint_points import Point
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, pasted, polygon_instance
 from splitnest.data.images.listing import list_files
 from splitnest.data.images.read import open_header

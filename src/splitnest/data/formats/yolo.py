@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 from splitnest.data.formats.annotation_columns import from_rows
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import ImageRow
+from splitnest.data.formats.coco_keypoints import KeypointFile
 from splitnest.data.formats.faults import Faults
+from splitnest.data.formats.keypoint_points import Point, keypoint_file
 from splitnest.data.images.listing import NOT_AN_IMAGE, is_hidden, list_files, list_images
 from splitnest.data.images.size import size_or_default
 from splitnest.data.paths import existing_folder
@@ -20,6 +22,7 @@ from splitnest.files import open_text
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.structures import polygons
 from splitnest.structures.categories import Categories
+from splitnest.structures.skeleton import Skeleton
 
 TOLERANCE = 0.01
 """Tolerance of coordinates below 0 and above 1, as boxes are rounded."""
@@ -31,8 +34,30 @@ MAX_FIELDS = 1_000_000
 """Maximum number of fields in a line."""
 
 
+def read_yolo_keypoints(
+    labels_dir: str | Path, images_dir: str | Path, categories: Categories, skeleton: Skeleton
+) -> KeypointFile:
+    """Read the annotations and keypoints of all images in a folder; see ``read_yolo``.
+
+    Lines are ``class x y width height``, then two numbers for each keypoint (x, y; 0, 0 is not labeled) or three (x, y,
+    visibility), as fractions.
+
+    Args:
+        labels_dir, images_dir, categories: Same as in ``read_yolo``.
+        skeleton: Keypoints of the model, in the order of the lines.
+    """
+    points: dict[int, Sequence[Point]] = {}
+    file = read_yolo(labels_dir, images_dir, categories, skeleton=skeleton, points=points)
+    return keypoint_file(file, points, skeleton, labels_dir)
+
+
 def read_yolo(
-    labels_dir: str | Path, images_dir: str | Path, categories: Categories, only: Container[str] | None = None
+    labels_dir: str | Path,
+    images_dir: str | Path,
+    categories: Categories,
+    only: Container[str] | None = None,
+    skeleton: Skeleton | None = None,
+    points: dict[int, Sequence[Point]] | None = None,
 ) -> AnnotationFile:
     """Read the annotations of all images in a folder and its subfolders, in the order of their names.
 
@@ -45,6 +70,8 @@ def read_yolo(
         images_dir: Image folder; the sizes of the images are read.
         categories: Classes of the class numbers, from 0.
         only: Names of the images that are read, as a sample; None reads all.
+        skeleton: Keypoints that follow each box; None for boxes and polygons.
+        points: Row of an instance -> its keypoints, which is filled.
 
     Raises:
         DataError: The folder of annotations does not exist, an image cannot be read, or a line is not valid.
@@ -61,7 +88,9 @@ def read_yolo(
         size_hw = size_or_default(images_dir / name)
         images.append((image_id, name, *size_hw))
         paths.append((labels_dir / name).with_suffix(".txt"))
-        for annotation in _instances(paths[-1], size_hw, categories, faults):
+        for annotation in _instances(paths[-1], size_hw, categories, faults, skeleton):
+            if points is not None and (of_instance := annotation.pop("points", None)):
+                points[len(annotations)] = of_instance
             annotations.append({"image_id": image_id, **annotation})
     of_images = {os.path.splitext(name)[0] for name in listing.names}
     orphans = [name for name in list_files(labels_dir, ".txt") if name[: -len(".txt")] not in of_images]
@@ -140,7 +169,7 @@ def _text(path: Path) -> str:
 
 
 def _instances(
-    path: Path, size_hw: tuple[int, int], categories: Categories, faults: Faults
+    path: Path, size_hw: tuple[int, int], categories: Categories, faults: Faults, skeleton: Skeleton | None
 ) -> Iterator[dict[str, Any]]:
     """Yield the instances of one file in COCO's form, and add its faults."""
     if not path.exists():
@@ -153,7 +182,11 @@ def _instances(
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                yield {**_instance(line.split(maxsplit=MAX_FIELDS), size_hw, categories), "line": number}
+                fields = line.split(maxsplit=MAX_FIELDS)
+                read = _instance(fields, size_hw, categories) if skeleton is None else _person(
+                    fields, size_hw, categories, skeleton
+                )  # fmt: skip
+                yield {**read, "line": number}
             except ValueError as error:
                 faults.add(f"{path}, line {number}: {error}.")
 
@@ -188,6 +221,27 @@ def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categorie
         "area": polygons.area(polygon),
         "segmentation": [polygon.tolist()],
     }
+
+
+def _person(fields: list[str], size_hw: tuple[int, int], categories: Categories, skeleton: Skeleton) -> dict[str, Any]:
+    """Return one instance with keypoints, under ``points`` as ``Point`` describes.
+
+    Raises:
+        ValueError: The line is not valid.
+    """
+    num_points, numbers = len(skeleton.names), _numbers(fields[5:])
+    if len(numbers) not in (2 * num_points, 3 * num_points):
+        raise ValueError(
+            f"{len(numbers)} numbers follow the box; {num_points} keypoints have {2 * num_points} (x, y) or "
+            f"{3 * num_points} (x, y, visibility)"
+        )
+    height, width = size_hw
+    points: list[Point] = []
+    for name, (x, y, *rest) in zip(skeleton.names, np.array(numbers).reshape(num_points, -1).tolist(), strict=True):
+        visibility = int(rest[0]) if rest else 2 * int((x, y) != (0, 0))
+        if visibility > 0:
+            points.append((name, x * width, y * height, min(visibility, 2)))
+    return {**_instance(fields[:5], size_hw, categories), "points": points}
 
 
 def _numbers(fields: list[str]) -> list[float]:
