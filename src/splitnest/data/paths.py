@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from splitnest.errors import DataError, UsageError
-from splitnest.recipe.data import Data
+from splitnest.recipe.file_data import Data
 
 
 def required_root(data: Data) -> Path:

@@ -3,8 +3,8 @@
 from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
 from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
-from splitnest.recipe.data import Data, Split
 from splitnest.recipe.detector import DetectorConfig
+from splitnest.recipe.file_data import Data, Split
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
 from splitnest.recipe.keypoints import Keypoints
 from splitnest.recipe.schema import (

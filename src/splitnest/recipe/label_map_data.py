@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from splitnest.recipe.data import FileData, SceneData, with_default_format
+from splitnest.recipe.data import SceneData, with_default_format
+from splitnest.recipe.file_data import FileData
 from splitnest.recipe.keypoints import Color
 
 

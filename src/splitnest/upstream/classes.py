@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from splitnest.errors import UsageError
 from splitnest.recipe.class_tables import CLASS_TABLES
-from splitnest.recipe.data import normalized_class_name
+from splitnest.recipe.file_data import normalized_class_name
 from splitnest.structures.class_tables import class_table
 
 _DETECTION = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from splitnest.errors import NotFiniteError, WeightsError, first_few
-from splitnest.recipe.data import normalized_class_name
+from splitnest.recipe.file_data import normalized_class_name
 from splitnest.weights.describe import class_layer, describe, num_classes
 from splitnest.weights.key_maps.translate import DETECTOR, Translation, translate
 from splitnest.weights.read import Checkpoint, read

@@ -140,9 +140,8 @@ def test_labelme_groups_circles_and_masks(tmp_path: Path) -> None:
         {"label": "e", "shape_type": "rectangle", "points": [[9, 9], [3, 4]], "difficult": True},
         imagePath="..\\photos\\a.png",
     )  # fmt: skip
-    collected = collect_labelme(tmp_path, tmp_path)
-    assert collected.points == {0: [("nose", 3.0, 4.0, 2)]}
-    file = collected.file()
+    file, points = collect_labelme(tmp_path, tmp_path)
+    assert points == {0: [("nose", 3.0, 4.0, 2)]}
     assert [name for _, name in file.categories] == ["a", "b", "c", "e"]
     assert file.segmentations.num_polygons().tolist() == [2, 1, 0, 0]
     np.testing.assert_allclose(file.boxes_xywh, [[1, 1, 28, 8], [20, 10, 20, 20], [56, 10, 4, 4], [3, 4, 6, 5]], atol=1)
@@ -165,10 +164,8 @@ def test_cvat_shapes_of_all_kinds(tmp_path: Path) -> None:
         <points label="tail" outside="0" points="13,24"/><points label="ear" outside="1" points="0,0"/></skeleton>
         <box label="a" xtl="9" ytl="8" xbr="1" ybr="2"><attribute name="is_crowd">true</attribute></box>
         </image><image id="1" name="absent.png" width="6" height="4"/></annotations>""")
-    collected, labels = collect_cvat(tmp_path / "a.xml", tmp_path)
-    assert labels == ["z", "a"]
-    assert collected.points == {2: [("nose", 3.0, 4.0, 1), ("tail", 13.0, 24.0, 2)]}
-    file = collected.file(labels)
+    file, points = collect_cvat(tmp_path / "a.xml", tmp_path)
+    assert points == {2: [("nose", 3.0, 4.0, 1), ("tail", 13.0, 24.0, 2)]}
     assert file.categories == ((1, "z"), (2, "a"))
     np.testing.assert_allclose(
         file.boxes_xywh, [[11, 5, 2, 1], [25, 10, 10, 20], [3, 4, 10, 20], [1, 2, 8, 6]], atol=0.5
@@ -225,9 +222,8 @@ def test_label_studio_regions_of_all_kinds(tmp_path: Path) -> None:
         {"id": "u", "type": "rectangle", "value": {"x": 1, "y": 1, "width": 5, "height": 5}},
         {"id": "c", "type": "choices", "value": {"choices": ["good"]}},
     ))  # fmt: skip
-    collected = collect_label_studio(path, tmp_path)
-    assert collected.points == {2: [("nose", 12.0, 20.0, 2)]}
-    file = collected.file()
+    file, points = collect_label_studio(path, tmp_path)
+    assert points == {2: [("nose", 12.0, 20.0, 2)]}
     assert [name for _, name in file.categories] == ["cat", "e", "m"]
     np.testing.assert_allclose(file.boxes_xywh, [[30, 10, 15, 10], [24, 16, 12, 8], [6, 4, 30, 20]], atol=1)
     np.testing.assert_array_equal(rle_to_mask(file.segmentations.of(0)), mask)  # type: ignore[arg-type]  # an RLE

@@ -10,7 +10,8 @@ from splitnest.data.parts import Parts, check_same_names
 from splitnest.data.paths import optional_path, required_path
 from splitnest.errors import DataError
 from splitnest.recipe import ClassificationRecipe, Split
-from splitnest.recipe.data import FOLDERS, ImageFolderData
+from splitnest.recipe.data import ImageFolderData
+from splitnest.recipe.file_data import FOLDERS
 from splitnest.structures.categories import Categories
 
 

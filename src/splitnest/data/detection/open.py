@@ -18,7 +18,8 @@ from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.panoptic import ScenePanoptic
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.recipe import DetectionRecipe, Split
-from splitnest.recipe.data import FILE, SPLITS, CocoData, DetectionData, DetectionFileData, SceneData
+from splitnest.recipe.data import CocoData, DetectionData, DetectionFileData, SceneData
+from splitnest.recipe.file_data import FILE, SPLITS
 from splitnest.structures.categories import Categories
 
 

@@ -4,32 +4,26 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from splitnest.data.editing.dataset import Dataset, DatasetSplit
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_annotations import read_coco_annotations
-from splitnest.data.formats.collected import CollectedAnnotations, Point
 from splitnest.data.formats.cvat import collect_cvat
+from splitnest.data.formats.keypoint_points import Point, Points, keypoint_file
 from splitnest.data.formats.label_studio import collect_label_studio
 from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.formats.voc import read_voc, voc_class_names
-from splitnest.data.formats.yolo import read_yolo, read_yolo_pose
 from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
+from splitnest.data.recognition.data_yaml import yolo_skeleton
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
 from splitnest.data.recognition.tree import Tree, common_folder, split_of
 from splitnest.data.recognition.voc import voc_image_folder, voc_names, voc_splits
-from splitnest.data.recognition.yolo import find_label_files, labels_of, listed_images, yolo_splits
+from splitnest.data.recognition.yolo import find_label_files, labels_of, listed_images, read_labels, yolo_splits
 from splitnest.errors import DataError, UsageError, tell
-from splitnest.recipe.plain_yaml import read_yaml
+from splitnest.recipe import Keypoints
 from splitnest.structures.categories import from_names
 from splitnest.structures.skeleton import Skeleton, complete
-
-MAX_KEYPOINTS = 10_000
-"""Maximum number of keypoints of a class."""
 
 _NOT_EDITED = {
     "coco_panoptic": "COCO panoptic segments",
@@ -93,7 +87,7 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
     notes: list[str] = []
     yaml_file = next((path for path in paths if path.lower().endswith((".yaml", ".yml"))), None)
     names, splits = yolo_splits(tree, yaml_file, find_label_files(tree), notes)
-    pose = None if yaml_file is None else _yolo_keypoints(tree.root / yaml_file)
+    skeleton = None if yaml_file is None else yolo_skeleton(tree.root / yaml_file)
     for note in notes:
         tell(f"note: {note}")
     for split, sources in splits.items():
@@ -103,39 +97,10 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
                 listed = listed_images(tree, source)
                 folder = common_folder(listed)
                 only = frozenset(os.path.relpath(name, folder or ".") for name in listed)
-            labels, images, name = (
-                tree.root / labels_of(tree, folder),
-                tree.root / folder,
-                None if split == "all" else split,
-            )
-            categories = from_names(names)
-            if pose is None:
-                yield DatasetSplit(name, read_yolo(labels, images, categories, only), images)
-            else:
-                shape, points = pose
-                file, keypoints = read_yolo_pose(labels, images, categories, shape, only)
-                yield DatasetSplit(name, file, images, keypoints, points)
-
-
-def _yolo_keypoints(path: Path) -> tuple[tuple[int, int], tuple[str, ...]] | None:
-    """Return ``kpt_shape`` and the names of the keypoints of a ``data.yaml``; None without keypoints.
-
-    Raises:
-        DataError: ``kpt_shape`` is not valid.
-    """
-    content = read_yaml(path.read_text(encoding="utf-8-sig"), str(path))
-    if not isinstance(content, dict) or "kpt_shape" not in content:
-        return None
-    match content["kpt_shape"]:
-        case [int(count), int(size)] if 0 < count <= MAX_KEYPOINTS and size in (2, 3):
-            pass
-        case other:
-            raise DataError(f"{path}: kpt_shape is {other!r}. Write number and values of the keypoints, as in [17, 3].")
-    names = content.get("kpt_names")
-    listed = next(iter(names.values()), None) if isinstance(names, dict) else names
-    if isinstance(listed, list) and len(set(map(str, listed))) == count:
-        return (count, size), tuple(map(str, listed))
-    return (count, size), tuple(f"keypoint_{number}" for number in range(count))
+            labels = labels_of(tree, folder)
+            file, points = read_labels(tree, labels, folder, names, skeleton, only)
+            name = None if split == "all" else split
+            yield _split(name, file, tree.root / folder, points, skeleton, tree.root / labels)
 
 
 def _voc(tree: Tree, folders: list[str]) -> Iterator[DatasetSplit]:
@@ -162,34 +127,32 @@ def _labelme_folders(folders: Sequence[str]) -> list[str]:
 def _of_tool(tree: Tree, format: str, path: str) -> DatasetSplit:
     """Return the split that an annotation tool exports as a file or a folder."""
     source, images = tree.root / path, tree.root / images_beside(tree, path)
-    order: Sequence[str] = ()
+    points: Points = {}
     match format:
         case "open_images":
-            return DatasetSplit(split_of(path), read_open_images(source, images), images)
+            file = read_open_images(source, images)
         case "labelme":
             images = source if any(PurePosixPath(name).is_relative_to(path) for name in tree.images) else images
-            collected = collect_labelme(source, images)
+            file, points = collect_labelme(source, images)
         case "cvat":
-            collected, order = collect_cvat(source, images)
+            file, points = collect_cvat(source, images)
         case _:
-            collected = collect_label_studio(source, images)
-    file = collected.file(order)
-    names = _keypoint_names(collected)
-    keypoints = _keypoints(collected, file, names) if names else None
-    return DatasetSplit(split_of(path), file, images, keypoints, names)
+            file, points = collect_label_studio(source, images)
+    return _split(split_of(path), file, images, points, _skeleton(points), source)
 
 
-def _keypoint_names(collected: CollectedAnnotations) -> tuple[str, ...]:
-    """Return the names of the keypoints in the order of the instance that has most."""
-    longest: Sequence[Point] = max(collected.points.values(), key=len, default=())
-    others = (name for points in collected.points.values() for name, *_ in points)
-    return tuple(dict.fromkeys([*(name for name, *_ in longest), *others]))
+def _skeleton(points: Points) -> Skeleton | None:
+    """Return the keypoints by name, in the order of the instance that has most; None without any."""
+    longest: Sequence[Point] = max(points.values(), key=len, default=())
+    names = dict.fromkeys(name for of_instance in (longest, *points.values()) for name, *_ in of_instance)
+    return Skeleton.from_keypoints(complete(Keypoints(names=tuple(names)))[0]) if names else None
 
 
-def _keypoints(collected: CollectedAnnotations, file: AnnotationFile, names: Sequence[str]) -> NDArray[np.float64]:
-    keypoints = np.zeros((len(file.ids), len(names), 3))
-    index = {name: number for number, name in enumerate(names)}
-    for row, points in collected.points.items():
-        for name, x, y, visibility in points:
-            keypoints[row, index[name]] = x, y, visibility
-    return keypoints
+def _split(
+    name: str | None, file: AnnotationFile, images: Path, points: Points, skeleton: Skeleton | None, origin: Path
+) -> DatasetSplit:
+    """Return a split with the keypoints of a skeleton, or without keypoints."""
+    if skeleton is None:
+        return DatasetSplit(name, file, images)
+    keypoints = keypoint_file(file, points, skeleton, origin).keypoints
+    return DatasetSplit(name, file, images, keypoints, skeleton.names, skeleton.pairs)

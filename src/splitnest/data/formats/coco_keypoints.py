@@ -54,7 +54,7 @@ def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton)
     num_values = 3 * len(skeleton.names)
     for row in _category_rows(path, content, categories.names):
         _check_names(path, row, skeleton)
-    file, rows = _rows_of_classes(checked_content(path, content, columns), categories.names)
+    file, rows = rows_of_classes(checked_content(path, content, columns), categories.names)
     ends = np.asarray(columns.keypoint_ends)
     lengths = np.diff(ends, prepend=0)
     starts, lengths = (ends - lengths)[rows], lengths[rows]
@@ -120,7 +120,7 @@ def _check_names(path: str | Path, row: dict[str, Any], skeleton: Skeleton) -> N
         )
 
 
-def _rows_of_classes(file: AnnotationFile, class_names: Sequence[str]) -> tuple[AnnotationFile, NDArray[np.int64]]:
+def rows_of_classes(file: AnnotationFile, class_names: Sequence[str]) -> tuple[AnnotationFile, NDArray[np.int64]]:
     """Return a file reduced to the boxes of some classes, and the rows of their annotations."""
     kept = [index for index, (_, name) in enumerate(file.categories) if name in class_names]
     rows = np.flatnonzero(np.isin(file.category_index, kept))

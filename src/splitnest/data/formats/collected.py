@@ -12,14 +12,12 @@ from splitnest.data.formats.annotation_columns import AnnotationColumns, from_co
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import ImageRow
 from splitnest.data.formats.faults import Faults, unknown_classes
+from splitnest.data.formats.keypoint_points import Point
 from splitnest.data.formats.named_images import NamedImages
 from splitnest.data.images.limits import MAX_PIXELS
 from splitnest.data.images.listing import NOT_AN_IMAGE
 from splitnest.data.images.size import size_or_default
 from splitnest.structures.categories import Categories
-
-Point = tuple[str, float, float, int]
-"""Name of a keypoint, x and y in pixels, and visibility (1 hidden, 2 visible)."""
 
 
 class CollectedAnnotations:

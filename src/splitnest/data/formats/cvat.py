@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.categories import names_in
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
+from splitnest.data.formats.keypoint_points import Point, Points
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, pasted, polygon_instance
 from splitnest.data.formats.xml_elements import Element, parse_elements
 from splitnest.data.images.limits import MAX_PIXELS
@@ -56,14 +57,13 @@ def read_cvat(source: str | Path, images_dir: str | Path, categories: Categories
     Raises:
         DataError: The file cannot be read or is not of CVAT, or an instance is not valid or has an unknown class.
     """
-    collected, labels = collect_cvat(source, images_dir, categories)
-    return collected.file(labels)
+    return collect_cvat(source, images_dir, categories)[0]
 
 
 def collect_cvat(
     source: str | Path, images_dir: str | Path, categories: Categories | None = None
-) -> tuple[CollectedAnnotations, list[str]]:
-    """Return the annotations of a file with the keypoints of skeletons, and its labels; see ``read_cvat``."""
+) -> tuple[AnnotationFile, Points]:
+    """Return the annotations of a file with the keypoints of skeletons; see ``read_cvat``."""
     source = Path(source)
     collected = CollectedAnnotations(source, Path(images_dir), categories)
     labels: list[str] = []
@@ -98,7 +98,7 @@ def collect_cvat(
     if tracks:
         _add_frames(collected, source, tracks, sizes[0] if sizes else None)
     collected.without_images("image that the XML file does not name: not read")
-    return collected, labels
+    return collected.file(labels), collected.points
 
 
 def _labels(job: Element) -> Iterator[str]:

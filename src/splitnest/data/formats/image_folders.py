@@ -12,7 +12,7 @@ from splitnest.data.images.listing import SUFFIXES, is_hidden, is_image, list_im
 from splitnest.data.paths import existing_folder
 from splitnest.errors import DataError, cannot_read, first_few
 from splitnest.files import open_text
-from splitnest.recipe.data import normalized_class_name
+from splitnest.recipe.file_data import normalized_class_name
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
 

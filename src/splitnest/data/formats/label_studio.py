@@ -14,8 +14,9 @@ import numpy as np
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.categories import names_in
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
 from splitnest.data.formats.json_stream import read_json
+from splitnest.data.formats.keypoint_points import Point, Points
 from splitnest.data.formats.label_studio_rle import decode
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, polygon_instance
 from splitnest.data.paths import required_path
@@ -59,12 +60,12 @@ def read_label_studio(
     Raises:
         DataError: The file cannot be read or is not an export, or a region is not valid or has an unknown class.
     """
-    return collect_label_studio(source, images_dir, categories).file()
+    return collect_label_studio(source, images_dir, categories)[0]
 
 
 def collect_label_studio(
     source: str | Path, images_dir: str | Path, categories: Categories | None = None
-) -> CollectedAnnotations:
+) -> tuple[AnnotationFile, Points]:
     """Return the annotations of an export with their keypoints; see ``read_label_studio``.
 
     Keypoints whose parent is a region belong to it.
@@ -89,7 +90,7 @@ def collect_label_studio(
     if not isinstance(content, list):
         raise DataError(f"{source} is not a JSON export of Label Studio: its top level is not a list.")
     collected.without_images("image without a task in the export: not read")
-    return collected
+    return collected.file(), collected.points
 
 
 def is_task(item: object) -> bool:

@@ -15,7 +15,8 @@ import numpy as np
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.categories import names_in
-from splitnest.data.formats.collected import CollectedAnnotations, Point
+from splitnest.data.formats.collected import CollectedAnnotations
+from splitnest.data.formats.keypoint_points import Point, Points
 from splitnest.data.formats.shapes import box, ellipse, mask_instance, pasted, polygon_instance
 from splitnest.data.images.listing import list_files
 from splitnest.data.images.read import open_header
@@ -68,7 +69,7 @@ def read_labelme(
         DataError: A folder does not exist, or has no annotations; a file is not valid; or an instance has an unknown
             class.
     """
-    return collect_labelme(source, images_dir, categories, only).file()
+    return collect_labelme(source, images_dir, categories, only)[0]
 
 
 def collect_labelme(
@@ -76,7 +77,7 @@ def collect_labelme(
     images_dir: str | Path,
     categories: Categories | None = None,
     only: Container[str] | None = None,
-) -> CollectedAnnotations:
+) -> tuple[AnnotationFile, Points]:
     """Return the annotations of a folder with their keypoints; see ``read_labelme``.
 
     Points with the ``group_id`` of a rectangle or a polygon are its keypoints, named by their labels; those with the
@@ -103,7 +104,7 @@ def collect_labelme(
         raise DataError(f"{source} has no JSON files of labelme. Give their folder.")
     if only is None:
         collected.without_images("image without a JSON file: not read")
-    return collected
+    return collected.file(), collected.points
 
 
 def read_labelme_json(path: Path) -> dict[str, Any] | None:

@@ -8,22 +8,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_columns import from_rows
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_json import ImageRow
 from splitnest.data.formats.faults import Faults
+from splitnest.data.formats.keypoint_points import Point, Points
 from splitnest.data.images.listing import NOT_AN_IMAGE, is_hidden, list_files, list_images
 from splitnest.data.images.size import size_or_default
 from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
 from splitnest.errors import DataError, UsageError, cannot_read
 from splitnest.files import open_text
 from splitnest.recipe import Split
-from splitnest.recipe.data import YoloData
+from splitnest.recipe.data import KeypointExportData, YoloData
 from splitnest.recipe.plain_yaml import read_yaml
 from splitnest.structures import polygons
 from splitnest.structures.categories import Categories
+from splitnest.structures.skeleton import Skeleton
 
 TOLERANCE = 0.01
 """Tolerance of coordinates below 0 and above 1, as boxes are rounded."""
@@ -37,7 +38,7 @@ MAX_FIELDS = 1_000_000
 
 def read_part(data: YoloData, split: Split, categories: Categories) -> tuple[Path, AnnotationFile, Path]:
     """Return the image folder of a part, its annotations, and the folder of their files."""
-    images, labels = required_path(data, f"{split}_images", "the image folder"), _labels(data, split)
+    images, labels = required_path(data, f"{split}_images", "the image folder"), yolo_labels(data, split)
     file = read_yolo(labels, images, categories)
     return images, replace(file, class_list=find_class_names(required_root(data), labels)), labels
 
@@ -45,7 +46,26 @@ def read_part(data: YoloData, split: Split, categories: Categories) -> tuple[Pat
 def class_names(parts: Sequence[tuple[YoloData, Split]]) -> tuple[list[str], list[str]]:
     """Return the names that the first part gives, without notes; those of other parts are compared when it is read."""
     data, split = parts[0]
-    return yolo_class_names(required_root(data), _labels(data, split)), []
+    return yolo_class_names(required_root(data), yolo_labels(data, split)), []
+
+
+def yolo_labels(data: YoloData | KeypointExportData, split: Split) -> Path:
+    """Return the folder of the text files of a split: as given, or ``labels/...`` for ``images/...``.
+
+    Raises:
+        UsageError: The folder is not set, and the image folder has no part ``images``.
+    """
+    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
+        return annotations
+    images: str = getattr(data, f"{split}_images")
+    parts = list(PurePosixPath(images).parts)
+    if "images" not in parts:
+        raise UsageError(
+            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels'. Give "
+            f"the folder of the text files, relative to data.root."
+        )
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return required_root(data) / PurePosixPath(*parts)
 
 
 def read_yolo(
@@ -69,30 +89,26 @@ def read_yolo(
     return _read(Path(labels_dir), Path(images_dir), categories, only, None)[0]
 
 
-def read_yolo_pose(
+def collect_yolo(
     labels_dir: str | Path,
     images_dir: str | Path,
     categories: Categories,
-    kpt_shape: tuple[int, int],
+    skeleton: Skeleton,
     only: Container[str] | None = None,
-) -> tuple[AnnotationFile, NDArray[np.float64]]:
-    """Read the annotations of a pose dataset; see ``read_yolo``.
+) -> tuple[AnnotationFile, Points]:
+    """Return the annotations of a pose dataset with their keypoints; see ``read_yolo``.
 
-    Lines are ``class x y width height`` and x, y and, with three values for each of the K keypoints, visibility (0 not
-    labeled, 1 hidden, 2 visible) of each keypoint. With two values, a keypoint at 0, 0 is not labeled.
+    Lines are ``class x y width height`` and two or three numbers for each keypoint: x and y as fractions, and
+    visibility (0 not labeled, 1 hidden, 2 visible). With two numbers, a keypoint at 0, 0 is not labeled.
 
     Args:
         labels_dir, images_dir, categories, only: Same as for ``read_yolo``.
-        kpt_shape: Number of keypoints, and of values of each, 2 or 3, as in ``data.yaml``.
-
-    Returns:
-        Boxes, and keypoints, float64 ``[N, K, 3]``: x and y in pixels, and visibility.
+        skeleton: Keypoints in the order of the lines.
 
     Raises:
         DataError: Same conditions as for ``read_yolo``.
     """
-    file, annotations = _read(Path(labels_dir), Path(images_dir), categories, only, kpt_shape)
-    return file, np.array([row["keypoints"] for row in annotations], np.float64).reshape(len(file.ids), -1, 3)
+    return _read(Path(labels_dir), Path(images_dir), categories, only, skeleton)
 
 
 def _read(
@@ -100,12 +116,13 @@ def _read(
     images_dir: Path,
     categories: Categories,
     only: Container[str] | None,
-    kpt_shape: tuple[int, int] | None,
-) -> tuple[AnnotationFile, list[dict[str, Any]]]:
-    """Return the annotations, and each in COCO's form."""
+    skeleton: Skeleton | None,
+) -> tuple[AnnotationFile, Points]:
+    """Return boxes and polygons, or boxes with the keypoints of a skeleton."""
     if not labels_dir.is_dir():
         raise DataError(f"{labels_dir} is not a folder. Give the folder of the text files.")
     listing, faults = list_images(existing_folder(images_dir, "images")), Faults(labels_dir)
+    points: dict[int, Sequence[Point]] = {}
     images: list[ImageRow] = []
     paths: list[Path] = []
     annotations: list[dict[str, Any]] = []
@@ -114,7 +131,9 @@ def _read(
         size_hw = size_or_default(images_dir / name)
         images.append((image_id, name, *size_hw))
         paths.append((labels_dir / name).with_suffix(".txt"))
-        for annotation in _instances(paths[-1], size_hw, categories, faults, kpt_shape):
+        for annotation in _instances(paths[-1], size_hw, categories, faults, skeleton):
+            if of_instance := annotation.pop("points", None):
+                points[len(annotations)] = of_instance
             annotations.append({"image_id": image_id, **annotation})
     of_images = {os.path.splitext(name)[0] for name in listing.names}
     orphans = [name for name in list_files(labels_dir, ".txt") if name[: -len(".txt")] not in of_images]
@@ -124,7 +143,7 @@ def _read(
     }
     pairs = [(category.id, category.name) for category in categories]
     file = from_rows(labels_dir, images, pairs, annotations, paths=paths, notes=notes, faults=faults)
-    return file, annotations
+    return file, points
 
 
 def yolo_class_names(root: Path, labels_dir: Path) -> list[str]:
@@ -198,7 +217,7 @@ def _instances(
     size_hw: tuple[int, int],
     categories: Categories,
     faults: Faults,
-    kpt_shape: tuple[int, int] | None,
+    skeleton: Skeleton | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the instances of one file in COCO's form, and add its faults."""
     if not path.exists():
@@ -211,14 +230,15 @@ def _instances(
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                yield {**_instance(line.split(maxsplit=MAX_FIELDS), size_hw, categories, kpt_shape), "line": number}
+                fields = line.split(maxsplit=MAX_FIELDS)
+                box = fields if skeleton is None else fields[:5]
+                points = {} if skeleton is None else {"points": _points(fields[5:], size_hw, skeleton.names)}
+                yield {**_instance(box, size_hw, categories), **points, "line": number}
             except ValueError as error:
                 faults.add(f"{path}, line {number}: {error}.")
 
 
-def _instance(
-    fields: list[str], size_hw: tuple[int, int], categories: Categories, kpt_shape: tuple[int, int] | None = None
-) -> dict[str, Any]:
+def _instance(fields: list[str], size_hw: tuple[int, int], categories: Categories) -> dict[str, Any]:
     """Return one instance.
 
     Raises:
@@ -228,9 +248,6 @@ def _instance(
     if not (label.is_integer() and 0 <= label < len(categories)):
         last = len(categories) - 1
         raise ValueError(f"class {fields[0]} is not in data.classes, whose numbers range from 0 to {last}")
-    if kpt_shape is not None:
-        box = _instance(fields[:5], size_hw, categories, None)
-        return {**box, "keypoints": _keypoints(fractions[4:], size_hw, kpt_shape)}
     if len(fractions) != 4 and (len(fractions) < 6 or len(fractions) % 2):
         raise ValueError(
             f"{len(fractions)} numbers follow the class; a box has 4 (x, y, width, height), a polygon 6 or more, two "
@@ -253,24 +270,27 @@ def _instance(
     }
 
 
-def _keypoints(values: list[float], size_hw: tuple[int, int], kpt_shape: tuple[int, int]) -> list[float]:
-    """Return keypoints in COCO's form: x and y in pixels and visibility of each.
+def _points(fields: list[str], size_hw: tuple[int, int], names: Sequence[str]) -> list[Point]:
+    """Return the labeled keypoints behind a box.
 
     Raises:
-        ValueError: The values are not valid.
+        ValueError: The numbers are not valid.
     """
-    count, size = kpt_shape
-    if len(values) != count * size:
+    values = _numbers(fields)
+    if len(values) not in (2 * len(names), 3 * len(names)):
         raise ValueError(
-            f"{len(values)} numbers follow the box, not {count * size}, {size} for each of {count} keypoints"
+            f"{len(values)} numbers follow the box; {len(names)} keypoints have {2 * len(names)} (x, y) or "
+            f"{3 * len(names)} (x, y, visibility)"
         )
-    points: list[float] = []
-    for first in range(0, len(values), size):
-        x, y = values[first : first + 2]
-        visibility = values[first + 2] if size == 3 else 2.0 * (x != 0 or y != 0)
+    points: list[Point] = []
+    size = len(values) // len(names)
+    for first, name in zip(range(0, len(values), size), names, strict=True):
+        x, y, *rest = values[first : first + size]
+        visibility = rest[0] if rest else 2 * ((x, y) != (0, 0))
         if visibility not in (0, 1, 2):
             raise ValueError(f"the visibility of a keypoint is {visibility:g}, not 0, 1 or 2")
-        points += [x * size_hw[1], y * size_hw[0], visibility] if visibility else [0.0, 0.0, 0.0]
+        if visibility:
+            points.append((name, x * size_hw[1], y * size_hw[0], int(visibility)))
     return points
 
 
@@ -281,18 +301,3 @@ def _numbers(fields: list[str]) -> list[float]:
         if not math.isfinite(values[-1]):
             raise ValueError(f"{text} is not a number")
     return values
-
-
-def _labels(data: YoloData, split: Split) -> Path:
-    """Return the folder of the text files: as given, or ``labels/...`` for ``images/...``."""
-    if (annotations := optional_path(data, f"{split}_annotations")) is not None:
-        return annotations
-    images: str = getattr(data, f"{split}_images")
-    parts = list(PurePosixPath(images).parts)
-    if "images" not in parts:
-        raise UsageError(
-            f"data.{split}_annotations is not set, and {images} has no part 'images' to be replaced by 'labels'. Give "
-            f"the folder of the text files, relative to data.root."
-        )
-    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return required_root(data) / PurePosixPath(*parts)

@@ -17,11 +17,13 @@ from splitnest.data.parts import Parts, check_same_names
 from splitnest.data.paths import existing_folder, optional_path, required_path, required_root
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.person_boxes import read_person_boxes
+from splitnest.data.pose.tool_exports import read_keypoint_export
 from splitnest.data.scenes.open import open_scenes
 from splitnest.data.scenes.pose import ScenePose
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.recipe import Keypoints, PoseRecipe, Split
-from splitnest.recipe.data import SPLITS, KeypointData, KeypointSceneData, PoseData
+from splitnest.recipe.data import KeypointData, KeypointExportData, KeypointSceneData, PoseData
+from splitnest.recipe.file_data import SPLITS
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
 from splitnest.structures.flip_pairs import unpaired_sides
@@ -63,9 +65,11 @@ def open_dataset(data: PoseData, split: Split, categories: Categories, skeleton:
 
 
 def _read_part(
-    data: KeypointData, split: Split, categories: Categories, skeleton: Skeleton
+    data: KeypointData | KeypointExportData, split: Split, categories: Categories, skeleton: Skeleton
 ) -> tuple[Path, KeypointFile, Path]:
     """Return the image folder of a part, its persons, and its annotation file."""
+    if isinstance(data, KeypointExportData):
+        return read_keypoint_export(data, split, categories, skeleton)
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
     return existing_folder(images, "images"), read_keypoints(annotations, categories, skeleton), annotations

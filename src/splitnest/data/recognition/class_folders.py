@@ -11,7 +11,7 @@ from splitnest.data.recognition.instances import check_classes
 from splitnest.data.recognition.recognized import Recognized, SplitContent
 from splitnest.data.recognition.tree import SPLIT_NAMES, Tree, choose_splits
 from splitnest.errors import DataError, first_few
-from splitnest.recipe.data import normalized_class_name
+from splitnest.recipe.file_data import normalized_class_name
 
 _NOT_CLASSES = frozenset({"images", "image", "imgs", "img", "jpegimages", "labels", "masks", "annotations"})
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from splitnest.data.recognition.beginnings import Kind, kind_of
 from splitnest.data.recognition.class_folders import find_class_folders, recognize_class_folders
 from splitnest.data.recognition.coco import recognize_coco, recognize_panoptic
+from splitnest.data.recognition.data_yaml import is_data_yaml
 from splitnest.data.recognition.label_maps import (
     find_cityscapes,
     find_map_folders,
@@ -20,7 +21,7 @@ from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.tools import recognize_files, recognize_labelme
 from splitnest.data.recognition.tree import Tree, list_tree, split_of, spread
 from splitnest.data.recognition.voc import recognize_voc
-from splitnest.data.recognition.yolo import find_data_yaml, find_label_files, is_data_yaml, recognize_yolo
+from splitnest.data.recognition.yolo import find_data_yaml, find_label_files, recognize_yolo
 from splitnest.errors import DataError, first_few
 
 MAX_BEGINNINGS = 200

@@ -7,23 +7,25 @@ from typing import Any
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.concatenation import concatenate
-from splitnest.data.formats.cvat import read_cvat
-from splitnest.data.formats.label_studio import read_label_studio
-from splitnest.data.formats.labelme import read_labelme
+from splitnest.data.formats.cvat import collect_cvat
+from splitnest.data.formats.keypoint_points import Points
+from splitnest.data.formats.label_studio import collect_label_studio
+from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.parts import Parts
 from splitnest.data.recognition.instances import recognized_instances
+from splitnest.data.recognition.keypoints import joined_points, with_keypoints
 from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.sampling import MAX_READ, sample_of, sampled_note
 from splitnest.data.recognition.tree import Tree, choose_splits, split_of
 from splitnest.errors import DataError
 
-Reader = Callable[[Path, Path], AnnotationFile]
+Reader = Callable[[Path, Path], tuple[AnnotationFile, Points]]
 
 READERS: dict[str, tuple[str, Reader]] = {
-    "cvat": ("CVAT", read_cvat),
-    "label_studio": ("Label Studio", read_label_studio),
-    "open_images": ("Open Images", read_open_images),
+    "cvat": ("CVAT", collect_cvat),
+    "label_studio": ("Label Studio", collect_label_studio),
+    "open_images": ("Open Images", lambda source, images: (read_open_images(source, images), {})),
 }
 """Value of ``data.format`` -> name for people, and reader of a file for all images."""
 
@@ -46,12 +48,16 @@ def recognize_files(tree: Tree, format_: str, paths: Sequence[str]) -> Recognize
     train, val, notes = choose_splits(by_split, "images")
     data: dict[str, Any] = {"format": format_}
     files: list[AnnotationFile | None] = []
+    points: list[Points | None] = []
     for split, group in (("train", train), ("val", val)):
         if group is None:
             files.append(None)
+            points.append(None)
             continue
         images = [images_beside(tree, path) for path in group]
-        read_files = [read(tree.root / path, tree.root / folder) for path, folder in zip(group, images, strict=True)]
+        each_read = [read(tree.root / path, tree.root / folder) for path, folder in zip(group, images, strict=True)]
+        read_files, read_points = [file for file, _ in each_read], [of_file for _, of_file in each_read]
+        points.append(joined_points(read_files, read_points))
         for path, file in zip(group, read_files, strict=True):
             if not len(file.image_ids):
                 raise DataError(f"{tree.root / path} has no image of {tree.root} with annotations. Add the images.")
@@ -61,7 +67,8 @@ def recognize_files(tree: Tree, format_: str, paths: Sequence[str]) -> Recognize
             f"{split}_annotations": group[0] if single else list(group),
         }
         files.append(read_files[0] if single else _concatenated(tree, read_files, images, group))
-    return recognized_instances(title, tree.root, data, files, notes, class_order=_classes(files))
+    recognized = recognized_instances(title, tree.root, data, files, notes, class_order=_classes(files))
+    return with_keypoints(recognized, files, points)
 
 
 def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
@@ -76,11 +83,13 @@ def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
     train, val, notes = choose_splits(by_split, "images")
     data: dict[str, Any] = {"format": "labelme"}
     files: list[AnnotationFile | None] = []
+    points: list[Points | None] = []
     every: list[list[str] | None] = []
     read: list[int | None] = []
     for split, group in (("train", train), ("val", val)):
         if group is None:
             files.append(None)
+            points.append(None)
             every.append(None)
             read.append(None)
             continue
@@ -88,11 +97,12 @@ def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
         images = folder if any(name.startswith(_start(folder)) for name in tree.images) else images_beside(tree, folder)
         names = [name[len(_start(folder)) :] for name in tree.with_suffix(".json") if name.startswith(_start(folder))]
         only = sample_of(names) if len(names) > MAX_READ else None
-        file = read_labelme(tree.root / folder, tree.root / images, None, only)
+        file, of_file = collect_labelme(tree.root / folder, tree.root / images, None, only)
         if not len(file.image_ids):
             raise DataError(f"None of the images of the JSON files in {tree.root / folder} is there. Add the images.")
         data |= {f"{split}_images": images or ".", f"{split}_annotations": folder or "."}
         files.append(file)
+        points.append(of_file)
         if only is not None:
             notes.append(sampled_note(len(names), "JSON files"))
         in_folder = [name[len(_start(images)) :] for name in tree.images if name.startswith(_start(images))]
@@ -100,9 +110,10 @@ def recognize_labelme(tree: Tree, folders: Sequence[str]) -> Recognized:
         with_json = [name for name in in_folder if os.path.splitext(os.path.basename(name))[0] in stems]
         every.append(None if only is None else list(dict.fromkeys([*with_json, *file.file_names])))
         read.append(None if only is None else len(file.image_ids))
-    return recognized_instances(
+    recognized = recognized_instances(
         "labelme", tree.root, data, files, notes, class_order=_classes(files), all_names=every, num_read=read
     )
+    return with_keypoints(recognized, files, points)
 
 
 def _concatenated(

@@ -2,26 +2,27 @@
 
 import os
 import re
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Container, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.concatenation import concatenate
-from splitnest.data.formats.yolo import NAME_LISTS, read_yolo
+from splitnest.data.formats.keypoint_points import Points
+from splitnest.data.formats.yolo import NAME_LISTS, collect_yolo, read_yolo
 from splitnest.data.images.listing import list_images
 from splitnest.data.parts import Parts
+from splitnest.data.recognition.data_yaml import is_data_yaml, read_data_yaml, read_text, yolo_skeleton
 from splitnest.data.recognition.instances import recognized_instances
+from splitnest.data.recognition.keypoints import joined_points, with_keypoints
 from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.sampling import MAX_READ, sample_of
 from splitnest.data.recognition.tree import Tree, choose_splits, common_folder, split_of, spread
-from splitnest.errors import DataError, UsageError, first_few
-from splitnest.files import open_text
-from splitnest.recipe.plain_yaml import read_yaml
+from splitnest.errors import DataError
 from splitnest.structures.categories import from_names
+from splitnest.structures.skeleton import Skeleton
 
 _LINE = re.compile(r"\d+(?:\.0*)?(?:\s+-?[\d.eE+-]+){4,}\s*")
-_ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[\\/]|~")
 
 
 def find_data_yaml(tree: Tree) -> list[str]:
@@ -29,15 +30,6 @@ def find_data_yaml(tree: Tree) -> list[str]:
     return [
         name for name in tree.with_suffix(".yaml", ".yml") if name.count("/") <= 1 and is_data_yaml(tree.root / name)
     ]
-
-
-def is_data_yaml(path: Path) -> bool:
-    """Return whether a file describes a YOLO dataset: it has class names, and a split or their number."""
-    try:
-        content = read_yaml(_text(path), str(path))
-    except (DataError, UsageError):
-        return False
-    return isinstance(content, dict) and "names" in content and bool(content.keys() & {"train", "val", "nc", "path"})
 
 
 def find_label_files(tree: Tree) -> list[str]:
@@ -62,6 +54,7 @@ def recognize_yolo(tree: Tree, data_yaml: str | None, label_folders: Sequence[st
     """
     notes: list[str] = []
     names, splits = yolo_splits(tree, data_yaml, label_folders, notes)
+    skeleton = None if data_yaml is None else yolo_skeleton(tree.root / data_yaml)
     train, val, split_notes = choose_splits(splits, "images")
     if val is not None and val == train:
         notes.append("train and val are the same images: a part of them is taken for validation")
@@ -70,20 +63,24 @@ def recognize_yolo(tree: Tree, data_yaml: str | None, label_folders: Sequence[st
     contents: list[AnnotationFile | None] = []
     all_names: list[Sequence[str] | None] = []
     read: list[int | None] = []
+    points: list[Points | None] = []
     for split, folders in (("train", train), ("val", val)):
         if folders is None:
             contents.append(None)
             all_names.append(None)
             read.append(None)
+            points.append(None)
             continue
-        keys, content, every, count = _split(tree, split, folders, names)
+        keys, content, of_split, every, count = _split(tree, split, folders, names, skeleton)
         data |= keys
+        points.append(of_split)
         contents.append(content)
         all_names.append(every)
         read.append(count)
-    return recognized_instances(
+    recognized = recognized_instances(
         "YOLO", tree.root, data, contents, [*notes, *split_notes], class_order=names, all_names=all_names, num_read=read
     )
+    return recognized if skeleton is None else with_keypoints(recognized, contents, points, skeleton.names)
 
 
 def yolo_splits(
@@ -102,7 +99,7 @@ def yolo_splits(
     """
     splits: dict[str, list[str]] = {}
     if data_yaml is not None:
-        names, splits = _read_data_yaml(tree, data_yaml, notes)
+        names, splits = read_data_yaml(tree, data_yaml, notes)
     else:
         names = _listed_names(tree, label_folders, notes)
     if not splits:
@@ -112,13 +109,20 @@ def yolo_splits(
 
 
 def _split(
-    tree: Tree, split: str, sources: Sequence[str], names: Sequence[str]
-) -> tuple[dict[str, Any], AnnotationFile, Sequence[str] | None, int | None]:
-    """Return keys of the data section, annotations, and names of all images and number of those read in a sample."""
+    tree: Tree,
+    split: str,
+    sources: Sequence[str],
+    names: Sequence[str],
+    skeleton: Skeleton | None,
+) -> tuple[dict[str, Any], AnnotationFile, Points, Sequence[str] | None, int | None]:
+    """Return keys of the data section, annotations and keypoints, and names of all images and number of those read in a
+    sample.
+    """
     images: list[str] = []
     labels: list[str] = []
     keys: dict[str, Any] = {}
     files: list[AnnotationFile] = []
+    points: list[Points] = []
     every: Sequence[str] | None = None
     count: int | None = None
     for source in sources:
@@ -141,7 +145,9 @@ def _split(
                 f"images. Add images, or remove the split from data.yaml, so that a part of the others is taken."
             )
         only = sample_of(found) if len(found) > MAX_READ or listed is not None else None
-        files.append(read_yolo(tree.root / labels[-1], tree.root / folder, from_names(names), only))
+        file, of_file = read_labels(tree, labels[-1], folder, names, skeleton, only)
+        files.append(file)
+        points.append(of_file)
         if only is not None and len(sources) == 1:
             every, count = found, len(files[-1].image_ids)
     single = len(sources) == 1
@@ -152,84 +158,34 @@ def _split(
         keys |= {f"{split}_annotations": labels[0] if single else labels}
     parts = Parts([tree.root / each for each in images], [tree.root / each for each in labels])
     content = files[0] if single else concatenate(files, parts)
-    return keys, content, every, count
+    return keys, content, joined_points(files, points), every, count
 
 
-def _read_data_yaml(tree: Tree, data_yaml: str, notes: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the class names, and the image folders or lists of each split, relative to the root."""
-    path = tree.root / data_yaml
-    try:
-        content = read_yaml(_text(path), str(path))
-    except UsageError as error:
-        raise DataError(str(error)) from error
-    assert isinstance(content, dict)
-    names = content["names"]
-    if isinstance(names, dict):
-        numbers = sorted(number for number in names if isinstance(number, int))
-        if len(numbers) != len(names) or numbers != list(range(len(names))):
-            raise DataError(f"{path}: names has the keys {first_few([*map(str, names)])}, not 0 to {len(names) - 1}.")
-        names = [names[number] for number in numbers]
-    if not isinstance(names, list) or not names:
-        raise DataError(f"{path}: names is not a list of class names. Write names: [apple, pear].")
-    if isinstance(content.get("nc"), int) and content["nc"] != len(names):
-        raise DataError(f"{path}: nc is {content['nc']}, but names has {len(names)} classes. Correct one of them.")
-    splits: dict[str, list[str]] = {}
-    for key, split in (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test")):
-        values = content.get(key)
-        for value in values if isinstance(values, list) else [values]:
-            if isinstance(value, str) and value.strip():
-                base = str(content.get("path") or "")
-                found = _locate(tree, data_yaml, base, value, key)
-                if found is not None and (_ABSOLUTE.match(base) or _ABSOLUTE.match(value)):
-                    notes.append(f"{data_yaml} names {base or value}, a path of another machine: {found} here is taken")
-                if found is None:
-                    notes.append(f"{data_yaml} names {value} for {key}, which does not exist: the split is left out")
-                else:
-                    splits.setdefault(split, []).append(found)
-    if content.get("train") and "train" not in splits:
-        raise DataError(
-            f"{path}: train is {content['train']!r}, which does not exist below {tree.root}. Write the folder of the "
-            f"training images, relative to {path.name}, as in train: images/train."
-        )
-    return [str(name) for name in names], splits
-
-
-def _locate(tree: Tree, data_yaml: str, base: str, value: str, key: str) -> str | None:
-    """Return a path of ``data.yaml`` relative to the root; None for a relative one that does not exist.
-
-    Raises:
-        DataError: An absolute path, of another machine, does not exist, and no end of it does.
-    """
-    folder = (tree.root / data_yaml).parent
-    written = value if _ABSOLUTE.match(value) or not base else f"{base}/{value}"
-    parts = [part for part in re.split(r"[\\/]+", written) if part not in ("", ".", "..")]
-    tails = [PurePosixPath(*parts[first:]) for first in range(len(parts))]
-    own = PurePosixPath(*[part for part in re.split(r"[\\/]+", value) if part not in ("", ".", "..")])
-    candidates = [folder / value, folder / written, *(folder / tail for tail in tails if len(tail.parts) >= 1)]
-    for candidate in (*candidates, folder / own):
-        resolved = Path(os.path.normpath(candidate))
-        if resolved.exists() and resolved != tree.root and resolved.is_relative_to(tree.root):
-            return resolved.relative_to(tree.root).as_posix()
-    if (folder / value).exists() and Path(os.path.normpath(folder / value)) == tree.root:
-        return ""
-    if _ABSOLUTE.match(written):
-        raise DataError(
-            f"{folder / Path(data_yaml).name}: {key} is {written}, a path of another machine: neither it nor an end of "
-            f"it exists in {folder}. Write the folder relative to {Path(data_yaml).name}, as in {key}: images/{key}."
-        )
-    return None
+def read_labels(
+    tree: Tree,
+    labels: str,
+    images: str,
+    names: Sequence[str],
+    skeleton: Skeleton | None,
+    only: Container[str] | None,
+) -> tuple[AnnotationFile, Points]:
+    """Return the annotations of a folder of images, and their keypoints if the dataset has a skeleton."""
+    folders, categories = (tree.root / labels, tree.root / images), from_names(names)
+    if skeleton is None:
+        return read_yolo(*folders, categories, only), {}
+    return collect_yolo(*folders, categories, skeleton, only)
 
 
 def _listed_names(tree: Tree, label_folders: Sequence[str], notes: list[str]) -> list[str]:
     """Return the class names of a list, or names by number."""
     for name in tree.named(*NAME_LISTS):
-        if listed := [line.strip() for line in _text(tree.root / name).splitlines() if line.strip()]:
+        if listed := [line.strip() for line in read_text(tree.root / name).splitlines() if line.strip()]:
             return listed
     largest = 0
     for folder in label_folders:
         files = [name for name in tree.with_suffix(".txt") if os.path.dirname(name) == folder]
         for name in spread(files, MAX_READ):
-            for line in _text(tree.root / name).splitlines():
+            for line in read_text(tree.root / name).splitlines():
                 if _LINE.fullmatch(line.strip()):
                     largest = max(largest, int(float(line.split()[0])))
     notes.append(
@@ -246,7 +202,7 @@ def listed_images(tree: Tree, source: str) -> list[str]:
     """
     images = frozenset(tree.images)
     found: list[str] = []
-    for number, line in enumerate(_text(tree.root / source).splitlines(), start=1):
+    for number, line in enumerate(read_text(tree.root / source).splitlines(), start=1):
         parts = [part for part in re.split(r"[\\/]+", line.strip()) if part not in ("", ".", "..")]
         if not parts:
             continue
@@ -308,18 +264,10 @@ def _has_lines(tree: Tree, names: Sequence[str]) -> bool:
     is_any = False
     for name in spread(names, 10):
         try:
-            lines = _text(tree.root / name).splitlines()[:20]
+            lines = read_text(tree.root / name).splitlines()[:20]
         except DataError:
             return False
         if any(line.strip() and not _LINE.fullmatch(line.strip()) for line in lines):
             return False
         is_any = is_any or any(line.strip() for line in lines)
     return is_any
-
-
-def _text(path: Path) -> str:
-    try:
-        with open_text(path) as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error}). Check it.") from error

@@ -1,7 +1,8 @@
 """Opening of the synthetic scenes that a recipe describes."""
 
 from splitnest.data.scenes.dataset import Scenes
-from splitnest.recipe.data import SceneData, Split
+from splitnest.recipe.data import SceneData
+from splitnest.recipe.file_data import Split
 
 
 def open_scenes(data: SceneData, split: Split) -> Scenes:

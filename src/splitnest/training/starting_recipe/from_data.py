@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from splitnest.data.recognition.yolo import is_data_yaml
+from splitnest.data.recognition.data_yaml import is_data_yaml
 from splitnest.errors import tell
 from splitnest.inference.resolve import run_checkpoints
 from splitnest.training.run_folder import RECIPE_FILE, new_folder

@@ -204,7 +204,10 @@ def _with_split(
     for key in sorted(data, key=_order):
         entries.append(Entry(f"data.{key}", data[key], why_val if key == "val_images" else ""))
     if recognized.task == "pose":
-        entries.append(Entry("data.keypoints", None, f"{len(recognized.keypoints)}, read from the annotations"))
+        in_file = recognized.data["format"] == "coco"
+        keypoints = None if in_file else {"names": list(recognized.keypoints)}
+        why = f"{len(recognized.keypoints)}, read from the annotations; pairs of left and right follow from the names"
+        entries.append(Entry("data.keypoints", keypoints, why))
         entries.append(Entry("data.val_detections", None, "ground-truth person boxes"))
     return entries, lists, train
 
