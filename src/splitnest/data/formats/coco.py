@@ -20,7 +20,8 @@ def read_part(data: CocoData, split: Split, categories: Categories) -> tuple[Pat
     """Return the image folder of a part, its annotations, and their file."""
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
-    return existing_folder(images, "images"), read_coco(annotations), annotations
+    file = read_coco(annotations)
+    return existing_folder(images, "images"), file, annotations
 
 
 def class_names(parts: Sequence[tuple[CocoData, Split]]) -> tuple[list[str], list[str]]:
