@@ -1,13 +1,13 @@
 """Schema of a recipe: everything that defines one model and its training. Closed, and validated on construction."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
 
 from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
-from splitnest.recipe.conventions import NAMED, Conventions
+from splitnest.recipe.conventions import Conventions, named_conventions
 from splitnest.recipe.data import Data, DetectionData, ImageFolderData, PoseData, SemanticData
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.limits import Channels, Pixels, Regions
@@ -17,14 +17,6 @@ ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 """Sides in pixels of the square anchors of p2 to p6 (FPN, Lin et al. 2017)."""
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
-
-
-def _named_conventions(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in NAMED:
-            raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
-        return NAMED[value]
-    return value
 
 
 def _plain_name(name: str) -> str:
@@ -114,7 +106,7 @@ class DetectorConfig(Section):
         }
     )
     backbone: AnyBackboneConfig
-    conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
+    conventions: Annotated[Conventions, BeforeValidator(named_conventions)]
     fpn_norm: NormName | None
     box_norm: NormName | None
     mask_norm: NormName | None = None
