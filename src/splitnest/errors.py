@@ -76,7 +76,7 @@ class Interrupted(SplitnestError):
 
 
 def code_name(code: object) -> str:
-    """Return the name of a function of the user, or of the class of an object, for messages."""
+    """Return the name of a function, or the class name of another callable, for messages."""
     return str(getattr(code, "__qualname__", None) or type(code).__name__)
 
 
