@@ -61,7 +61,7 @@ class UserCodeError(SplitnestError):
             what: Kind and name of the code, such as ``callback Best``.
             where: Part of the work in which it was called, as the end of a sentence.
             error: Exception.
-            fix: What to do, as a sentence; not used for errors of this package, which say it themselves.
+            fix: Sentence of the message on how to correct the code; unused for errors of this package, which have one.
         """
         if isinstance(error, SplitnestError):
             return cls(f"The {what} failed {where}: {error}")
@@ -76,7 +76,7 @@ class Interrupted(SplitnestError):
 
 
 def code_name(code: object) -> str:
-    """Return the name of a function of the user, or of the class of an object, for messages."""
+    """Return the name of a function, or the class name of another callable, for messages."""
     return str(getattr(code, "__qualname__", None) or type(code).__name__)
 
 

@@ -47,7 +47,7 @@ class TorchvisionDetection:
 class HuggingFaceRows:
     """Items of a Hugging Face ``datasets.Dataset``, or of any sequence of rows.
 
-    The column of targets holds a class index, a label map, or, for detection, a mapping of lists or a list of mappings:
+    A target is a class index, a label map, or, for detection, a mapping of lists or a list of mappings:
     ``bbox``, COCO's x, y, width and height in pixels; ``category`` or ``category_id``, the class index of each box;
     and, where it exists, ``segmentation``, the polygons of each box.
 

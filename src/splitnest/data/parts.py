@@ -75,8 +75,8 @@ def check_same_names(names: Sequence[Sequence[str]], origins: Sequence[object], 
     Args:
         names: Names of each part.
         origins: Name of each part in messages.
-        kind: What the names are of, such as ``classes``.
-        advice: What to do, as a sentence.
+        kind: Plural noun for the names in the message, such as ``classes``.
+        advice: Sentence of the message on how to correct the difference.
     """
     for of_part, origin in zip(names[1:], origins[1:], strict=True):
         if list(of_part) == list(names[0]):

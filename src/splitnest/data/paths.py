@@ -21,7 +21,7 @@ def required_path(data: Data, key: str, what: str) -> Path:
     """Return a path of a dataset.
 
     Args:
-        data: Data section of a recipe, or of one of its parts.
+        data: Data section of a recipe, or one part.
         key: Key of the path in the section.
         what: Description of the path, for messages.
 

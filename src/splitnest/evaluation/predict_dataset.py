@@ -83,7 +83,7 @@ def predict_dataset(
 
 
 def prepared_images(recipe: Recipe, dataset: ImageDataset, workers: int) -> PreparedImages:
-    """Return a loader of the preprocessed images of a dataset, with a number of worker processes."""
+    """Return a loader that preprocesses the images of a dataset in worker processes; 0 uses this process."""
     return EvaluationLoader(_Prepare(task_of(recipe), dataset, recipe), len(dataset), workers)
 
 

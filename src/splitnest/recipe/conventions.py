@@ -3,7 +3,7 @@
 A row names one of the two instances, or changes single fields of it. Code reads the fields and never the name.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from splitnest.recipe.base import Section
 
@@ -123,3 +123,16 @@ DETECTRON2 = Conventions(
 """detectron2 and the official ResNeSt wrapper."""
 
 NAMED: dict[str, Conventions] = {"mmdet": MMDET, "detectron2": DETECTRON2}
+
+
+def named_conventions(value: Any) -> Any:
+    """Return the conventions that a string names; any other value as it is.
+
+    Raises:
+        ValueError: There are no such conventions.
+    """
+    if isinstance(value, str):
+        if value not in NAMED:
+            raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
+        return NAMED[value]
+    return value

@@ -32,8 +32,8 @@ class CocoData(DetectionFileData):
     Attributes:
         stuff: Stuff classes of a panoptic dataset: ``coco_stuff``, or their names in label order. The annotation files
             are then COCO's panoptic JSON, with the PNG folder of the same name beside it.
-        train_instances, val_instances: COCO instance annotations of the images of a panoptic dataset, or a list of one
-            for each annotation file; None derives instances from the panoptic segments.
+        train_instances, val_instances: COCO instance annotations of a panoptic dataset, a list where the annotations
+            are one; None derives instances from the panoptic segments.
     """
 
     format: Literal["coco"] = "coco"

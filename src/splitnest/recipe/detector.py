@@ -1,12 +1,12 @@
 """Section ``model`` of detectors: Faster, Mask and Cascade R-CNN with FPN, and Panoptic FPN."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from splitnest.recipe.backbone import AnyBackboneConfig, NormName
 from splitnest.recipe.base import Section
-from splitnest.recipe.conventions import NAMED, Conventions
+from splitnest.recipe.conventions import Conventions, named_conventions
 from splitnest.recipe.limits import Channels, Length, Pixels, Regions
 
 ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -14,14 +14,6 @@ ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 
 Bias = Annotated[float, Field(ge=0, le=1)]
 """Weight of the least important sample."""
-
-
-def _named_conventions(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in NAMED:
-            raise ValueError(f"there are no conventions {value!r}; use {' or '.join(NAMED)}")
-        return NAMED[value]
-    return value
 
 
 class PanopticConfig(Section):
@@ -138,7 +130,7 @@ class DetectorConfig(Section):
         }
     )
     backbone: AnyBackboneConfig
-    conventions: Annotated[Conventions, BeforeValidator(_named_conventions)]
+    conventions: Annotated[Conventions, BeforeValidator(named_conventions)]
     fpn_norm: NormName | None
     box_norm: NormName | None
     mask_norm: NormName | None = None

@@ -48,7 +48,7 @@ class ValidationLoss:
 
     @torch.no_grad()
     def __call__(self, model: Model) -> dict[str, float]:
-        """Return ``val_loss``, the sum of the losses of a model in evaluation mode, and each of them; collective.
+        """Return the losses of a model in evaluation mode, and ``val_loss``, their sum; collective.
 
         Raises:
             DataError: Images cannot be read.

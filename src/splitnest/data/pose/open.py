@@ -72,7 +72,8 @@ def _read_part(
         return read_keypoint_export(data, split, categories, skeleton)
     images = required_path(data, f"{split}_images", "the image folder")
     annotations = required_path(data, f"{split}_annotations", "the annotation file")
-    return existing_folder(images, "images"), read_keypoints(annotations, categories, skeleton), annotations
+    persons = read_keypoints(annotations, categories, skeleton)
+    return existing_folder(images, "images"), persons, annotations
 
 
 def _add_detections(dataset: PoseDataset, root: Path, val_detections: str) -> None:
