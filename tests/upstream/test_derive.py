@@ -151,6 +151,15 @@ FACTS = [
     ("mmdet 3", "model.train_cfg.rpn_proposal.nms.iou_threshold", 0.85, "train", None),
     ("mmdet 3", "train_dataloader.dataset", balanced(), "train.repeat_threshold", 0.001),
     ("mmdet 3", "train_dataloader.dataset", balanced(), "train.repeat_rounding", "up"),
+    ("mmdet 3", "train_dataloader.sampler", {"type": "ClassAwareSampler"}, "train.class_aware_samples", 1),
+    (
+        "mmdet 3",
+        "train_dataloader.sampler",
+        {"type": "ClassAwareSampler", "num_sample_class": 4},
+        "train.class_aware_samples",
+        4,
+    ),
+    ("mmdet 3", "train_dataloader.sampler", {"type": "MultiSourceSampler"}, "train", None),
     (
         "mmdet 3",
         "optim_wrapper.paramwise_cfg",

@@ -44,6 +44,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("save_best", "monitor", "metric_for_best_model"), ("train.best_by",)),
     **dict.fromkeys(("class_weight", "loss_weight_per_class"), ("train.class_weights",)),
     **dict.fromkeys(("oversample_thr", "repeat_factor_threshold"), ("train.repeat_threshold",)),
+    **dict.fromkeys(("num_sample_class", "class_aware_sampler"), ("train.class_aware_samples",)),
     **dict.fromkeys(("decay_rate", "layer_decay_rate", "llrd"), ("train.layer_decay",)),
     **dict.fromkeys(("with_cp", "gradient_checkpointing", "grad_checkpointing"), ("train.checkpoint_stages",)),
     **dict.fromkeys(("logger", "vis_backends", "report_to"), ("train.loggers",)),

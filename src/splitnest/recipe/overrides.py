@@ -43,7 +43,8 @@ def apply(recipe: Recipe, overrides: Mapping[str, Any], where: str = "") -> Reci
     changes = dict(_expanded(cls, overrides, where))
     values = recipe.model_dump()
     select_members(cls, values, changes)
-    _replace_alternatives(values, changes, where)
+    if recipe.train is not None:
+        _replace_alternatives(type(recipe.train), values["train"], changes, where)
     _replace_file(values, changes)
     changed = _validated(cls, values, changes, where)
     if changed.name == recipe.name and is_same_network(recipe, changed):
@@ -105,16 +106,13 @@ def _expanded(cls: RecipeClass, overrides: Mapping[Any, Any], where: str) -> Ite
             yield key, value
 
 
-def _replace_alternatives(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
+def _replace_alternatives(cls: type[Training], train: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
     """Reset the base's value of a key where ``changes`` set its alternative, and what is counted in its unit."""
-    train = values.get("train")
-    if not isinstance(train, dict):
-        return
-    for pair in Training.exclusive:
+    for pair in cls.exclusive:
         for key, alternative in (pair, pair[::-1]):
             if changes.get(f"train.{key}") and not changes.get(f"train.{alternative}"):
                 switched = bool(train.get(alternative))
-                train[alternative] = Training.model_fields[alternative].default
+                train[alternative] = cls.model_fields[alternative].default
                 if switched and key in ("epochs", "iterations"):
                     _reset_unit(train, changes, alternative, where)
 

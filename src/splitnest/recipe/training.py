@@ -19,6 +19,9 @@ from splitnest.recipe.optimization import SGD, MultiStep, OptimizerConfig, Sched
 Logger = Literal["tensorboard", "wandb", "mlflow"]
 """Service that rows of losses and metrics are passed on to."""
 
+RARE_CLASSES = ("repeat_threshold", "class_aware_samples")
+"""Keys of the ways to draw images with rare classes more often, of which one may be set."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -81,7 +84,7 @@ class Training(Section):
         ("epochs", "iterations"),
         ("warmup_epochs", "warmup_iterations"),
     )
-    """Pairs of keys that say the same in other units: setting one replaces the other of the base recipe."""
+    """Pairs of keys of which one may be set: setting it replaces the other of the base recipe."""
 
     epochs: Length | None = None
     iterations: Length | None = None
@@ -136,6 +139,8 @@ class Training(Section):
             raise ValueError("set one of epochs and iterations, the length of the training")
         if self.warmup_iterations and self.warmup_epochs:
             raise ValueError("set one of warmup_iterations and warmup_epochs")
+        if all(getattr(self, key, None) is not None for key in RARE_CLASSES):
+            raise ValueError(f"set one of {' and '.join(RARE_CLASSES)}")
         return self
 
     @model_validator(mode="after")
@@ -176,7 +181,11 @@ class DetectionTraining(Training):
             sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
         repeat_rounding: Whole number of draws of an image: ``random`` around its repeat factor (detectron2), or that
             factor rounded ``up`` (mmdetection).
+        class_aware_samples: Number of images that are drawn of each class in turn, so that all classes are equally
+            frequent (class-aware sampling; Shen et al. 2016). None draws regardless of classes.
     """
+
+    exclusive = (*Training.exclusive, RARE_CLASSES)
 
     short_sides: tuple[Side, ...] = Field(min_length=1)
     short_side_sampling: Literal["choice", "range"] = "choice"
@@ -192,6 +201,7 @@ class DetectionTraining(Training):
     augment: Annotated[tuple[DetectionAugmentation, ...], Once] = ()
     repeat_threshold: float | None = Field(None, gt=0, le=1)
     repeat_rounding: Literal["random", "up"] = "random"
+    class_aware_samples: int | None = Field(None, ge=1, le=1_000_000)
 
 
 class ClassificationTraining(Training):
@@ -218,7 +228,11 @@ class ClassificationTraining(Training):
             divided by the number of images. None weighs all the same.
         repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
             sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
+        class_aware_samples: Number of images that are drawn of each class in turn, so that all classes are equally
+            frequent (class-aware sampling; Shen et al. 2016). None draws regardless of classes.
     """
+
+    exclusive = (*Training.exclusive, RARE_CLASSES)
 
     crop_size: Side | None = None
     crop_area: tuple[PositiveFloat, Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
@@ -237,6 +251,7 @@ class ClassificationTraining(Training):
     zero_init_last: bool = False
     class_weights: tuple[PositiveFloat, ...] | None = None
     repeat_threshold: float | None = Field(None, gt=0, le=1)
+    class_aware_samples: int | None = Field(None, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _check_crop_area(self) -> Self:

@@ -63,10 +63,12 @@ def _short_sides(step: Section, kind: str) -> dict[str, Any]:
 def _detection_dataset(config: Section) -> dict[str, Any]:
     loader = config.section("train_dataloader", {})
     sampler = loader.section("sampler", None)
-    if sampler is not None:
-        sampler.only("type", "DefaultSampler", "InfiniteSampler")
     batch_sampler = loader.section("batch_sampler", None)
     fields: dict[str, Any] = {"group_by_aspect_ratio": batch_sampler is not None or sampler is None}
+    if sampler is not None:
+        kind = sampler.only("type", "DefaultSampler", "InfiniteSampler", "ClassAwareSampler")
+        if kind == "ClassAwareSampler":
+            fields |= {"class_aware_samples": sampler.integer("num_sample_class", 1)}
     dataset = loader.section("dataset", {})
     for _ in range(4):
         if dataset.text("type", "") == "ClassBalancedDataset":

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from splitnest.data.loading.class_aware import ClassAwareDraws
 from splitnest.data.loading.repeat_factors import draws, min_draws, occurrences
 from splitnest.data.loading.seeds import generator
 from splitnest.errors import UsageError
@@ -32,6 +33,7 @@ class BatchSampler:
             minimizes padding. Only the last batch may mix what is left of both groups.
         repeat_factors: Expected number of times that each sample is drawn in an epoch, ``[I]``, at least 1; None draws
             each once.
+        class_aware: Draws of an epoch, as many as there are samples, instead of those of ``repeat_factors``.
 
     Attributes:
         steps_per_epoch: Number of batches of an epoch.
@@ -47,6 +49,7 @@ class BatchSampler:
         seed: int,
         group_by_aspect_ratio: bool = True,
         repeat_factors: NDArray[np.float64] | None = None,
+        class_aware: ClassAwareDraws | None = None,
     ) -> None:
         if len(sizes_hw) < batch_size:
             raise UsageError(
@@ -54,7 +57,7 @@ class BatchSampler:
                 f"{len(sizes_hw)} or less."
             )
         self.batch_size, self.seed, self.group_by_aspect_ratio = batch_size, seed, group_by_aspect_ratio
-        self.repeat_factors = repeat_factors
+        self.repeat_factors, self.class_aware = repeat_factors, class_aware
         length = len(sizes_hw) if repeat_factors is None else min_draws(repeat_factors)
         self.steps_per_epoch = length // batch_size
         self._is_wide = sizes_hw[:, 1] > sizes_hw[:, 0]
@@ -62,9 +65,12 @@ class BatchSampler:
     def epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return the sample indices of an epoch, ``[steps_per_epoch, batch_size]``."""
         rng = generator(self.seed, epoch)
-        shuffled = rng.permutation(len(self._is_wide))
-        if self.repeat_factors is not None:
-            shuffled = rng.permutation(np.repeat(shuffled, draws(self.repeat_factors[shuffled], rng)))
+        if self.class_aware is not None:
+            shuffled = self.class_aware.draw(len(self._is_wide), rng)
+        else:
+            shuffled = rng.permutation(len(self._is_wide))
+            if self.repeat_factors is not None:
+                shuffled = rng.permutation(np.repeat(shuffled, draws(self.repeat_factors[shuffled], rng)))
         if self.group_by_aspect_ratio:
             shuffled = self._grouped(shuffled)
         return shuffled[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from splitnest.data.class_counts import ClassCounts
 from splitnest.data.dataset import ImageDataset
 from splitnest.data.loading.batch_sampler import BatchSampler, process_share
+from splitnest.data.loading.class_aware import ClassAwareDraws
 from splitnest.data.loading.corrupt import CorruptImages, LoadedSample, Replacing
 from splitnest.data.loading.repeat_factors import ROUNDING, repeat_factors
 from splitnest.data.loading.sample import TrainingSample
@@ -59,7 +60,7 @@ class TrainingSet(Dataset[TrainingSample]):
         return self.dataset.class_counts()
 
     def class_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return sample and class of each label that repeat-factor sampling counts; none for tasks without it."""
+        """Return sample and class of each label, for the sampling of rare classes; none for tasks without it."""
         return np.empty(0, np.int64), np.empty(0, np.int64)
 
     def summary(self) -> list[str]:
@@ -93,7 +94,10 @@ class TrainingLoader:
             factors = repeat_factors(*training_set.class_pairs(), len(training_set), threshold)
             if getattr(train_cfg, "repeat_rounding", "random") == "up":
                 factors = np.ceil(factors - ROUNDING)
-        self.sampler = BatchSampler(training_set.sizes_hw, train_cfg.num_images, train_cfg.seed, group, factors)
+        per_turn = getattr(train_cfg, "class_aware_samples", None)
+        class_aware = None if per_turn is None else ClassAwareDraws(*training_set.class_pairs(), per_turn)
+        sizes, size = training_set.sizes_hw, train_cfg.num_images
+        self.sampler = BatchSampler(sizes, size, train_cfg.seed, group, factors, class_aware)
 
     @property
     def steps_per_epoch(self) -> int:
