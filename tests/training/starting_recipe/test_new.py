@@ -9,7 +9,7 @@ from splitnest import zoo
 from splitnest.data.recognition.recognized import Recognized, SplitContent
 from splitnest.errors import UsageError
 from splitnest.recipe import Recipe, Training
-from splitnest.recipe.schema import ANCHOR_SIZES
+from splitnest.recipe.detector import ANCHOR_SIZES
 from splitnest.training.starting_recipe import new, semantic
 from splitnest.training.starting_recipe.boxes import anchor_sizes, short_side, sizes_of
 from splitnest.training.starting_recipe.entry import Entry, render
