@@ -4,6 +4,7 @@ from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormNam
 from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.data import Data, Split
+from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
 from splitnest.recipe.keypoints import Keypoints
@@ -23,7 +24,6 @@ from splitnest.recipe.schema import (
 from splitnest.recipe.training import (
     OHEM,
     ClassificationTraining,
-    DetectionTraining,
     Logger,
     PoseTraining,
     SemanticTraining,
