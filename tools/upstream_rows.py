@@ -146,6 +146,8 @@ def _keep_discriminators(fields: dict[str, Any], recipe: Any) -> None:
     for key in ("optimizer", "schedule"):
         if key in fields.get("train", {}):
             fields["train"][key]["type"] = getattr(recipe.train, key).type
+    for number, entry in enumerate(fields.get("train", {}).get("augment", ())):
+        entry["type"] = recipe.train.augment[number].type
     conventions = getattr(recipe.model, "conventions", None)
     if conventions is not None and conventions == NAMED[conventions.name]:
         fields["model"]["conventions"] = conventions.name

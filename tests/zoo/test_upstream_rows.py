@@ -49,7 +49,7 @@ def test_rows_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert upstream.FILE.read_text(encoding="utf-8") == content
     assert steps == STEPS
     assert (
-        len(notes) == 9 == sum(bool(row.untrained) for row in upstream.ROWS.values())
+        len(notes) == 5 == sum(bool(row.untrained) for row in upstream.ROWS.values())
     )  # rows whose training has a part that splitnest has not
 
 

@@ -3,6 +3,7 @@
 from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
 from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
+from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.file_data import Data, Split
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, Input, PoseInput, SemanticInput
@@ -23,7 +24,6 @@ from splitnest.recipe.schema import (
 from splitnest.recipe.training import (
     OHEM,
     ClassificationTraining,
-    DetectionTraining,
     Logger,
     PoseTraining,
     SemanticTraining,

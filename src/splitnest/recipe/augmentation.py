@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, model_validator
 
 from splitnest.recipe.base import Section
+from splitnest.recipe.limits import Side
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveRange = tuple[PositiveFloat, PositiveFloat]
@@ -211,11 +212,40 @@ class CopyPaste(Augmentation):
     """Copy-paste (Ghiasi et al. 2021): a random subset of the instances of a second image is pasted, without blending.
 
     Attributes:
-        max_instances: Maximum number of instances that are pasted.
+        min_instances, max_instances: Minimum and maximum number of instances that are pasted.
+        placement: ``random`` flips the second image at random and moves it to a random place; ``same`` does not, as
+            where both images were cropped and flipped before (mmdetection).
+        min_visible: Number of pixels; an instance ends if no more of it remain visible, and its box moves.
+        max_box_shift: Maximum shift of each side of its box in pixels with which such an instance remains; one without
+            visible pixels ends.
     """
 
     type: Literal["copy_paste"] = "copy_paste"
+    min_instances: Annotated[int, Field(ge=0, le=1000)] = 1
     max_instances: Annotated[int, Field(ge=1, le=1000)] = 100
+    placement: Literal["random", "same"] = "random"
+    min_visible: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    max_box_shift: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_instances(self) -> Self:
+        if self.min_instances > self.max_instances:
+            raise ValueError(f"min_instances {self.min_instances} is more than max_instances {self.max_instances}")
+        return self
+
+
+class Pad(Augmentation):
+    """Padding at the right and bottom to a minimum size.
+
+    Attributes:
+        size: Minimum height and width in pixels.
+        value: Value of the padding, from 0 to 255.
+    """
+
+    type: Literal["pad"] = "pad"
+    p: Fraction = 1.0
+    size: tuple[Side, Side]
+    value: float = Field(0.0, ge=0, le=255)
 
 
 class Mosaic(Augmentation):
@@ -264,7 +294,7 @@ PoseAugmentation = Annotated[_Pixels | _Geometry, *_ByName]
 ClassificationAugmentation = Annotated[_Pixels | _Geometry | RandomVerticalFlip, *_ByName]
 SemanticAugmentation = Annotated[_Pixels | _Geometry | RandomVerticalFlip | LargeScaleJitter | Mosaic, *_ByName]
 DetectionAugmentation = Annotated[
-    _Pixels | _Geometry | RandomVerticalFlip | LargeScaleJitter | Mosaic | CopyPaste, *_ByName
+    _Pixels | _Geometry | RandomVerticalFlip | LargeScaleJitter | Mosaic | CopyPaste | Pad, *_ByName
 ]
 Once = AfterValidator(_checked_list)
 """Validator of a list of augmentations, each of which occurs once."""

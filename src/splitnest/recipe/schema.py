@@ -8,12 +8,13 @@ from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
 from splitnest.recipe.data import DetectionData, ImageFolderData, PoseData
+from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.file_data import Data
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.label_map_data import SemanticData
 from splitnest.recipe.limits import Channels
-from splitnest.recipe.training import ClassificationTraining, DetectionTraining, PoseTraining, SemanticTraining
+from splitnest.recipe.training import ClassificationTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
 

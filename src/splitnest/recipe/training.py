@@ -2,12 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from splitnest.errors import UsageError
 from splitnest.recipe.augmentation import (
     ClassificationAugmentation,
-    DetectionAugmentation,
     Once,
     PoseAugmentation,
     SemanticAugmentation,
@@ -21,6 +20,16 @@ Logger = Literal["tensorboard", "wandb", "mlflow"]
 
 RARE_CLASSES = ("repeat_threshold", "class_aware_samples")
 """Keys of the ways to draw images with rare classes more often, of which one may be set."""
+
+
+def _ordered(ratios: tuple[float, float]) -> tuple[float, float]:
+    if ratios[0] > ratios[1]:
+        raise ValueError(f"{ratios}: give the minimum first")
+    return ratios
+
+
+Ratios = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ordered)]
+"""Minimum and maximum of a random factor."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -159,51 +168,6 @@ class Training(Section):
         return self
 
 
-class DetectionTraining(Training):
-    """Training parameters of detection, instance and panoptic segmentation.
-
-    Attributes:
-        short_sides: Short sides in pixels for multi-scale resizing.
-        short_side_sampling: ``choice`` picks one of ``short_sides``; ``range`` any integer from the first to the last.
-        long_side: Maximum long side in pixels.
-        flip: Probability of a horizontal flip.
-        crop: Minimum fraction of each side that a random crop keeps, around a random instance and before resizing;
-            None does not crop.
-        color_jitter: Strength of random brightness, contrast and saturation; 0 for none.
-        min_image_side: Images with a shorter side in pixels are excluded.
-        min_box_side: Boxes with a shorter side in pixels, without area or outside the image are excluded.
-        keep_empty_images: Whether images without ground truth take part.
-        without_mask: Treatment of instances without a segmentation in the training of a model with masks: ``error``
-            rejects the dataset, ``skip`` excludes and counts them.
-        group_by_aspect_ratio: Whether a batch holds images that are either all wider than high or all not.
-        augment: Further augmentations, in order, of the cropped, resized and flipped image.
-        repeat_threshold: Fraction of the images; classes that fewer images contain are drawn more often (repeat-factor
-            sampling; Gupta et al. 2019, LVIS). None draws each image once in an epoch.
-        repeat_rounding: Whole number of draws of an image: ``random`` around its repeat factor (detectron2), or that
-            factor rounded ``up`` (mmdetection).
-        class_aware_samples: Number of images that are drawn of each class in turn, so that all classes are equally
-            frequent (class-aware sampling; Shen et al. 2016). None draws regardless of classes.
-    """
-
-    exclusive = (*Training.exclusive, RARE_CLASSES)
-
-    short_sides: tuple[Side, ...] = Field(min_length=1)
-    short_side_sampling: Literal["choice", "range"] = "choice"
-    long_side: Side = 1333
-    flip: Probability = 0.5
-    crop: float | None = Field(None, gt=0, le=1)
-    color_jitter: Probability = 0.0
-    min_image_side: int = Field(0, ge=0, le=32_768)
-    min_box_side: float = Field(0.0, ge=0)
-    keep_empty_images: bool = False
-    without_mask: Literal["error", "skip"] = "error"
-    group_by_aspect_ratio: bool = True
-    augment: Annotated[tuple[DetectionAugmentation, ...], Once] = ()
-    repeat_threshold: float | None = Field(None, gt=0, le=1)
-    repeat_rounding: Literal["random", "up"] = "random"
-    class_aware_samples: int | None = Field(None, ge=1, le=1_000_000)
-
-
 class ClassificationTraining(Training):
     """Training parameters of image classification.
 
@@ -289,7 +253,7 @@ class SemanticTraining(Training):
     """
 
     crop_size: tuple[Side, Side]
-    resize_ratios: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    resize_ratios: Ratios = (0.5, 2.0)
     max_class_fraction: float = Field(0.75, gt=0, le=1)
     flip: Probability = 0.5
     photometric_distortion: bool = True
@@ -297,12 +261,6 @@ class SemanticTraining(Training):
     ohem: OHEM | None = None
     augment: Annotated[tuple[SemanticAugmentation, ...], Once] = ()
     class_weights: tuple[PositiveFloat, ...] | None = None
-
-    @model_validator(mode="after")
-    def _check_resize_ratios(self) -> Self:
-        if self.resize_ratios[0] > self.resize_ratios[1]:
-            raise ValueError(f"resize_ratios {self.resize_ratios}: give the minimum first")
-        return self
 
 
 class PoseTraining(Training):

@@ -18,6 +18,7 @@ from splitnest.metrics.coco import CocoEvaluator, IouType
 from splitnest.metrics.evaluator import Evaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import DetectionRecipe, Split, required_training
+from splitnest.recipe.augmentation import Pad
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import dense_masks
@@ -112,12 +113,19 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
             "short_sides": (recipe.input.short_side,),
             "long_side": recipe.input.long_side,
             **{"flip": 0.0, "crop": None, "color_jitter": 0.0},
+            **{"resize_ratios": (1.0, 1.0), "crop_size": None, "pad_size": None},
         }
 
     def max_training_size(self, recipe: DetectionRecipe) -> tuple[int, int]:
         """Return the largest short side by the longest side, padded."""
         train_cfg, padded = required_training(recipe), recipe.input.padded
-        return padded(min(max(train_cfg.short_sides), train_cfg.long_side)), padded(train_cfg.long_side)
+        sides = min(max(train_cfg.short_sides), train_cfg.long_side), train_cfg.long_side
+        short, long = (max(1, int(side * train_cfg.resize_ratios[1])) for side in sides)
+        if train_cfg.crop_size is not None:
+            short, long = min(short, max(train_cfg.crop_size)), min(long, max(train_cfg.crop_size))
+        for least in (train_cfg.pad_size, *(entry.size for entry in train_cfg.augment if isinstance(entry, Pad))):
+            short, long = max(short, min(least or (1,))), max(long, max(least or (1,)))
+        return padded(short), padded(long)
 
 
 def skips_without_mask(recipe: DetectionRecipe) -> bool:

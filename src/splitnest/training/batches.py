@@ -75,8 +75,14 @@ class TrainingBatches:
             keypoints=_present(sample.keypoints for sample in samples),
             labels=None if labels is None else torch.tensor(labels),
             seeds=[torch_seed(self.train_cfg.seed, *each.key, LOSS) for each in loaded],
-            min_size=self._largest_size(samples) if self._task.pads_batches else (0, 0),
+            min_size=self._min_size(samples),
         )
+
+    def _min_size(self, samples: Sequence[TrainingSample]) -> tuple[int, int]:
+        """Return the minimum padded height and width: of the recipe, and of the other processes for some tasks."""
+        height, width = getattr(self.train_cfg, "pad_size", None) or (0, 0)
+        largest = self._largest_size(samples) if self._task.pads_batches else (0, 0)
+        return max(height, largest[0]), max(width, largest[1])
 
     def _largest_size(self, samples: Sequence[TrainingSample]) -> tuple[int, int]:
         """Return the largest height and width over all processes; collective."""

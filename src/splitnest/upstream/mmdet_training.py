@@ -3,7 +3,8 @@
 from typing import Any
 
 from splitnest.errors import UsageError
-from splitnest.upstream.section import Section, shown
+from splitnest.upstream.mmdet_augmentation import augmentation
+from splitnest.upstream.section import Section
 from splitnest.upstream.training import common
 
 
@@ -13,51 +14,7 @@ def detection(config: Section) -> dict[str, Any]:
     Raises:
         UsageError: Splitnest has not got a part of the training.
     """
-    fields = common(config, "mmdet")
-    for step in config.sections("train_pipeline"):
-        fields |= _detection_step(step)
-    if "short_sides" not in fields:
-        raise UsageError("the training pipeline has no Resize")
-    if config.section("model").section("data_preprocessor", {}).raw("batch_augments"):
-        raise UsageError("the training pads batches to a fixed size; splitnest does not")
-    return fields | _detection_dataset(config)
-
-
-def _detection_step(step: Section) -> dict[str, Any]:
-    kind = step.text("type")
-    match kind:
-        case "LoadImageFromFile" | "PackDetInputs" | "LoadAnnotations" | "DefaultFormatBundle" | "Collect":
-            return {}
-        case "RandomFlip":
-            fields = {"flip": step.number("prob", step.number("flip_ratio", 0.5))}
-            step.only("direction", "horizontal")
-            return fields
-        case "Resize" | "RandomResize" | "RandomChoiceResize":
-            return _short_sides(step, kind)
-    raise UsageError(f"the training pipeline has {kind}; splitnest has no such augmentation")
-
-
-def _short_sides(step: Section, kind: str) -> dict[str, Any]:
-    if "ratio_range" in step:
-        raise step.error("ratio_range", "splitnest has no such augmentation of detectors")
-    raw = step.raw("scales", step.raw("scale", step.raw("img_scale")))
-    pairs = raw if isinstance(raw, list | tuple) and raw and isinstance(raw[0], list | tuple) else [raw]
-    if not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(side, int) for side in pair)
-        for pair in pairs
-    ):
-        raise UsageError(f"{step.where}: the scales are {shown(raw)}: give pairs of sides.")
-    sides = tuple(min(pair) for pair in pairs)
-    mode = step.text("multiscale_mode", "range")  # of mmdet 2
-    is_range = len(pairs) > 1 and kind != "RandomChoiceResize" and mode == "range"
-    long_sides = {max(pair) for pair in pairs}
-    if len(long_sides) > 1:
-        raise UsageError(f"{step.where}: the scales have several long sides; splitnest has one.")
-    return {
-        "short_sides": sides,
-        "short_side_sampling": "range" if is_range else "choice",
-        "long_side": long_sides.pop(),
-    }
+    return common(config, "mmdet") | augmentation(config) | _detection_dataset(config)
 
 
 def _detection_dataset(config: Section) -> dict[str, Any]:

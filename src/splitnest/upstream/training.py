@@ -26,7 +26,7 @@ def common(config: Section, framework: str) -> dict[str, Any]:
     if config.raw("optim_wrapper") is None:
         raise UsageError("the configuration has none")
     loop = config.section("train_cfg")
-    fields, repeats = _length(loop, config)
+    fields, repeats = _length(loop, config, framework)
     fields |= _optimizer(config.section("optim_wrapper"), fields, framework)
     fields |= _schedule(config.sections("param_scheduler"), "epochs" in fields, repeats)
     fields |= {"batch_size": _batch_size(config, framework)}
@@ -37,7 +37,7 @@ def common(config: Section, framework: str) -> dict[str, Any]:
     return fields
 
 
-def _length(loop: Section, config: Section) -> tuple[dict[str, Any], int]:
+def _length(loop: Section, config: Section, framework: str) -> tuple[dict[str, Any], int]:
     """Return the length of the training, and how often an epoch repeats the dataset."""
     dataset = config.section("train_dataloader", {}).section("dataset", {})
     repeats = 1
@@ -50,7 +50,7 @@ def _length(loop: Section, config: Section) -> tuple[dict[str, Any], int]:
         if inner is None:
             break
         dataset = inner
-    if dataset.text("type", "") == "MultiImageMixDataset":
+    if framework != "mmdet" and dataset.text("type", "") == "MultiImageMixDataset":
         raise UsageError("the training has MultiImageMixDataset; splitnest has no such dataset")
     epochs, iterations = loop.integer("max_epochs", None), loop.integer("max_iters", None)
     if epochs is not None:

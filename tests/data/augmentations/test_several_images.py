@@ -9,6 +9,7 @@ from splitnest.data.augmentations.large_scale_jitter import large_scale_jitter
 from splitnest.data.augmentations.mosaic import mosaic
 from splitnest.data.augmentations.view import View, mask_boxes
 from splitnest.data.loading.seeds import torch_seeded
+from splitnest.recipe.augmentation import CopyPaste
 
 GRAY = (9, 9, 9)
 
@@ -52,8 +53,8 @@ def test_jitter_of_one_pixel(scale: tuple[float, float]) -> None:
 
 def test_nothing_is_pasted_from_an_image_without_instances() -> None:
     view = square_view((10, 10), [(1, 1, 3, 3)])
-    assert copy_paste(view, square_view((10, 10), []), 100, GRAY) is view
-    image, target = copy_paste(square_view((10, 10), []), view, 100, GRAY)
+    assert copy_paste(view, square_view((10, 10), []), CopyPaste(), GRAY) is view
+    image, target = copy_paste(square_view((10, 10), []), view, CopyPaste(), GRAY)
     assert len(target["labels"]) == 1
     assert_consistent((image, target))
 
@@ -62,7 +63,7 @@ def test_pasted_instances_cover_others() -> None:
     below, above = square_view((40, 40), [(0, 0, 40, 40), (2, 2, 4, 4)]), square_view((40, 40), [(0, 0, 40, 30)], 60)
     for seed in range(6):
         with torch_seeded(seed):
-            image, target = copy_paste(below, above, 100, GRAY)
+            image, target = copy_paste(below, above, CopyPaste(), GRAY)
         assert target["masks"].sum(0).max() == 1  # no pixel belongs to two instances
         assert target["labels"].tolist() in ([0, 0], [0, 1, 0])
         assert mask_boxes(target["masks"]).tolist() == boxes_of(target)
@@ -74,7 +75,7 @@ def test_pasted_instances_cover_others() -> None:
 
 def test_completely_covered_instances_end() -> None:
     view = square_view((10, 10), [(2, 2, 5, 5)])
-    _, target = copy_paste(view, square_view((10, 10), [(0, 0, 10, 10)]), 100, GRAY)
+    _, target = copy_paste(view, square_view((10, 10), [(0, 0, 10, 10)]), CopyPaste(), GRAY)
     assert boxes_of(target) == [[0, 0, 10, 10]]
 
 
@@ -83,10 +84,44 @@ def test_number_of_pasted_instances_is_limited_and_a_larger_image_fits() -> None
     counts = set()
     for seed in range(12):
         with torch_seeded(seed):
-            view = copy_paste(square_view((30, 40), []), other, 3, GRAY)
+            view = copy_paste(square_view((30, 40), []), other, CopyPaste(max_instances=3), GRAY)
         counts.add(len(view[1]["labels"]))
         assert_consistent(view)
     assert counts == {1, 2, 3}
+
+
+SAME = CopyPaste(min_instances=0, max_instances=2, placement="same")
+
+
+def test_same_place_is_neither_flipped_nor_moved() -> None:
+    boxes = [(x, 5, x + 8, 13) for x in (0, 20, 40)]
+    other, counts = square_view((40, 60), boxes, 60), []
+    for seed in range(30):
+        with torch_seeded(seed):
+            image, target = copy_paste(square_view((40, 60), []), other, SAME, GRAY)
+        assert all(box in [list(map(float, each)) for each in boxes] for box in boxes_of(target))
+        counts.append(len(target["labels"]))
+        assert ((image.as_subclass(Tensor)[0] == 110) == target["masks"].any(0)).all()
+    assert {*counts} == {0, 1, 2}
+    assert 4 <= counts.count(0) <= 16  # uniform
+
+
+@pytest.mark.parametrize(
+    ("visible", "remains"),
+    [
+        ((0, 0, 40, 20), True),  # more than 300 pixels
+        ((0, 0, 15, 20), False),  # 300 pixels, and the box moves by 25
+        ((30, 0, 40, 20), False),
+    ],
+)
+def test_almost_covered_instances_end(visible: tuple[int, int, int, int], remains: bool) -> None:
+    """Rule of mmdetection: more than 300 visible pixels, or a box that moves by at most 10 pixels."""
+    cfg = CopyPaste(placement="same", min_visible=300, max_box_shift=10)
+    view = square_view((40, 60), [(0, 0, 40, 20), (45, 30, 50, 35)])  # the second is small but not covered
+    x1, _, x2, _ = visible
+    cover = (x2, 0, 60, 20) if x1 == 0 else (0, 0, x1, 20)
+    _, target = copy_paste(view, square_view((40, 60), [cover]), cfg, GRAY)
+    assert target["labels"].tolist() == ([0, 1, 0] if remains else [1, 0])
 
 
 def test_mosaic_has_the_instances_of_four_images_and_no_padding() -> None:

@@ -13,8 +13,8 @@ from torchvision.transforms.v2 import functional as F
 from splitnest.data.detection.annotated_image import AnnotatedImage
 from splitnest.data.detection.augment import _adjust_contrast, _random_window, augment
 from splitnest.data.images.resize import fit_size, resize_opencv, resize_pillow
+from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.inputs import DetectionInput
-from splitnest.recipe.training import DetectionTraining
 from splitnest.structures import polygons
 
 INPUT_CFG = DetectionInput(mean=(0, 0, 0), std=(1, 1, 1))
@@ -51,6 +51,50 @@ def test_image_without_instances() -> None:
         assert len(item) == 0
         assert item.masks() == ()
         assert item.boxes.shape == (0, 4)
+
+
+def test_jitter_on_a_fixed_canvas() -> None:
+    """The ratio is uniform; larger images are cropped anywhere to the size, smaller ones are left as they are."""
+    train = replace_train(short_sides=(100,), long_side=100, resize_ratios=(0.8, 1.25), crop_size=(100, 100))
+    pixels = gradient(60, 120)
+    polygon = np.array([0, 0, 120, 0, 120, 60, 0, 60], np.float64)
+    whole = AnnotatedImage.from_arrays(pixels, np.array([[0, 0, 120, 60]]), [[polygon]])
+    widths, lefts = [], []
+    for seed in range(600):
+        item = augment(whole, INPUT_CFG, train, rng(seed))
+        height, width = item.size_hw
+        widths.append(width)
+        lefts.append(item.pixels[height // 2, 0, 0] / 120)  # x of the image at the left border
+        np.testing.assert_allclose(item.boxes.numpy(), [[0, 0, width, height]])
+        assert height in range(40, 64)
+    widths, lefts = np.array(widths), np.array(lefts)
+    assert (widths.min(), widths.max()) == (80, 100)
+    assert abs((widths < 100).mean() - 0.2 / 0.45) < 0.06
+    assert abs(np.mean(widths[widths < 100]) - 89.5) < 1.5
+    assert (lefts[widths < 100] < 0.02).all()
+    assert 0.15 < lefts.max() < 0.21  # at most a fifth of an image that was enlarged most is to the left
+
+
+def test_jitter_keeps_what_the_crop_shows() -> None:
+    """Each pixel of a mask is a pixel of its instance, and its box encloses it."""
+    train = replace_train(short_sides=(60,), long_side=60, resize_ratios=(1.5, 2.0), crop_size=(40, 50), flip=0.5)
+    pixels = np.zeros((60, 60, 3), np.uint8)
+    pixels[20:40, 10:50] = 255
+    polygon = np.array([10, 20, 50, 20, 50, 40, 10, 40], np.float64)
+    image = AnnotatedImage.from_arrays(pixels, np.array([[10, 20, 50, 40]]), [[polygon]])
+    empty = 0
+    for seed in range(60):
+        item = augment(image, INPUT_CFG, train, rng(seed))
+        assert item.size_hw == (40, 50)
+        bright = np.argwhere(item.pixels[..., 0] >= 128)
+        box = item.boxes.numpy()[0]
+        if not len(bright):
+            empty += 1
+            assert box_areas(item)[0] <= 50
+            continue
+        found = [*bright.min(axis=0)[::-1], *(bright.max(axis=0)[::-1] + 1)]
+        np.testing.assert_allclose(box, found, atol=1.01)
+    assert empty < 30
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,12 +11,14 @@ from torchvision.transforms import v2
 from splitnest import zoo
 from splitnest.data.augmentations.view import mask_boxes
 from splitnest.data.detection.training_set import DetectionTrainingSet
+from splitnest.data.images.normalize import normalize
 from splitnest.data.loading.corrupt import Replacing
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.scenes.classes import STUFF_NAMES, THING_NAMES
 from splitnest.errors import DataError
 from splitnest.recipe import overrides
 from splitnest.structures.instances import dense_masks
+from splitnest.tasks import task_of
 from splitnest.training.batches import open_training
 
 SMALL: dict[str, Any] = {
@@ -70,6 +72,43 @@ def test_boxes_are_those_of_the_masks(entry: str) -> None:
         assert torch.equal(sample.instances.boxes, mask_boxes(masks_of(sample)).float())
         assert sample.image.shape == (3, 64, 96)
         assert len(sample.instances.labels) == len(sample.instances.boxes)
+
+
+def test_copy_paste_on_a_fixed_canvas() -> None:
+    """Steps of mmdetection: jitter, crop, black padding, and instances of another image at their place."""
+    entries = [{"type": "pad", "size": [80, 100]}, {"type": "copy_paste", "p": 1, "placement": "same"}]
+    augmented = training_set(*entries)
+    sizes = {"resize_ratios": (0.5, 1.0), "crop_size": (80, 100), "pad_size": (96, 128)}
+    augmented.train_cfg = augmented.train_cfg.model_copy(update=sizes)
+    plain = [len(instances) for index in range(6) if (instances := training_set()[0, index].instances) is not None]
+    more = 0
+    for index in range(6):
+        sample = augmented[0, index]
+        assert sample.image.shape == (3, 80, 100)
+        black = normalize(np.zeros((1, 1, 3), np.uint8), augmented.input_cfg)
+        assert torch.equal(sample.image[:, 64:, 96:], black.expand(3, 16, 4))
+        assert sample.instances is not None
+        assert torch.equal(sample.instances.boxes, mask_boxes(masks_of(sample)).float())
+        assert not masks_of(sample)[:, 64:].any()
+        more += len(sample.instances) > plain[index]
+        again = augmented[0, index]
+        assert torch.equal(again.image, sample.image)
+    assert more
+
+
+def test_batches_have_a_minimum_size() -> None:
+    recipe = overrides.apply(zoo.get(MASKS), SMALL | {"data.classes": list(THING_NAMES), "train.pad_size": [70, 90]})
+    opened = open_training(recipe)
+    batch = next(opened.steps(0))[0]
+    assert batch.images.shape == (2, 3, 96, 96)  # the longer side is that of the images
+    assert batch.sizes == ((64, 96), (64, 96))
+    assert not batch.images[:, :, 64:].any()
+    task = task_of(recipe)
+    assert task.max_training_size(recipe) == (96, 96)
+    recipe = overrides.apply(recipe, {"train.resize_ratios": [1, 4], "train.crop_size": [128, 160]})
+    assert task.max_training_size(recipe) == (160, 160)
+    recipe = overrides.apply(recipe, {"train.augment": [{"type": "pad", "size": [200, 300]}]})
+    assert task.max_training_size(recipe) == (224, 320)
 
 
 def test_boxes_without_masks_move_too() -> None:

@@ -13,12 +13,12 @@ from splitnest.data.augmentations.copy_paste import copy_paste
 from splitnest.data.augmentations.large_scale_jitter import large_scale_jitter
 from splitnest.data.augmentations.mosaic import mosaic
 from splitnest.data.augmentations.transforms import PIXEL_TRANSFORMS, TRANSFORMS, build_transform
-from splitnest.data.augmentations.view import View
+from splitnest.data.augmentations.view import View, padded, size_hw
 from splitnest.data.images.normalize import mean_color
 from splitnest.data.loading.seeds import AUGMENT, all_seeded
 from splitnest.device import is_out_of_memory
 from splitnest.errors import UserCodeError, code_name
-from splitnest.recipe.augmentation import Augmentation, CopyPaste, LargeScaleJitter, Mosaic
+from splitnest.recipe.augmentation import Augmentation, CopyPaste, LargeScaleJitter, Mosaic, Pad
 from splitnest.recipe.inputs import Input
 
 UserTransform = Callable[[tv_tensors.Image, dict[str, Any]], tuple[Tensor, dict[str, Any]]]
@@ -125,8 +125,11 @@ class Augmentations:
         match entry:
             case LargeScaleJitter(scale=scale):
                 return large_scale_jitter(view, scale, self._fill)
-            case CopyPaste(max_instances=max_instances):
-                return copy_paste(view, another(), max_instances, self._fill)
+            case CopyPaste():
+                return copy_paste(view, another(), entry, self._fill)
+            case Pad(size=size, value=value):
+                height, width = (max(sides) for sides in zip(size, size_hw(view[0]), strict=True))
+                return padded(view, (height, width), (0, 0), (round(value),) * 3)
             case Mosaic(center=center):
                 return mosaic([view, *(another() for _ in range(MOSAIC_TILES - 1))], center, self._fill)
         transform = self._transforms[entry.type]

@@ -1,4 +1,4 @@
-"""Training augmentation of detection: random crop, multi-scale resize, horizontal flip, color jitter."""
+"""Training augmentation of detection: random crops, multi-scale resize, horizontal flip, color jitter."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from torchvision.transforms.v2 import functional as F
 
 from splitnest.data.detection.annotated_image import AnnotatedImage
 from splitnest.data.images.resize import fit_size
+from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.inputs import DetectionInput
-from splitnest.recipe.training import DetectionTraining
 
 
 def augment(
     image: AnnotatedImage, input_cfg: DetectionInput, train_cfg: DetectionTraining, rng: np.random.Generator
 ) -> AnnotatedImage:
-    """Crop, resize, flip and jitter an image, in this order.
+    """Crop, resize, crop to a size, flip and jitter an image, in this order.
 
     Args:
         image: Image and its instances; instances outside the crop end without area.
@@ -28,7 +28,17 @@ def augment(
     if train_cfg.crop is not None:
         image = image.cropped(*_random_window(image, train_cfg.crop, rng))
     short_side = _random_short_side(train_cfg, rng)
-    image = image.resized(fit_size(image.size_hw, short_side, train_cfg.long_side, input_cfg.resize), input_cfg.resize)
+    limits = short_side, train_cfg.long_side
+    if train_cfg.resize_ratios != (1.0, 1.0):
+        ratio = rng.uniform(*train_cfg.resize_ratios)
+        limits = max(1, int(short_side * ratio)), max(1, int(train_cfg.long_side * ratio))
+    image = image.resized(fit_size(image.size_hw, *limits, input_cfg.resize), input_cfg.resize)
+    if train_cfg.crop_size is not None:
+        height, width = (min(sides) for sides in zip(image.size_hw, train_cfg.crop_size, strict=True))
+        top, left = (
+            int(rng.integers(full - part + 1)) for full, part in zip(image.size_hw, (height, width), strict=True)
+        )
+        image = image.cropped(top, left, height, width)
     if rng.random() < train_cfg.flip:
         image = image.flipped()
     if train_cfg.color_jitter:
