@@ -3,16 +3,14 @@
 Shapes: I images, B samples of images, K classes.
 """
 
-from collections.abc import Mapping
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.metrics.statistics.base import Arrays, ImageStatistics, defined_mean
+from splitnest.metrics.statistics.base import defined_mean
+from splitnest.metrics.statistics.class_counts import ClassCounts
 
 
-class SegmentStatistics(ImageStatistics):
+class SegmentStatistics(ClassCounts):
     """Panoptic quality over any choice of images.
 
     Args:
@@ -20,36 +18,7 @@ class SegmentStatistics(ImageStatistics):
             ``[I, 4, K]``.
     """
 
-    kind = "segments"
-
-    def __init__(self, counts: NDArray[np.float64]) -> None:
-        self.counts = counts
-
-    @property
-    def num_images(self) -> int:
-        """Number of images."""
-        return len(self.counts)
-
-    def metrics(self, weights: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
-        """Return ``pq``, ``sq`` and ``rq``, ``[B]``."""
-        return self._metrics(np.tensordot(weights, self.counts, axes=1))
-
-    def image_scores(self) -> NDArray[np.float64]:
-        """Return the panoptic quality of each image, ``[I]``."""
-        values = self._metrics(self.counts)["pq"]
-        return np.where(values < 0, np.nan, values)
-
-    def arrays(self) -> Arrays:
-        """Return the counts."""
-        return {"counts": self.counts}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Return the statistics of ``arrays``."""
-        counts = np.asarray(arrays["counts"], np.float64)
-        if counts.ndim != 3 or counts.shape[1] != 4:
-            raise ValueError("counts has another shape")
-        return cls(counts)
+    kind, num_counts, dtype, score = "segments", 4, np.float64, "pq"
 
     def _metrics(self, sums: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
         """Return the metrics of sums ``[B, 4, K]``."""
