@@ -222,7 +222,10 @@ def test_loss_worked_by_definition() -> None:
 def test_invalid_recipes() -> None:
     for changes, message in (
         ({"input.height": 100}, "multiple of 32"),
-        ({"data.format": "voc"}, r"data\.format should be one of 'coco', 'scenes', not 'voc'"),
+        (
+            {"data.format": "voc"},
+            r"data\.format should be one of 'coco', 'yolo', 'labelme', 'cvat', 'label_studio', 'scenes', not 'voc'",
+        ),
         ({"model.deconv_channels": [8] * 5, "model.backbone.output_stride": 8}, "heatmaps would be larger"),
     ):
         with pytest.raises(splitnest.UsageError, match=message):
