@@ -8,18 +8,22 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 STAMP := $(VENV)/.installed
 
-.PHONY: rows demo test soak parity lint format docs clean
+.PHONY: rows demo test unit soak parity lint format docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev,viz]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[dev,viz]'
 	touch $@
 
 demo: $(STAMP)
 	$(BIN)/splitnest demo --out demo
 
-test: $(STAMP) lint
+# Lint and types are checked by one core at a time, beside the tests.
+test: $(STAMP)
+	$(MAKE) --jobs 2 lint unit
+
+unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity'
 
 soak: $(STAMP)
@@ -28,7 +32,7 @@ soak: $(STAMP)
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py \
-		tests/cli/test_upstream_files.py
+		tests/training/test_extending_networks.py tests/cli/test_upstream_files.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

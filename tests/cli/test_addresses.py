@@ -118,6 +118,6 @@ def test_odd_answers_and_addresses_of_images(run: Run, small_recipe: Path, image
     error = run("predict", small_recipe, f"{base}/a.png", f"{base}/ü.png", *bad, "--weights", "none", code=3).stderr
     server.shutdown()
     server.server_close()
-    assert f"error: {len(bad)} images cannot be read" in error
+    assert f"error: Images that cannot be read ({len(bad)})" in error
     for address in bad:
         assert f"skipped: {address} " in error, address

@@ -35,12 +35,6 @@ def test_fast_predictions(run: Run, small_checkpoint: Path, image_file: Path, tm
     assert "'int8' is not one of" in run("predict", small_checkpoint, image_file, "--precision", "int8", code=2).stderr
 
 
-def test_soft_nms(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
-    error = run("export", small_checkpoint, "model.nms=linear", "--out", "small.onnx", code=2).stderr
-    assert "Soft-NMS changes scores one by one and cannot be exported. Set model.nms=hard." in error
-    assert not (tmp_path / "small.onnx").exists()
-
-
 def test_wrong_names(run: Run, small_checkpoint: Path) -> None:
     assert "Use the suffix .onnx or .pt2" in run("export", small_checkpoint, "--out", "small.tflite", code=2).stderr
     assert "absent.onnx does not exist" in run("predict", "absent.onnx", "a.jpg", code=2).stderr

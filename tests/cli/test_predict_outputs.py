@@ -91,7 +91,7 @@ def test_unreadable_images_are_tried_again(run: Run, small_checkpoint: Path, tmp
     os.mkfifo(tmp_path / "c.png")
     arguments = ("predict", small_checkpoint, "a.png", "b.png", "c.png", "--skip-existing")
     done = run(*arguments, code=3)
-    assert "2 images cannot be read: b.png, c.png." in done.stderr
+    assert "Images that cannot be read (2): b.png, c.png." in done.stderr
     assert "c.png cannot be read: it is a named pipe" in done.stderr
     assert len(lines_of(tmp_path / "predictions" / "results.jsonl")) == 3
     write_images(tmp_path, "b.png")
@@ -216,7 +216,7 @@ def test_odd_names_do_not_end_the_run(run: Run, small_checkpoint: Path, tmp_path
     write_images(tmp_path / "images", *names)
     too_long = "y" * 300 + ".png"
     done = run("predict", small_checkpoint, "images", too_long, code=3, fresh=True, **locale)
-    assert "1 images cannot be read: yyy" in done.stderr
+    assert "Images that cannot be read (1): yyy" in done.stderr
     content = json.loads((tmp_path / "predictions" / "results.json").read_text(encoding="utf-8"))
     files = {image["file"]: image["picture"] for image in content["images"]}
     expected = ["a.png", "caf\\xe9.png", "n\\new.png", "x" * 251 + ".png", "z.png", "蛇 ü.png"]
@@ -235,7 +235,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_run(
     write_images(tmp_path / "images", "a.png", "b.png")
     (tmp_path / "out").write_text("a file")
     done = run("predict", small_checkpoint, "images", "--out", "out", "--json", "all.json", code=5)
-    assert "2 pictures cannot be written: images/a.png, images/b.png." in done.stderr
+    assert "Pictures that cannot be written (2): images/a.png, images/b.png." in done.stderr
     content = json.loads((tmp_path / "all.json").read_text())
     assert [image["picture"] for image in content["images"]] == [None, None]
 

@@ -38,15 +38,20 @@ from splitnest.models.detection.panoptic_fpn import PanopticFPN
 from splitnest.models.detection.rcnn import RCNN
 from splitnest.recipe import overrides
 from splitnest.structures import Detections, PanopticSegmentation
+from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.weights.onnx_metadata import read_metadata
 
 CLASSIFIER = "resnest50_imagenet.official"
 ONE_STAGE = "panoptic, one stage"
 POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
-TESTED = [CLASSIFIER, ONE_STAGE, "pspnet_resnest101_d8_cityscapes.mmseg"]
-"""One family of each kind; the panoptic one is a Mask R-CNN and more. ``make parity`` tests the others too."""
+DETECTOR = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
+TESTED = [CLASSIFIER, DETECTOR]
+"""One family of each kind of inputs. ``make parity`` tests the others too."""
 
-OTHERS = [pytest.param(name, marks=pytest.mark.parity) for name in [*FAMILIES, *VARIANTS] if name not in TESTED]
+OTHERS = [
+    pytest.param(name, marks=pytest.mark.parity) for name in [ONE_STAGE, *FAMILIES, *VARIANTS] if name not in TESTED
+]
+THRESHOLDS = ScoreThresholds(0.5, tuple(0.1 + 0.01 * index for index in range(80)))
 SIZES = [(2, (96, 128)), (1, (96, 128)), (3, (64, 160)), (1, (64, 160))]
 """Number of images, and their height and width."""
 
@@ -64,6 +69,8 @@ def small(name: str) -> splitnest.Predictor:
     model = randomize_norms(splitnest.load(row, weights=None, device="cpu", overrides=overrides))
     if isinstance(model.module, RCNN | PanopticFPN):
         randomize_detections(model.module, logits_std=5 if name in VARIANTS else 0.5)
+    if name == DETECTOR:
+        return splitnest.Predictor(model.module, model.recipe, lambda: THRESHOLDS)
     return model
 
 
@@ -119,6 +126,7 @@ def check_results(model: splitnest.Predictor, path: Path) -> None:
     """Compare results for images of several sizes in one batch, resized and padded."""
     again = splitnest.load(path)
     assert again.recipe == model.recipe
+    assert again.score_thresholds == model.score_thresholds
     assert len(again.module(torch.zeros(1, 3, 64, 96))) == len(model.module.output_names)
     images = [random_image(80, 120), random_image(64, 120)]
     options = whole_image_boxes(model, images)

@@ -19,7 +19,7 @@ from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.batch import collate
 
 MODELS = [
-    "faster_rcnn_resnest50_fpn_1x_coco.mmdet",
+    pytest.param("faster_rcnn_resnest50_fpn_1x_coco.mmdet", marks=pytest.mark.parity),
     "mask_rcnn_resnest50_fpn_1x_coco.detectron2",
     pytest.param("mask_rcnn_resnest50_fpn_1x_coco.mmdet", marks=pytest.mark.parity),
     pytest.param("faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
@@ -33,7 +33,6 @@ QUICK = [
     "faster-rcnn_r50_fpn_gn-ws-all_1x_coco.mmdet",
     "faster-rcnn_r50-mdconv-group4-c3-c5_fpn_1x_coco.mmdet",
     "mask-rcnn_r50-syncbn-gcb-r16-c3-c5_fpn_1x_coco.mmdet",
-    "mask-rcnn_x101-32x4d_fpn_1x_coco.mmdet",
 ]
 """Recordings of ordinary backbones of which ``make test`` runs one of each family; the others are marked."""
 

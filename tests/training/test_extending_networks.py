@@ -72,6 +72,7 @@ def test_upernet_is_short() -> None:
     assert len(upernet().text.splitlines()) <= MAX_LINES
 
 
+@pytest.mark.parity
 def test_upernet_trains_and_evaluates_on_camvid(folder: Path, shared_data: Callable[[str], Path]) -> None:
     content = yaml.safe_load(Path("camvid.yaml").read_text())
     content["data"]["root"] = str(shared_data("camvid"))

@@ -185,8 +185,9 @@ def test_a_model_of_timm_is_trained_and_loaded_by_recipe(content: dict[str, Any]
 
 @pytest.mark.parametrize(
     "content",
-    [pytest.param(SEMANTIC, id="DeepLabV3+"), pytest.param(DETECTION, id="Mask R-CNN", marks=pytest.mark.parity)],
+    [pytest.param(SEMANTIC, id="DeepLabV3+"), pytest.param(DETECTION, id="Mask R-CNN")],
 )
+@pytest.mark.parity
 def test_convnext_tiny_is_exported(content: dict[str, Any], tmp_path: Path) -> None:
     """With fewer and narrower blocks than the published one."""
     backbone = splitnest.models.timm_backbone("convnext_tiny", depths=(1, 1, 1, 1), dims=(8, 16, 24, 32))

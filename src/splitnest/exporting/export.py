@@ -24,7 +24,8 @@ from splitnest.models.base import Model
 from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
 from splitnest.recipe.serialization import to_json
-from splitnest.weights.read import FORMAT
+from splitnest.structures.score_thresholds import ScoreThresholds
+from splitnest.weights.read import FORMAT, SCORE_THRESHOLDS
 
 TOLERANCE = 1e-4
 """Maximum difference of an output, relative to its largest value."""
@@ -40,7 +41,8 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
 
     The file takes normalized images ``[N, 3, H, W]`` of any number and size, for a detector also their ``sizes`` ``[N,
     2]``, float32 (height, width) without padding, and has the outputs of ``module.forward``. An ONNX file contains the
-    recipe, input statistics, resize rule and class names in its metadata, without the folders of this machine.
+    recipe, input statistics, resize rule, class names and score thresholds in its metadata, without the folders of this
+    machine.
 
     Args:
         model: Model in float32, neither fast nor compiled.
@@ -72,21 +74,21 @@ def export(model: Predictor, out: str | Path, format: str | None = None) -> Path
     batch = model.prepared_batch([Scenes(1)[0].image])
     inputs = module.forward_inputs(batch)
     program = _trace(module, model.device)
-    public = without_local_paths(model.recipe)
+    entries = metadata(without_local_paths(model.recipe), model.score_thresholds)
     with replacing_path(path, suffix) as part:
         if suffix == ".onnx":
-            _write_onnx(program, module, public, part)
+            _write_onnx(program, module, entries, part)
             session: Session = open_session(part)
         else:
-            torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(metadata(public))})
+            torch.export.save(program, part, extra_files={"splitnest.json": json.dumps(entries)})
             session = _session_of(program)
         _verify(module, inputs, session, path)
     return path
 
 
-def metadata(recipe: Recipe) -> dict[str, str]:
-    """Return the metadata of an exported file; all but the recipe is for other programs."""
-    return {
+def metadata(recipe: Recipe, score_thresholds: ScoreThresholds | None = None) -> dict[str, str]:
+    """Return the metadata of an exported file; all but the recipe and the score thresholds is for other programs."""
+    entries = {
         "format": FORMAT,
         "version": __version__,
         "recipe": to_json(recipe),
@@ -95,6 +97,9 @@ def metadata(recipe: Recipe) -> dict[str, str]:
         "classes": json.dumps(build_categories(recipe).names),
         "input": recipe.input.model_dump_json(),
     }
+    if score_thresholds is not None:
+        entries[SCORE_THRESHOLDS] = score_thresholds.to_json()
+    return entries
 
 
 def _trace(module: Model, device: torch.device) -> ExportedProgram:
@@ -115,7 +120,7 @@ def _trace(module: Model, device: torch.device) -> ExportedProgram:
     return program
 
 
-def _write_onnx(program: ExportedProgram, module: Model, recipe: Recipe, path: Path) -> None:
+def _write_onnx(program: ExportedProgram, module: Model, entries: dict[str, str], path: Path) -> None:
     try:
         from splitnest.exporting.onnx_operators import translations
     except ImportError as error:
@@ -132,7 +137,7 @@ def _write_onnx(program: ExportedProgram, module: Model, recipe: Recipe, path: P
         )
     assert written is not None
     clean_onnx(written.model)
-    written.model.metadata_props.update(metadata(recipe))
+    written.model.metadata_props.update(entries)
     written.save(path, external_data=False)
 
 

@@ -20,7 +20,7 @@ from splitnest.models.own import check_network
 from splitnest.models.pretrained import weights_path
 from splitnest.recipe import Recipe
 from splitnest.weights import load as load_weights
-from splitnest.weights.onnx_metadata import ONNX_SUFFIX
+from splitnest.weights.onnx_metadata import ONNX_SUFFIX, read_exported_thresholds
 from splitnest.weights.read import read_score_thresholds
 
 
@@ -66,7 +66,8 @@ def load(
     if checkpoint is not None and checkpoint.suffix == ONNX_SUFFIX:
         if weights not in ("auto", None) or fast or precision != "fp32" or compile or model is not None:
             raise UsageError(f"{checkpoint} is an exported model. Omit weights, fast, precision, compile and model.")
-        return Predictor(ExportedModel(recipe, open_session(checkpoint, runtime, device)), recipe)
+        session = open_session(checkpoint, runtime, device)
+        return Predictor(ExportedModel(recipe, session), recipe, partial(read_exported_thresholds, checkpoint))
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
     network = _build_with_weights(recipe, checkpoint, weights) if model is None else model

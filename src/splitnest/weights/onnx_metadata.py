@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from splitnest.errors import UsageError, WeightsError
-from splitnest.weights.read import FORMAT
+from splitnest.structures.score_thresholds import ScoreThresholds
+from splitnest.weights.read import FORMAT, score_thresholds_of
 
 ONNX_SUFFIX = ".onnx"
 
@@ -29,6 +30,15 @@ def read_metadata(path: Path) -> dict[str, str]:
     if any(_is_external(message) for message in _messages(model)):
         raise WeightsError(f"{path} refers to weights in other files, which is not allowed. Export it again.")
     return metadata
+
+
+def read_exported_thresholds(path: Path) -> ScoreThresholds | None:
+    """Return the best score thresholds in an exported ONNX file; None if it has none.
+
+    Raises:
+        UsageError, WeightsError: Same conditions as ``read_metadata``.
+    """
+    return score_thresholds_of(read_metadata(path))
 
 
 def _messages(root: Any) -> Iterator[Any]:

@@ -140,9 +140,11 @@ def predict(
             for line in write_formats(formats, out, results, images, predictor.recipe, thresholds):
                 tell(f"note: {line}")
     if failed := results.failed:
-        raise DataError(f"{len(failed)} images cannot be read: {first_few(failed)}. See the messages above.")
+        raise DataError(f"Images that cannot be read ({len(failed)}): {first_few(failed)}. See the messages above.")
     if unwritten:
-        raise OutputError(f"{len(unwritten)} pictures cannot be written: {first_few(unwritten)}. Results are complete.")
+        raise OutputError(
+            f"Pictures that cannot be written ({len(unwritten)}): {first_few(unwritten)}. Results are complete."
+        )
 
 
 def _parsed_score(text: str) -> float | None:
