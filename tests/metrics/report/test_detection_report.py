@@ -12,7 +12,7 @@ from helpers import coco_detections, random_detections
 from helpers.random_detections import CLASSES, Sample, f1_at, iou, matches, num_instances
 from splitnest.metrics.coco import CocoEvaluator
 from splitnest.metrics.report.analysis import ALL_IMAGES, Analysis
-from splitnest.metrics.report.detection_sections import ALL_CLASSES
+from splitnest.metrics.report.detection_sections import ALL_CLASSES, threshold_section
 from splitnest.structures.categories import from_names
 from splitnest.structures.masks import rle_to_mask
 
@@ -55,6 +55,14 @@ def test_nothing_detected(tmp_path: Path, annotations: Any) -> None:
     assert found["slices"]["some"]["ap"] == (0 if annotations == "some" else -1)
     assert [worst.image_id for worst in analysis.worst] == ([3] if annotations == "some" else [])
     assert analysis.label_errors == []
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.4, "0.5 on no detection is"), (0.8, "At 0.5 precision is 100.0 %")])
+def test_text_about_the_default_threshold(score: float, expected: str, tmp_path: Path) -> None:
+    evaluator = CocoEvaluator(coco_detections.write(tmp_path), ["bbox"])
+    evaluator.update(3, coco_detections.detections([[5, 5, 25, 25]], [score], [0]))
+    section = threshold_section("Boxes", evaluator.analyze({}).numbers["box"]["score_thresholds"])
+    assert expected in section.text
 
 
 def test_one_class_and_one_detection(tmp_path: Path) -> None:

@@ -44,11 +44,15 @@ def threshold_section(title: str, numbers: Numbers) -> Section:
         text = "There is no correct detection, so there is no best score threshold."
     else:
         at = overall["at_default"]
+        at_default = (
+            f"At 0.5 precision is {percent_cell(at['precision'])} % and recall {percent_cell(at['recall'])} %."
+            if at["recall"]
+            else "From 0.5 on no detection is correct."
+        )
         text = (
             f"F1 is highest with detections from score {overall['score']:.2f} on: precision "
-            f"{percent_cell(overall['precision'])} %, recall {percent_cell(overall['recall'])} %. At 0.5 precision is "
-            f"{percent_cell(at['precision'])} % and recall {percent_cell(at['recall'])} %. A detection is correct if "
-            f"its IoU with an instance of its class is at least 0.5. In percent but for scores."
+            f"{percent_cell(overall['precision'])} %, recall {percent_cell(overall['recall'])} %. {at_default} A "
+            f"detection is correct if its IoU with an instance of its class is at least 0.5. In percent but for scores."
         )
     return Section(f"{title}: best score thresholds", text, [Block(table(header, rows), is_wide=True)])
 
