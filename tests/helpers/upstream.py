@@ -9,6 +9,8 @@ import pytest
 from helpers.paths import ROOT
 from splitnest import zoo
 from splitnest.recipe import DETECTRON2, MMDET, BackboneConfig, DetectionRecipe, Recipe
+from splitnest.upstream.content import Metadata
+from splitnest.upstream.derive import Derived, derive
 from splitnest.zoo.published import PUBLISHED
 
 UPSTREAM = ROOT.parent / "shared" / "oracles" / "upstream_configs"
@@ -53,3 +55,8 @@ def backbone_of_mm(config: dict[str, Any], **differs: Any) -> dict[str, Any]:
         "frozen_stages": config.get("frozen_stages", -1) + 1,
         **differs,
     }
+
+
+def derived(config: dict[str, Any], classes: Any = None) -> Derived:
+    """Return the recipe and notes of a resolved configuration."""
+    return derive(config, "mine", "config", Metadata(classes))
