@@ -1,5 +1,8 @@
 """list, info, convert, doctor, help, and wrong usage."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -142,3 +145,18 @@ def test_doctor(run: Run) -> None:
     text = run("doctor", fresh=True).stdout
     assert "FAIL" not in text
     assert "nms, roi_align and deform_conv2d work" in text
+
+
+def test_shell_completion(tmp_path: Path) -> None:
+    """The completion that bash asks for has the names of models, and the options of a command."""
+    script = Path(sys.executable).with_name("splitnest")
+    for words, expected in (
+        ("info panoptic_fpn_resn", ["panoptic_fpn_resnest200_3x_coco.detectron2"]),
+        ("exp", ["explain", "export"]),
+    ):
+        variables = {"_SPLITNEST_COMPLETE": "complete_bash", "COMP_WORDS": f"splitnest {words}"}
+        variables["COMP_CWORD"] = str(len(words.split()))
+        done = subprocess.run(
+            [script], env={**os.environ, **variables}, capture_output=True, text=True, check=True, timeout=60
+        )
+        assert set(expected) <= set(done.stdout.split())

@@ -36,7 +36,6 @@ app = typer.Typer(
     help="ResNeSt models for classification, detection, segmentation and pose.",
     epilog=EXAMPLE,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -7,9 +7,21 @@ import typer
 
 from splitnest.errors import UsageError
 
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the published models that start with a text, for shell completion; the shell itself completes files."""
+    from splitnest import zoo
+
+    return zoo.list_models(pattern=f"{incomplete}*")
+
+
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="Name of a published model, recipe (.yaml), checkpoint, or run folder."),
+    typer.Argument(
+        metavar="MODEL",
+        help="Name of a published model, recipe (.yaml), checkpoint, or run folder.",
+        autocompletion=complete_model,
+    ),
 ]
 Config = Annotated[
     Path | None,
@@ -49,6 +61,7 @@ Tiles = Annotated[
 Overlap = Annotated[
     float | None, typer.Option(help="Overlap of neighboring tiles as a fraction of a tile; 0.2 by default.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output; notes go to standard error.")]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:0.")]
 Fast = Annotated[bool, typer.Option("--fast", help="Fold and fuse layers: faster, with float32 rounding differences.")]
 Precision = Annotated[

@@ -1,5 +1,6 @@
 """Commands ``data``: checks of datasets, and pages of training samples."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,8 @@ import typer
 
 from splitnest.cli.command import Command, Group
 from splitnest.cli.commands import data_convert, data_stats
-from splitnest.cli.options import Overrides
+from splitnest.cli.json_output import print_json, text_to_stderr
+from splitnest.cli.options import Json, Overrides
 from splitnest.errors import DataError
 
 app = typer.Typer(cls=Group, help="Datasets.", no_args_is_help=True)
@@ -29,6 +31,7 @@ def check(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a published model.")],
     overrides: Overrides = None,
     split: Annotated[Literal["train", "val"] | None, typer.Option(help="Split; both by default.")] = None,
+    json: Json = False,
 ) -> None:
     """Check a dataset: counts, sizes, anomalies, duplicate images, and faults that would stop a training."""
     from rich.console import Console
@@ -51,14 +54,20 @@ def check(
     ]
     errors: list[DataError] = []
     datasets: dict[str, ImageDataset] = {}
-    for name in chosen:  # faults of one split do not hide those of the other
-        try:
-            datasets[name] = task.open_dataset(resolved, name)
-            task.check(datasets[name], resolved, name).raise_faults()
-        except DataError as error:
-            errors.append(error)
-    duplicates = Findings(", ".join(chosen), sum(map(len, datasets.values())), check_duplicates(datasets), ())
-    print_findings(duplicates, Console(soft_wrap=True))
+    found: dict[str, Findings] = {}
+    with text_to_stderr(json):
+        for name in chosen:  # faults of one split do not hide those of the other
+            try:
+                datasets[name] = task.open_dataset(resolved, name)
+                found[name] = task.check(datasets[name], resolved, name)
+                found[name].raise_faults()
+            except DataError as error:
+                errors.append(error)
+        duplicates = Findings(", ".join(chosen), sum(map(len, datasets.values())), check_duplicates(datasets), ())
+        print_findings(duplicates, Console(soft_wrap=True))
+    if json:
+        facts = {name: asdict(findings) for name, findings in found.items()}
+        print_json({"splits": facts, "duplicates": duplicates.anomalies, "errors": list(map(str, errors))})
     if errors:
         raise DataError("\n".join(dict.fromkeys(map(str, errors)))) from errors[0]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splitnest.cli.json_output import print_json, text_to_stderr
 from splitnest.cli.options import (
     As,
     BatchSize,
@@ -12,6 +13,7 @@ from splitnest.cli.options import (
     Config,
     Device,
     Fast,
+    Json,
     Model,
     Overlap,
     Overrides,
@@ -70,6 +72,7 @@ def evaluate(
     fast: Fast = False,
     precision: Precision = "fp32",
     compile: Compile = False,
+    json: Json = False,
 ) -> None:
     """Evaluate a model on its validation dataset by the published protocol."""
     from splitnest.distributed import is_main_process, process_group
@@ -101,14 +104,33 @@ def evaluate(
         )
         if not is_main_process():
             return
-    print_evaluation(recipe, evaluation, tta)
+    if json:
+        print_json(_facts(recipe, evaluation))
+    else:
+        print_evaluation(recipe, evaluation, tta)
     if results is None and not evaluation.metrics:
         results = Path(f"{recipe.name}_results{task.results_suffix}")
     if results is not None:
         evaluation.evaluator.write(results)
-        print(f"results written to {results}")
-    if report is not None:
-        print(f"report: {printable(report / REPORT_FILE)}")
+    with text_to_stderr(json):
+        if results is not None:
+            print(f"results written to {results}")
+        if report is not None:
+            print(f"report: {printable(report / REPORT_FILE)}")
+
+
+def _facts(recipe: "Recipe", evaluation: "Evaluation") -> dict[str, Any]:
+    """Return metrics from 0 to 1, -1 where undefined; published ones in percent."""
+    from splitnest.evaluation.published import published_columns
+
+    return {
+        "model": recipe.name,
+        "data": str(evaluation.dataset.source),
+        "num_images": len(evaluation.dataset),
+        "metrics": evaluation.metrics,
+        "per_class": evaluation.per_class,
+        "published_percent": published_columns(recipe, evaluation.metrics),
+    }
 
 
 def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitnest.cli.options import As, Config, Model
+from splitnest.cli.json_output import print_json
+from splitnest.cli.options import As, Config, Json, Model
 from splitnest.errors import WeightsError, first_few, printable
 
 if TYPE_CHECKING:
@@ -16,19 +17,55 @@ MAX_CLASSES = 8
 """Number of class names that are shown."""
 
 
-def info(model: Model, config: Config = None, name: As = None) -> None:
+def info(model: Model, config: Config = None, name: As = None, json: Json = False) -> None:
     """Show size, cost, input, published metrics of a model; of a checkpoint, what its configuration became."""
     from splitnest.inference.resolve import checkpoint_of_run, complete, read_model
     from splitnest.upstream.derive import Derived
 
     path = checkpoint_of_run(model)
     found, checkpoint = read_model(path if name is None else name, config)
+    if json:
+        own = Path(path) if name is not None else None
+        print_json(_facts(found, checkpoint if isinstance(found, Derived) else own))
+        return
     if isinstance(found, Derived):
         print_derived(found, checkpoint)
         return
     print_info(complete(found))
     if name is not None:
         _print_rows([("tensors", _tensors(found, Path(path)))])
+
+
+def _facts(found: "Recipe | Derived", checkpoint: Path | None) -> dict[str, Any]:
+    """Return the facts of a model: its recipe, size and cost, published metrics; of a derived one also its notes.
+
+    Args:
+        found: Recipe, or what a configuration became.
+        checkpoint: Checkpoint whose tensors are compared with the model; None for none.
+    """
+    from splitnest.inference.resolve import complete
+    from splitnest.models.build import build_categories
+    from splitnest.models.complexity import complexity
+    from splitnest.tasks import task_of
+    from splitnest.upstream.derive import Derived
+
+    recipe = found.recipe if isinstance(found, Derived) else complete(found)
+    cost = complexity(recipe)
+    facts = {
+        "model": recipe.name,
+        "task": recipe.task,
+        "classes": list(build_categories(recipe).names),
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "size_hw": cost.size_hw,
+        "published_percent": task_of(recipe).published_percent(recipe),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    if isinstance(found, Derived):
+        facts |= {"framework": found.framework, "notes": list(found.notes)}
+    if checkpoint is not None:
+        facts |= {"file": str(checkpoint), "tensors": _tensors(recipe, checkpoint)}
+    return facts
 
 
 def print_derived(derived: "Derived", checkpoint: Path | None) -> None:
