@@ -45,6 +45,7 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/model_zoo.py
+	$(BIN)/python docs/recipe.py
 
 rows: $(STAMP)
 	$(BIN)/python tools/upstream_tables.py ../shared/oracles/rescue

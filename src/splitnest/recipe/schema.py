@@ -27,7 +27,11 @@ def _plain_name(name: str) -> str:
 
 
 class ClassifierConfig(Section):
-    """Image classifier: backbone, global average pooling and one linear layer."""
+    """Image classifier: backbone, global average pooling and one linear layer.
+
+    Attributes:
+        backbone: Backbone.
+    """
 
     backbone: AnyBackboneConfig
 
@@ -140,7 +144,13 @@ class RecipeBase(Section):
 
 
 class ClassificationRecipe(RecipeBase):
-    """Recipe of image classification."""
+    """Recipe of image classification.
+
+    Attributes:
+        model: Classifier.
+        input: Size, channel order and statistics of its input.
+        train: Training; None for a recipe that is not trained.
+    """
 
     task: Literal["classification"] = "classification"
     data: ImageFolderData
@@ -158,7 +168,13 @@ class ClassificationRecipe(RecipeBase):
 
 
 class DetectionRecipe(RecipeBase):
-    """Recipe of detection, instance segmentation or panoptic segmentation."""
+    """Recipe of detection, instance segmentation or panoptic segmentation.
+
+    Attributes:
+        model: Detector.
+        input: Size, channel order and statistics of its input.
+        train: Training; None for a recipe that is not trained.
+    """
 
     task: Literal["detection", "instance", "panoptic"]
     data: DetectionData
@@ -197,7 +213,13 @@ class DetectionRecipe(RecipeBase):
 
 
 class SemanticRecipe(RecipeBase):
-    """Recipe of semantic segmentation."""
+    """Recipe of semantic segmentation.
+
+    Attributes:
+        model: Segmentor.
+        input: Size, channel order and statistics of its input.
+        train: Training; None for a recipe that is not trained.
+    """
 
     task: Literal["semantic"] = "semantic"
     data: SemanticData
@@ -213,7 +235,13 @@ class SemanticRecipe(RecipeBase):
 
 
 class PoseRecipe(RecipeBase):
-    """Recipe of top-down pose estimation."""
+    """Recipe of top-down pose estimation.
+
+    Attributes:
+        model: Pose estimator.
+        input: Size, channel order and statistics of its input.
+        train: Training; None for a recipe that is not trained.
+    """
 
     task: Literal["pose"] = "pose"
     data: PoseData
