@@ -174,7 +174,7 @@ def _with_split(
     lists: dict[Path, str] = {}
     why_val = "found in the dataset"
     if recognized.val is None:
-        rows = validation_rows(recognized.train, len(recognized.classes))
+        rows = validation_rows(recognized.train)
         for key in ("images", "annotations", "instances"):
             if f"train_{key}" in data:
                 data[f"val_{key}"] = data[f"train_{key}"]
