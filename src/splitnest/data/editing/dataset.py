@@ -109,7 +109,12 @@ def unified_classes(splits: Sequence[DatasetSplit]) -> Categories:
                     f"{category.name} is a thing class in one of the datasets or splits, and a stuff class in another. "
                     f"Correct 'isthing' in their panoptic JSON files."
                 )
-    return replace(categories, keypoint_names=keypoints.keypoint_names, skeleton=keypoints.skeleton)
+    return replace(
+        categories,
+        keypoint_names=keypoints.keypoint_names,
+        skeleton=keypoints.skeleton,
+        flip_indices=keypoints.flip_indices,
+    )
 
 
 def _unified_keypoints(splits: Sequence[DatasetSplit]) -> Categories:
@@ -130,7 +135,7 @@ def common_kind(datasets: Sequence[Dataset]) -> AnnotationKind:
     """Return the kind of the annotations of several datasets.
 
     Raises:
-        UsageError: They have different kinds.
+        UsageError: The annotations have different kinds.
     """
     first = datasets[0]
     for dataset in datasets[1:]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from splitnest.data.editing.dataset import Dataset, DatasetSplit
@@ -11,16 +12,15 @@ from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_annotations import read_coco_annotations
 from splitnest.data.formats.coco_panoptic import read_panoptic
 from splitnest.data.formats.cvat import collect_cvat
-from splitnest.data.formats.image_folders import read_class_list
 from splitnest.data.formats.keypoint_points import Point, Points, keypoint_file
 from splitnest.data.formats.label_studio import collect_label_studio
 from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.recognition.class_folders import class_folder_root, find_class_folders
-from splitnest.data.recognition.class_lists import read_list_classes
+from splitnest.data.recognition.class_lists import ClassList, read_choice_lists, read_csv_lists
 from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
-from splitnest.data.recognition.data_yaml import yolo_skeleton
+from splitnest.data.recognition.data_yaml import has_flips, yolo_skeleton
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
 from splitnest.data.recognition.tree import Tree, common_folder, split_of
@@ -57,6 +57,7 @@ def open_dataset(path: Path) -> Dataset:
 def _read(path: Path, tree: Tree, candidate: Candidate) -> Dataset:
     paths = list(candidate.paths)
     splits: Iterable[DatasetSplit]
+    kind = _KINDS.get(candidate.format, "instances")
     match candidate.format:
         case "coco":
             splits = _coco(tree, paths)
@@ -73,12 +74,14 @@ def _read(path: Path, tree: Tree, candidate: Candidate) -> Dataset:
         case "class_folders":
             splits = _class_folders(tree)
         case "csv":
-            splits = (_class_list(tree, each) for each in paths)
+            splits = _class_lists(tree, read_csv_lists(tree, paths))
+        case "label_studio" if lists := read_choice_lists(tree, paths):
+            splits, kind = _class_lists(tree, lists), "classes of images"
         case _:
             splits = (_of_tool(tree, candidate.format, each) for each in paths)
     order = {"train": 0, "val": 1, "test": 2}
     in_order = tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3)))
-    return Dataset(path, candidate.format, _KINDS.get(candidate.format, "instances"), in_order)
+    return Dataset(path, candidate.format, kind, in_order)
 
 
 def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
@@ -92,7 +95,8 @@ def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
             yield InstanceSplit(split_of(path), file, folder)
         else:
             skeleton = Skeleton.from_keypoints(complete(definition)[0])
-            yield InstanceSplit(split_of(path), file, folder, keypoints, skeleton.names, skeleton.pairs)
+            named = skeleton.names, skeleton.pairs, skeleton.flip_indices
+            yield InstanceSplit(split_of(path), file, folder, keypoints, *named)
 
 
 def _panoptic(tree: Tree, paths: Sequence[str]) -> Iterator[PanopticSplit]:
@@ -118,11 +122,10 @@ def _class_folders(tree: Tree) -> Iterator[ClassSplit]:
         )
 
 
-def _class_list(tree: Tree, path: str) -> ClassSplit:
-    folder, classes = read_list_classes(tree, path)
-    categories = from_names(classes)
-    images = read_class_list(tree.root / folder, tree.root / path, categories)
-    return ClassSplit(split_of(path), tree.root / folder, images.names, categories, images.labels or [])
+def _class_lists(tree: Tree, lists: Sequence[ClassList]) -> Iterator[ClassSplit]:
+    for each in lists:
+        labels = [each.class_names.index(name) for name in each.classes]
+        yield ClassSplit(split_of(each.path), tree.root / each.folder, each.names, from_names(each.class_names), labels)
 
 
 def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
@@ -130,6 +133,7 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
     yaml_file = next((path for path in paths if path.lower().endswith((".yaml", ".yml"))), None)
     names, splits = yolo_splits(tree, yaml_file, find_label_files(tree), notes)
     skeleton = None if yaml_file is None else yolo_skeleton(tree.root / yaml_file)
+    knows_flips = yaml_file is not None and has_flips(tree.root / yaml_file)
     for note in notes:
         tell(f"note: {note}")
     for split, sources in splits.items():
@@ -142,7 +146,8 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
             labels = labels_of(tree, folder)
             file, points = read_labels(tree, labels, folder, names, skeleton, only)
             name = None if split == "all" else split
-            yield _split(name, file, tree.root / folder, points, skeleton, tree.root / labels)
+            read = _split(name, file, tree.root / folder, points, skeleton, tree.root / labels)
+            yield read if knows_flips else replace(read, flip_indices=())
 
 
 def _voc(tree: Tree, folders: list[str]) -> Iterator[InstanceSplit]:
@@ -197,4 +202,4 @@ def _split(
     if skeleton is None:
         return InstanceSplit(name, file, images)
     keypoints = keypoint_file(file, points, skeleton, origin).keypoints
-    return InstanceSplit(name, file, images, keypoints, skeleton.names, skeleton.pairs)
+    return InstanceSplit(name, file, images, keypoints, skeleton.names, skeleton.pairs, skeleton.flip_indices)

@@ -32,6 +32,7 @@ class InstanceSplit(DatasetSplit):
         keypoints: float64 ``[N, K, 3]``: x and y in pixels, and visibility; None without keypoints.
         keypoint_names: Names of the K keypoints.
         skeleton: Pairs of keypoint indices, from 0.
+        flip_indices: Keypoint that each keypoint becomes under a horizontal flip; empty where names tell it.
     """
 
     name: str | None
@@ -40,6 +41,7 @@ class InstanceSplit(DatasetSplit):
     keypoints: NDArray[np.float64] | None = None
     keypoint_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    flip_indices: tuple[int, ...] = ()
 
     @property
     def file_names(self) -> Sequence[str]:  # type: ignore[override]  # read-only
@@ -49,7 +51,12 @@ class InstanceSplit(DatasetSplit):
     @property
     def categories(self) -> Categories:  # type: ignore[override]  # read-only
         """Classes of the annotations, with their keypoints."""
-        return replace(from_ids(self.file.categories), keypoint_names=self.keypoint_names, skeleton=self.skeleton)
+        return replace(
+            from_ids(self.file.categories),
+            keypoint_names=self.keypoint_names,
+            skeleton=self.skeleton,
+            flip_indices=self.flip_indices,
+        )
 
     @property
     def notes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # read-only

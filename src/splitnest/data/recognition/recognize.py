@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from splitnest.data.recognition.beginnings import Kind, kind_of
 from splitnest.data.recognition.class_folders import find_class_folders, recognize_class_folders
-from splitnest.data.recognition.class_lists import recognize_class_lists
+from splitnest.data.recognition.class_lists import read_choice_lists, read_csv_lists, recognize_class_lists
 from splitnest.data.recognition.coco import recognize_coco, recognize_panoptic
 from splitnest.data.recognition.data_yaml import is_data_yaml
 from splitnest.data.recognition.label_map_folders import find_map_folders
@@ -124,7 +124,9 @@ def _read(tree: Tree, candidate: Candidate) -> Recognized:
         case "label_maps":
             return recognize_maps(tree, find_map_folders(tree))
         case "csv":
-            return recognize_class_lists(tree, paths)
+            return recognize_class_lists(tree, "CSV lists", "folders", read_csv_lists(tree, paths))
+        case "label_studio" if lists := read_choice_lists(tree, paths):
+            return recognize_class_lists(tree, "Label Studio choices", "label_studio", lists)
         case "class_folders":
             return recognize_class_folders(tree, find_class_folders(tree))
     return recognize_files(tree, candidate.format, paths)

@@ -16,6 +16,7 @@ from splitnest.data.writers.dataset_writer import DatasetWriter
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import Instance, LabeledImage
 from splitnest.structures.categories import Categories
+from splitnest.structures.flip_pairs import flip_indices
 
 
 class CocoWriter(DatasetWriter):
@@ -114,6 +115,8 @@ def category_rows(categories: Categories) -> list[dict[str, Any]]:
     if categories.keypoint_names:
         for row in rows:
             row["keypoints"] = list(categories.keypoint_names)
+            if categories.flip_indices not in ((), flip_indices(categories.keypoint_names)):
+                row["flip_pairs"] = [[a + 1, b + 1] for a, b in enumerate(categories.flip_indices) if a < b]
             row["skeleton"] = [[start + 1, end + 1] for start, end in categories.skeleton]
     return rows
 
