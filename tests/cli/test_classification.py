@@ -73,7 +73,7 @@ def test_published_metrics_are_printed(run: Run, folder: Path) -> None:
         (
             ("data", "check", "small.yaml", "data.root=.", "data.format=coco"),
             2,
-            "data.format should be one of 'folders', 'label_studio', not 'coco'",
+            "data.format should be one of 'folders', 'label_studio'",
         ),
     ],
 )

@@ -16,7 +16,17 @@ SPLIT_EXAMPLE = "Example: splitnest data split fruits fruits_split --fractions 0
 MERGE_EXAMPLE = "Example: splitnest data merge fruits vegetables food --to coco"
 
 Format = Literal[
-    "coco", "yolo", "voc", "labelme", "cvat", "label_studio", "label_maps", "coco_panoptic", "class_folders", "csv"
+    "coco",
+    "yolo",
+    "voc",
+    "labelme",
+    "cvat",
+    "label_studio",
+    "roboflow",
+    "label_maps",
+    "coco_panoptic",
+    "class_folders",
+    "csv",
 ]
 _COUNTED = {"instances": "instances", "label maps": "regions", "panoptic segments": "segments"}
 """Kind of annotations -> what is counted."""

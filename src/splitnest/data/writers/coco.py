@@ -30,7 +30,7 @@ class CocoWriter(DatasetWriter):
         """Write an image."""
         if split not in self._splits:
             self._splits[split] = JsonRows(self.folder)
-        name = self.files.place(image, self.folder / "images" / (split or ""))
+        name = self.files.place(image, self._images(split))
         rows = self._splits[split]
         image_id = rows.add_image(image, name)
         for instance in image.instances:
@@ -39,10 +39,27 @@ class CocoWriter(DatasetWriter):
 
     def finish(self) -> None:
         """Write the JSON file of each split."""
-        kind = "person_keypoints" if self.categories.keypoint_names else "instances"
         for split, rows in self._splits.items():
-            ending = "" if split is None else f"_{split}"
-            rows.write(self.folder / "annotations" / f"{kind}{ending}.json", category_rows(self.categories))
+            rows.write(self._json(split), category_rows(self.categories))
+
+    def _images(self, split: str | None) -> Path:
+        """Return the image folder of a split."""
+        return self.folder / "images" / (split or "")
+
+    def _json(self, split: str | None) -> Path:
+        """Return the JSON file of a split."""
+        kind = "person_keypoints" if self.categories.keypoint_names else "instances"
+        return self.folder / "annotations" / f"{kind}{'' if split is None else f'_{split}'}.json"
+
+
+class RoboflowWriter(CocoWriter):
+    """Writer of COCO's JSON as Roboflow exports it: ``<split>/_annotations.coco.json`` beside the images."""
+
+    def _images(self, split: str | None) -> Path:
+        return self.folder / {None: "train", "val": "valid"}.get(split, str(split))
+
+    def _json(self, split: str | None) -> Path:
+        return self._images(split) / "_annotations.coco.json"
 
 
 class JsonRows:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from splitnest.data.writers.classes import ClassFolderWriter, ClassListWriter
-from splitnest.data.writers.coco import CocoWriter
+from splitnest.data.writers.coco import CocoWriter, RoboflowWriter
 from splitnest.data.writers.coco_panoptic import CocoPanopticWriter
 from splitnest.data.writers.crops import CropWriter
 from splitnest.data.writers.cvat import CvatWriter
@@ -30,6 +30,7 @@ DATASET_FORMATS: dict[str, type[DatasetWriter]] = {
 
 EDITED_FORMATS: dict[str, type[DatasetWriter]] = {
     **DATASET_FORMATS,
+    "roboflow": RoboflowWriter,
     "label_maps": LabelMapWriter,
     "coco_panoptic": CocoPanopticWriter,
     "class_folders": ClassFolderWriter,
@@ -40,10 +41,10 @@ EDITED_FORMATS: dict[str, type[DatasetWriter]] = {
 AnnotationKind = Literal["instances", "label maps", "panoptic segments", "classes of images"]
 """Kind of the annotations of a dataset."""
 
-_OF_MASKS = ("coco", "yolo", "labelme", "cvat", "label_studio", "label_maps")
+_OF_MASKS = ("coco", "yolo", "labelme", "cvat", "label_studio", "roboflow", "label_maps")
 
 _HOLDS: dict[AnnotationKind, tuple[str, ...]] = {
-    "instances": (*DATASET_FORMATS, "label_maps"),
+    "instances": (*DATASET_FORMATS, "roboflow", "label_maps"),
     "label maps": _OF_MASKS,
     "panoptic segments": (*_OF_MASKS, "coco_panoptic"),
     "classes of images": ("class_folders", "csv"),

@@ -5,7 +5,6 @@ are needed to read them back exactly. An instance is one line, so several polygo
 dataset with keypoints has lines of a box and its keypoints (x, y, visibility) only, as Ultralytics requires.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import yaml
 
 from splitnest.data.writers.dataset_writer import DatasetWriter, write_file
+from splitnest.data.writers.exact_numbers import invertible
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import Instance, LabeledImage
 from splitnest.structures.categories import Categories
@@ -93,11 +93,5 @@ def _center_box(instance: Instance, size_hw: tuple[int, int]) -> list[float] | N
 def _fractions(values: Sequence[float], size_hw: tuple[int, int]) -> Iterator[str]:
     """Yield pixels, x and y in turn, as fractions of the width and height."""
     for index, value in enumerate(values):
-        yield f"{exact_fraction(value, size_hw[1 - index % 2]):.17g}" if value else "0"
-
-
-def exact_fraction(value: float, whole: float) -> float:
-    """Return ``value / whole``, or its neighbor whose product with ``whole`` is ``value``, if there is one."""
-    fraction = value / whole
-    candidates = (fraction, math.nextafter(fraction, math.inf), math.nextafter(fraction, 0))
-    return next((candidate for candidate in candidates if candidate * whole == value), fraction)
+        whole = float(size_hw[1 - index % 2])
+        yield f"{invertible(value, value / whole, whole.__mul__):.17g}" if value else "0"
