@@ -70,7 +70,11 @@ def test_published_metrics_are_printed(run: Run, folder: Path) -> None:
     [
         (("train", "small.yaml", "data.root=.", "data.val_images=flat"), 3, "flat is not a folder"),
         (("eval", "small.yaml", "--weights", "none", "data.root=.", "--tta"), 2, "no test-time augmentation"),
-        (("data", "check", "small.yaml", "data.root=.", "data.format=coco"), 2, "data.format should be 'folders'"),
+        (
+            ("data", "check", "small.yaml", "data.root=.", "data.format=coco"),
+            2,
+            "data.format should be one of 'folders', 'label_studio'",
+        ),
     ],
 )
 def test_errors(run: Run, folder: Path, arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -132,6 +132,12 @@ class ImageFolderData(FileData):
     classes: ClassNames | Literal["folders"]  # type: ignore[assignment]  # wider than in other sections
 
 
+class LabelStudioChoicesData(FileData):
+    """Label Studio: images with one choice each; the annotations are a JSON or JSON-MIN export."""
+
+    format: Literal["label_studio"]
+
+
 class KeypointData(FileData):
     """COCO JSON annotations of keypoints.
 
@@ -182,6 +188,11 @@ def with_default_format(default: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {"format": default, **value} if isinstance(value, dict) else value)
 
 
+ClassificationData = Annotated[
+    ImageFolderData | LabelStudioChoicesData,
+    Field(discriminator="format"),
+    with_default_format("folders"),
+]
 DetectionData = Annotated[
     CocoData | VocData | YoloData | LabelmeData | CvatData | LabelStudioData | OpenImagesData | SceneData,
     Field(discriminator="format"),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from splitnest.files import plain_name
 from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
 from splitnest.recipe.base import Section
-from splitnest.recipe.data import DetectionData, ImageFolderData, PoseData
+from splitnest.recipe.data import ClassificationData, DetectionData, PoseData
 from splitnest.recipe.detection_training import DetectionTraining
 from splitnest.recipe.detector import DetectorConfig
 from splitnest.recipe.file_data import Data
@@ -153,7 +153,7 @@ class ClassificationRecipe(RecipeBase):
     """
 
     task: Literal["classification"] = "classification"
-    data: ImageFolderData
+    data: ClassificationData
     model: ClassifierConfig
     input: ClassificationInput
     train: ClassificationTraining | None = None

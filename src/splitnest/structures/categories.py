@@ -42,6 +42,7 @@ class Categories:
         keypoint_names: Names of the K keypoints; empty for classes without keypoints.
         skeleton: Pairs of keypoint indices, from 0, that are connected by a line in drawings.
         keypoint_colors: RGB color of each keypoint; empty for colors by body side.
+        flip_indices: Keypoint that each keypoint becomes under a horizontal flip; empty where names tell it.
 
     Raises:
         ValueError: Two categories have the same id.
@@ -51,6 +52,7 @@ class Categories:
     keypoint_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
     keypoint_colors: tuple[tuple[int, int, int], ...] = ()
+    flip_indices: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) < len(self.items):

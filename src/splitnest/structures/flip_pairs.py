@@ -47,6 +47,12 @@ def flip_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, other) for name, other in partner.items() if order[name] < order[other]]
 
 
+def flip_indices(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the keypoint that each keypoint becomes under a horizontal flip, by the spelling of the names."""
+    other = {name: partner for pair in flip_pairs(names) for name, partner in (pair, pair[::-1])}
+    return tuple(names.index(other.get(name, name)) for name in names)
+
+
 def is_left(name: str, other: str) -> bool:
     """Return whether the first of two names that differ in their side is the left one."""
     letters = zip(_plain(name), _plain(other), strict=False)

@@ -46,6 +46,18 @@ def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
     return np.ascontiguousarray(decode(rle).astype(bool))
 
 
+def rle_crop(rle: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode the part of a COCO RLE in the bounding box of its pixels.
+
+    Returns:
+        bool ``[H', W']``, and left and top of the box in pixels; a mask without pixels gives an empty part.
+    """
+    from hotcoco.mask import decode, to_bbox
+
+    left, top, width, height = map(int, to_bbox(rle))
+    return decode(rle)[top : top + height, left : left + width].astype(bool), (left, top)
+
+
 def polygons_to_mask(polygons: Sequence[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
     """Rasterize the union of polygons by COCO's rule.
 

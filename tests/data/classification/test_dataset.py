@@ -178,7 +178,7 @@ def test_classes_from_folder_names(tmp_path: Path) -> None:
 
 
 def test_formats_of_other_tasks_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"data\.format should .*'folders', not 'voc'"):
+    with pytest.raises(UsageError, match=r"data\.format should .*'folders', 'label_studio', not 'voc'"):
         recipe_of(tmp_path, **{"data.format": "voc"})
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from helpers.tool_exports import Annotated, write_images
+from splitnest.data.editing.convert import convert
 from splitnest.data.editing.open import open_dataset as edited
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.recognition.recognize import recognize
 from splitnest.errors import DataError
+from splitnest.recipe import PoseRecipe
 from splitnest.recipe.file_data import SPLITS
 from splitnest.tasks import task_of
 from splitnest.training.starting_recipe.machine import Machine
@@ -138,6 +141,49 @@ def test_wrong_names_of_keypoints(tmp_path: Path, names: str, message: str) -> N
     (tmp_path / "data.yaml").write_text(f"train: images\nnames: [cat]\nkpt_shape: [3, 3]\nkpt_names: {names}\n")
     with pytest.raises(DataError, match=message):
         recognize(tmp_path)
+
+
+@pytest.mark.parametrize("flips", ["[0, 1]", "[1, 2, 0]", "[0, 2, 3]", "[0, 0, 2]", "x", "[true, 0, 2]"])
+def test_wrong_flip_idx(tmp_path: Path, flips: str) -> None:
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text(f"train: images\nnames: [cat]\nkpt_shape: [3, 3]\nflip_idx: {flips}\n")
+    with pytest.raises(DataError, match="Write the partner of each one, or its own number, as in flip_idx"):
+        recognize(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs", "flip"),
+    [
+        ("flip_idx: [2, 1, 0]", [["point_0", "point_2"]], 0.5),
+        ("flip_idx: [0, 1, 2]", None, 0.5),  # a flip swaps none of them
+        ("", None, 0.0),  # not known
+        ("kpt_names: [left_eye, right_eye, nose]", None, 0.5),
+        ("flip_idx: [1, 0, 2]\nkpt_names: [left_eye, right_eye, nose]", None, 0.5),
+        ("flip_idx: [2, 1, 0]\nkpt_names: [a, b, c]", [["a", "c"]], 0.5),
+    ],
+)
+def test_flip_idx(tmp_path: Path, text: str, pairs: list[list[str]] | None, flip: float) -> None:
+    yolo(tmp_path / "in")
+    path = tmp_path / "in/data.yaml"
+    path.write_text(f"train: images\nnames: [cat]\nkpt_shape: [3, 3]\n{text}\n")
+    found = recognize(tmp_path / "in")
+    assert found.flip_pairs == (None if pairs is None else tuple(map(tuple, pairs)))
+    assert any("has no flip_idx" in note for note in found.assumed) == (flip == 0)
+    new = new_recipe("", tmp_path / "x.yaml", machine=Machine(2, None, False), recognized=found)
+    new.write()
+    assert isinstance(new.recipe, PoseRecipe)
+    assert new.recipe.train is not None
+    assert new.recipe.train.flip == flip
+    dataset = task_of(new.recipe).open_dataset(task_of(new.recipe).complete(new.recipe)[0], "train")
+    assert isinstance(dataset, PoseDataset)
+    skeleton = dataset.skeleton
+    for format in ("yolo", "coco"):
+        convert(edited(tmp_path / "in"), tmp_path / format, format)
+        again = edited(tmp_path / format).splits[0].categories
+        if flip:
+            assert again.flip_indices == skeleton.flip_indices
+    written = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
+    assert written.get("flip_idx") == (list(skeleton.flip_indices) if flip else None)
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -447,7 +447,7 @@ def wrong_count(root: Path) -> None:
         (other_folders, r"the folder is 'cat' in training and 'Cat' in validation\. Write the same name in both"),
         (
             absolute_paths,
-            r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Write the folder rel",
+            r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Images are in images/train",
         ),
         (empty_coco_split, r"The val split is empty: .*valid/_annotations\.coco\.json has no annotated images\. Add"),
         (empty_folder_split, r"The validation split is empty: .*/val has no images\. Add images, or remove the folder"),

@@ -17,14 +17,14 @@ def content(classes: list[set[int]], order: list[int] | None = None) -> SplitCon
 
 
 def test_nothing_to_split() -> None:
-    assert validation_rows(content([]), 3) == []
-    assert validation_rows(content([{0}] * 5), 3) == []
-    assert len(validation_rows(content([{0}] * 6), 3)) == 1
+    assert validation_rows(content([])) == []
+    assert validation_rows(content([{0}] * 5)) == []
+    assert len(validation_rows(content([{0}] * 6))) == 1
 
 
 def test_each_class_has_its_share() -> None:
     split = content([{number % 4} for number in range(400)])
-    rows = validation_rows(split, 4)
+    rows = validation_rows(split)
     assert np.bincount([row % 4 for row in rows]).tolist() == [20] * 4
     assert training_rows(split, rows)[:3] == [row for row in range(400) if row not in rows][:3]
 
@@ -35,14 +35,14 @@ def test_names_are_sorted_by_number() -> None:
 
 
 def test_a_tenth_of_many_images() -> None:
-    assert len(validation_rows(content([{0}] * 2000), 1)) == 200
+    assert len(validation_rows(content([{0}] * 2000))) == 200
 
 
 @settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 4)), min_size=2, max_size=60), st.randoms(use_true_random=False))
 def test_laws(classes: list[set[int]], random: object) -> None:
     split = content(classes)
-    rows = validation_rows(split, 5)
+    rows = validation_rows(split)
     train = training_rows(split, rows)
     assert sorted([*rows, *train]) == list(range(len(classes)))
     for label in {label for each in classes for label in each}:
@@ -51,4 +51,4 @@ def test_laws(classes: list[set[int]], random: object) -> None:
     order = list(range(len(classes)))
     random.shuffle(order)  # type: ignore[attr-defined]  # a random.Random
     shuffled = content(classes, order)
-    assert [shuffled.names[row] for row in validation_rows(shuffled, 5)] == [split.names[row] for row in rows]
+    assert [shuffled.names[row] for row in validation_rows(shuffled)] == [split.names[row] for row in rows]

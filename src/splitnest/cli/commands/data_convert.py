@@ -15,7 +15,22 @@ CONVERT_EXAMPLE = "Example: splitnest data convert exports/cvat fruits --to yolo
 SPLIT_EXAMPLE = "Example: splitnest data split fruits fruits_split --fractions 0.8,0.1,0.1 --group-by folder"
 MERGE_EXAMPLE = "Example: splitnest data merge fruits vegetables food --to coco"
 
-Format = Literal["coco", "yolo", "voc", "labelme", "cvat", "label_studio"]
+Format = Literal[
+    "coco",
+    "yolo",
+    "voc",
+    "labelme",
+    "cvat",
+    "label_studio",
+    "roboflow",
+    "label_maps",
+    "coco_panoptic",
+    "class_folders",
+    "csv",
+]
+_COUNTED = {"instances": "instances", "label maps": "regions", "panoptic segments": "segments"}
+"""Kind of annotations -> what is counted."""
+
 Source = Annotated[Path, typer.Argument(metavar="IN", help="File or folder of a dataset; its format is recognized.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="New folder.")]
 Link = Annotated[bool, typer.Option("--link", help="Write symbolic links to the images instead of copies.")]
@@ -103,10 +118,10 @@ def _format_of(dataset: "Dataset") -> str:
     Raises:
         UsageError: The format cannot be written.
     """
-    from splitnest.data.writers.formats import DATASET_FORMATS
+    from splitnest.data.writers.formats import EDITED_FORMATS
 
-    if dataset.format not in DATASET_FORMATS:
-        raise UsageError(f"{dataset.format} cannot be written. Give --to {', '.join(DATASET_FORMATS)}.")
+    if dataset.format not in EDITED_FORMATS:
+        raise UsageError(f"{dataset.format} cannot be written. Give --to {', '.join(EDITED_FORMATS)}.")
     return dataset.format
 
 
@@ -115,10 +130,12 @@ def _report(written: "Written", datasets: "list[Dataset]", out: Path, format: st
     read = ", ".join(f"{dataset.source} ({dataset.format})" for dataset in datasets)
     counts = ", ".join(f"{count} {split or 'images'}" for split, count in written.num_images.items()) or "no images"
     names = first_few(written.categories.names) or "none"
-    print(f"{read} -> {out} ({format}): {counts}; {written.num_instances} instances; classes {names}")
+    counted = _COUNTED.get(datasets[0].kind)
+    annotations = f"; {written.num_instances} {counted}" if counted else ""
+    print(f"{read} -> {out} ({format}): {counts}{annotations}; classes {names}")
     for dataset in datasets:
         for part in dataset.splits:
-            for kind, cases in part.file.notes.items():
+            for kind, cases in part.notes.items():
                 if cases:
                     tell(f"note: {dataset.source}: {kind}: {first_few(cases)}")
     for note in written.notes:

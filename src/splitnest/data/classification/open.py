@@ -6,21 +6,22 @@ from splitnest.data.classification.dataset import ClassificationDataset
 from splitnest.data.formats.concatenation import concatenate_lists
 from splitnest.data.formats.image_folders import ImageList, class_folders, read_class_folders, read_class_list
 from splitnest.data.formats.image_lists import limited_images
+from splitnest.data.formats.label_studio_choices import read_choices
 from splitnest.data.parts import Parts, check_same_names
 from splitnest.data.paths import optional_path, required_path
 from splitnest.errors import DataError
 from splitnest.recipe import ClassificationRecipe, Split
-from splitnest.recipe.data import ImageFolderData
+from splitnest.recipe.data import ClassificationData, ImageFolderData, LabelStudioChoicesData
 from splitnest.recipe.file_data import FOLDERS
 from splitnest.structures.categories import Categories
 
 
-def open_dataset(data: ImageFolderData, split: Split, categories: Categories) -> ClassificationDataset:
+def open_dataset(data: ClassificationData, split: Split, categories: Categories) -> ClassificationDataset:
     """Return one split of an image classification dataset.
 
     Args:
-        data: Data section of a recipe. Annotations are a list of image names and classes; without them there is a
-            folder for each class.
+        data: Data section of a recipe. Annotations are an export of Label Studio, or a list of image names and classes;
+            without them there is a folder for each class.
         split: Split of the dataset.
         categories: Classes of the model.
 
@@ -43,9 +44,12 @@ def open_dataset(data: ImageFolderData, split: Split, categories: Categories) ->
     return dataset
 
 
-def _read_part(data: ImageFolderData, split: Split, categories: Categories) -> tuple[ImageList, Path, Path]:
+def _read_part(data: ClassificationData, split: Split, categories: Categories) -> tuple[ImageList, Path, Path]:
     """Return the images of a part, their folder, and the file or folder that gives their classes."""
     folder = required_path(data, f"{split}_images", "the image folder")
+    if isinstance(data, LabelStudioChoicesData):
+        export = required_path(data, f"{split}_annotations", "the annotation file")
+        return read_choices(export, folder).image_list(categories), folder, export
     file = optional_path(data, f"{split}_annotations")
     if file is None:
         return read_class_folders(folder, categories), folder, folder
@@ -62,7 +66,7 @@ def with_folder_classes(recipe: ClassificationRecipe) -> ClassificationRecipe:
         DataError: The image folder does not exist or has no folders, or two image folders have different ones.
     """
     data = recipe.data
-    if data.classes != FOLDERS:
+    if not isinstance(data, ImageFolderData) or data.classes != FOLDERS:
         return recipe
     split: Split = "val" if data.train_images is None else "train"
     folders = [required_path(part, f"{split}_images", "the image folder") for part in data.parts(split)]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from splitnest.data.editing.dataset import Dataset, labeled_images, unified_classes
+from splitnest.data.editing.dataset import Dataset, common_kind, labeled_images, unified_classes
 from splitnest.data.writers.dataset_writer import new_folder
-from splitnest.data.writers.formats import DATASET_FORMATS
+from splitnest.data.writers.formats import EDITED_FORMATS, check_kind
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import LabeledImage
 from splitnest.progress import track
@@ -19,7 +19,7 @@ class Written:
 
     Attributes:
         num_images: Split -> number of images.
-        num_instances: Number of instances of all splits.
+        num_instances: Number of instances, or of images with a class, of all splits.
         categories: Classes.
         notes: Kinds of annotations that the format cannot hold, and renamed images, one line each.
     """
@@ -36,14 +36,15 @@ def convert(dataset: Dataset, out: Path, format: str, *, links: bool = False) ->
     Args:
         dataset: Dataset.
         out: Folder that does not exist or is empty.
-        format: Name of the format, one of ``DATASET_FORMATS``.
+        format: Name of the format, one of ``EDITED_FORMATS``.
         links: Whether to link the images instead of copying them.
 
     Raises:
-        UsageError: The folder is not empty.
+        UsageError: The folder is not empty, or the format has no place for the annotations.
         DataError: An image is missing or has another size than its annotations, or the format cannot hold a name.
         OutputError: A file cannot be written.
     """
+    check_kind(format, dataset.kind, dataset.source, dataset.has_masks)
     categories = unified_classes(dataset.splits)
     images = ((split.name, image) for split in dataset.splits for image in labeled_images(split, categories))
     return write(images, dataset.num_images, categories, out, format, links=links)
@@ -59,8 +60,11 @@ def merge(datasets: Sequence[Dataset], out: Path, format: str, *, links: bool = 
         out, format, links: Same as for ``convert``.
 
     Raises:
-        UsageError, DataError, OutputError: Same conditions as for ``convert``; or keypoints differ.
+        UsageError, DataError, OutputError: Same conditions as for ``convert``; or kinds of annotations differ, or
+            keypoints.
     """
+    has_masks = any(dataset.has_masks for dataset in datasets)
+    check_kind(format, common_kind(datasets), datasets[0].source, has_masks)
     splits = [split for dataset in datasets for split in dataset.splits]
     unsplit = None if all(split.name is None for split in splits) else "train"
     categories = unified_classes(splits)
@@ -98,11 +102,11 @@ def write(
     num_instances = 0
     files = ImageFiles(links)
     with new_folder(out) as folder:
-        writer = DATASET_FORMATS[format](folder, categories, files)
+        writer = EDITED_FORMATS[format](folder, categories, files)
         for split, image in track(images, count, "writing"):
             writer.add(image, split)
             num_images[split] = num_images.get(split, 0) + 1
-            num_instances += len(image.instances)
+            num_instances += len(image.instances) + (image.label is not None)
         files.faults.raise_any()
         writer.finish()
     notes = writer.describe_notes()

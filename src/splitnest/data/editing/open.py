@@ -1,37 +1,45 @@
-"""Opening of a dataset with annotated instances, of any format that is recognized, with all its splits."""
+"""Opening of a dataset of any format that is recognized, with all its splits."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from splitnest.data.editing.dataset import Dataset, DatasetSplit
+from splitnest.data.editing.label_map_splits import label_map_splits
+from splitnest.data.editing.split_kinds import ClassSplit, InstanceSplit, PanopticSplit
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.coco_annotations import read_coco_annotations
+from splitnest.data.formats.coco_panoptic import read_panoptic
 from splitnest.data.formats.cvat import collect_cvat
 from splitnest.data.formats.keypoint_points import Point, Points, keypoint_file
 from splitnest.data.formats.label_studio import collect_label_studio
 from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.formats.voc import read_voc, voc_class_names
+from splitnest.data.recognition.class_folders import class_folder_root, find_class_folders
+from splitnest.data.recognition.class_lists import ClassList, read_choice_lists, read_csv_lists
 from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
-from splitnest.data.recognition.data_yaml import yolo_skeleton
+from splitnest.data.recognition.data_yaml import has_flips, yolo_skeleton
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
 from splitnest.data.recognition.tree import Tree, common_folder, split_of
 from splitnest.data.recognition.voc import voc_image_folder, voc_names, voc_splits
 from splitnest.data.recognition.yolo import find_label_files, labels_of, listed_images, read_labels, yolo_splits
-from splitnest.errors import DataError, UsageError, tell
+from splitnest.data.writers.formats import AnnotationKind
+from splitnest.errors import DataError, tell
 from splitnest.recipe import Keypoints
 from splitnest.structures.categories import from_names
 from splitnest.structures.skeleton import Skeleton, complete
 
-_NOT_EDITED = {
-    "coco_panoptic": "COCO panoptic segments",
-    "cityscapes": "Cityscapes",
+_KINDS: dict[str, AnnotationKind] = {
+    "coco_panoptic": "panoptic segments",
+    "cityscapes": "label maps",
     "label_maps": "label maps",
-    "folders": "image folders by class",
+    "class_folders": "classes of images",
+    "csv": "classes of images",
 }
-"""Format without annotated instances -> what it is."""
+"""Format -> kind of its annotations, for formats without instances."""
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -39,7 +47,6 @@ def open_dataset(path: Path) -> Dataset:
 
     Raises:
         DataError: There is no dataset, there are several formats, or the annotations are not valid.
-        UsageError: The dataset has no annotated instances.
     """
     dataset = first_readable(path, lambda tree, candidate: _read(path, tree, candidate))
     if not dataset.splits:
@@ -48,28 +55,36 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def _read(path: Path, tree: Tree, candidate: Candidate) -> Dataset:
-    if candidate.format in _NOT_EDITED:
-        raise UsageError(
-            f"{path} has {_NOT_EDITED[candidate.format]}. Only datasets with boxes, polygons, masks of instances or "
-            f"keypoints can be converted, split and merged."
-        )
     paths = list(candidate.paths)
+    splits: Iterable[DatasetSplit]
+    kind = _KINDS.get(candidate.format, "instances")
     match candidate.format:
         case "coco":
             splits = _coco(tree, paths)
+        case "coco_panoptic":
+            splits = _panoptic(tree, paths)
         case "yolo":
             splits = _yolo(tree, paths)
         case "voc":
             splits = _voc(tree, paths)
         case "labelme":
             splits = (_of_tool(tree, "labelme", folder) for folder in _labelme_folders(paths))
+        case "cityscapes" | "label_maps":
+            splits = label_map_splits(tree, candidate.format)
+        case "class_folders":
+            splits = _class_folders(tree)
+        case "csv":
+            splits = _class_lists(tree, read_csv_lists(tree, paths))
+        case "label_studio" if lists := read_choice_lists(tree, paths):
+            splits, kind = _class_lists(tree, lists), "classes of images"
         case _:
             splits = (_of_tool(tree, candidate.format, each) for each in paths)
     order = {"train": 0, "val": 1, "test": 2}
-    return Dataset(path, candidate.format, tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3))))
+    in_order = tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3)))
+    return Dataset(path, candidate.format, kind, in_order)
 
 
-def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
+def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
     chosen = [path for path in paths if not os.path.basename(path).startswith(NOT_INSTANCES)] or list(paths)
     for path in chosen:
         file, keypoints, definition = read_coco_annotations(tree.root / path)
@@ -77,17 +92,48 @@ def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
             continue
         folder = tree.root / image_folder(tree, path, file.file_names)
         if definition is None:
-            yield DatasetSplit(split_of(path), file, folder)
+            yield InstanceSplit(split_of(path), file, folder)
         else:
             skeleton = Skeleton.from_keypoints(complete(definition)[0])
-            yield DatasetSplit(split_of(path), file, folder, keypoints, skeleton.names, skeleton.pairs)
+            named = skeleton.names, skeleton.pairs, skeleton.flip_indices
+            yield InstanceSplit(split_of(path), file, folder, keypoints, *named)
 
 
-def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
+def _panoptic(tree: Tree, paths: Sequence[str]) -> Iterator[PanopticSplit]:
+    for path in paths:
+        file = read_panoptic(tree.root / path)
+        if not file.has_annotations:
+            tell(f"note: {tree.root / path} has no annotations, as for a test set, and is not read")
+        else:
+            yield PanopticSplit(split_of(path), tree.root / image_folder(tree, path, file.file_names), tree.root / path)
+
+
+def _class_folders(tree: Tree) -> Iterator[ClassSplit]:
+    found = find_class_folders(tree)
+    folders = {split: class_folder_root(tree, names, split) for split, names in found.items()}
+    relative = {
+        split: [os.path.relpath(name, folders[split] or ".") for name in names] for split, names in found.items()
+    }
+    classes = sorted({name.split("/")[0] for names in relative.values() for name in names})
+    for split, names in relative.items():
+        labels = [classes.index(name.split("/")[0]) for name in names]
+        yield ClassSplit(
+            None if split == "all" else split, tree.root / folders[split], names, from_names(classes), labels
+        )
+
+
+def _class_lists(tree: Tree, lists: Sequence[ClassList]) -> Iterator[ClassSplit]:
+    for each in lists:
+        labels = [each.class_names.index(name) for name in each.classes]
+        yield ClassSplit(split_of(each.path), tree.root / each.folder, each.names, from_names(each.class_names), labels)
+
+
+def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
     notes: list[str] = []
     yaml_file = next((path for path in paths if path.lower().endswith((".yaml", ".yml"))), None)
     names, splits = yolo_splits(tree, yaml_file, find_label_files(tree), notes)
     skeleton = None if yaml_file is None else yolo_skeleton(tree.root / yaml_file)
+    knows_flips = yaml_file is not None and has_flips(tree.root / yaml_file)
     for note in notes:
         tell(f"note: {note}")
     for split, sources in splits.items():
@@ -100,10 +146,11 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[DatasetSplit]:
             labels = labels_of(tree, folder)
             file, points = read_labels(tree, labels, folder, names, skeleton, only)
             name = None if split == "all" else split
-            yield _split(name, file, tree.root / folder, points, skeleton, tree.root / labels)
+            read = _split(name, file, tree.root / folder, points, skeleton, tree.root / labels)
+            yield read if knows_flips else replace(read, flip_indices=())
 
 
-def _voc(tree: Tree, folders: list[str]) -> Iterator[DatasetSplit]:
+def _voc(tree: Tree, folders: list[str]) -> Iterator[InstanceSplit]:
     sources, _ = voc_splits(tree, folders)
     parts = []
     classes: set[str] = set()
@@ -113,7 +160,7 @@ def _voc(tree: Tree, folders: list[str]) -> Iterator[DatasetSplit]:
         classes |= voc_class_names(*parts[-1][1:])
     for name, source_path, folder_path, images in parts:
         file = read_voc(source_path, folder_path, images, from_names(sorted(classes)))
-        yield DatasetSplit(name, file, images)
+        yield InstanceSplit(name, file, images)
 
 
 def _labelme_folders(folders: Sequence[str]) -> list[str]:
@@ -124,7 +171,7 @@ def _labelme_folders(folders: Sequence[str]) -> list[str]:
     return [os.path.commonpath(each) if "" not in each else "" for each in by_split.values()]
 
 
-def _of_tool(tree: Tree, format: str, path: str) -> DatasetSplit:
+def _of_tool(tree: Tree, format: str, path: str) -> InstanceSplit:
     """Return the split that an annotation tool exports as a file or a folder."""
     source, images = tree.root / path, tree.root / images_beside(tree, path)
     points: Points = {}
@@ -150,9 +197,9 @@ def _skeleton(points: Points) -> Skeleton | None:
 
 def _split(
     name: str | None, file: AnnotationFile, images: Path, points: Points, skeleton: Skeleton | None, origin: Path
-) -> DatasetSplit:
+) -> InstanceSplit:
     """Return a split with the keypoints of a skeleton, or without keypoints."""
     if skeleton is None:
-        return DatasetSplit(name, file, images)
+        return InstanceSplit(name, file, images)
     keypoints = keypoint_file(file, points, skeleton, origin).keypoints
-    return DatasetSplit(name, file, images, keypoints, skeleton.names, skeleton.pairs)
+    return InstanceSplit(name, file, images, keypoints, skeleton.names, skeleton.pairs, skeleton.flip_indices)

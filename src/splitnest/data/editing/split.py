@@ -1,19 +1,16 @@
-"""Stratified split of a dataset, the same for the same images on every machine.
-
-Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data".
-"""
+"""Stratified split of a dataset, the same for the same images on every machine."""
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitnest.data.editing.convert import Written, write
-from splitnest.data.editing.dataset import Dataset, labeled_images, unified_classes
+from splitnest.data.editing.dataset import Dataset, labeled_images, labels_in, unified_classes
+from splitnest.data.stratified_split import stratified_split
+from splitnest.data.writers.formats import check_kind
 from splitnest.data.writers.labeled_image import LabeledImage
 from splitnest.errors import DataError, UsageError, cannot_read, first_few
 from splitnest.files import open_text, plain_name
@@ -42,16 +39,16 @@ def split(
     Raises:
         UsageError, DataError, OutputError: Same conditions as for ``convert``; or a split gets no images.
     """
+    check_kind(format, dataset.kind, dataset.source, dataset.has_masks)
     categories = unified_classes(dataset.splits)
     names = image_names(dataset)
-    presence = np.zeros((len(names), len(categories)), np.int64)
+    pairs = []
     first = 0
-    label_of = {name: label for label, name in enumerate(categories.names)}
     for part in dataset.splits:
-        labels = np.array([label_of[name] for _, name in part.file.categories], np.int64)
-        presence[first + part.file.image_index, labels[part.file.category_index]] = 1
-        first += len(part.file.file_names)
-    chosen = stratified(names, presence, list(fractions.values()), groups)
+        labels, of_part = labels_in(part, categories), part.pairs()
+        pairs.append(np.column_stack([of_part[:, 0] + first, labels[of_part[:, 1]]]))
+        first += len(part)
+    chosen = stratified_split(names, np.concatenate(pairs), list(fractions.values()), groups)
     for number, name in enumerate(fractions):
         if not (chosen == number).any():
             of_groups, option = ("", "") if groups is None else (" in groups", " or --group-by")
@@ -74,48 +71,7 @@ def split(
 
 def image_names(dataset: Dataset) -> list[str]:
     """Return the path of each image in its folder, in the order of the splits."""
-    return [name for part in dataset.splits for name in part.file.file_names]
-
-
-def stratified(
-    names: Sequence[str],
-    presence: NDArray[np.int64],
-    fractions: Sequence[float],
-    groups: Sequence[str] | None = None,
-) -> NDArray[np.int64]:
-    """Return the split of each image, ``[I]``, so that each class has its share of images in each split.
-
-    Classes are distributed from the rarest to the most frequent one. Images take turns in the order of the hashes of
-    their names, which is that of no folder and no camera.
-
-    Args:
-        names: Name of each of the I images.
-        presence: Whether each image has each class, 0 or 1, ``[I, C]``.
-        fractions: Fraction of each split.
-        groups: Group of each image; None makes each image its own.
-    """
-    keys, members = np.unique(np.array(names if groups is None else groups, dtype=str), return_inverse=True)
-    if groups is None:
-        keys, members = np.array(names, dtype=str), np.arange(len(names))
-    any_class = presence.sum(axis=1, keepdims=True) == 0
-    counts = np.zeros((len(keys), presence.shape[1] + 1), np.int64)
-    np.add.at(counts, members, np.concatenate([presence, any_class], axis=1))
-    sizes = np.bincount(members, minlength=len(keys))
-    order = np.argsort(
-        [hashlib.sha256(f"{key}\0".encode("utf-8", "surrogatepass")).digest() for key in keys.tolist()], kind="stable"
-    )
-    wanted, shares = np.outer(fractions, counts.sum(axis=0)), np.array(fractions) * len(names)
-    chosen = np.full(len(keys), -1, np.int64)
-    left = counts.sum(axis=0)
-    while (chosen < 0).any():
-        rarest = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
-        for unit in order[(chosen[order] < 0) & (counts[order, rarest] > 0)].tolist():
-            target = max(range(len(fractions)), key=lambda n: (wanted[n, rarest], shares[n], -n))
-            chosen[unit] = target
-            wanted[target] -= counts[unit]
-            shares[target] -= sizes[unit]
-            left -= counts[unit]
-    return chosen[members]
+    return [name for part in dataset.splits for name in part.file_names]
 
 
 def groups_by_folder(names: Sequence[str]) -> list[str]:

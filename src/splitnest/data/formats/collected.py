@@ -73,6 +73,11 @@ class CollectedAnnotations:
         return True
 
     @property
+    def image_name(self) -> str:
+        """Path of the last image, relative to the image folder."""
+        return self._rows[-1][1]
+
+    @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the last image in pixels."""
         return self._rows[-1][2:]

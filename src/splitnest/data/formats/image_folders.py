@@ -3,6 +3,7 @@
 Shapes: I images.
 """
 
+import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from splitnest.files import open_text
 from splitnest.recipe.file_data import normalized_class_name
 from splitnest.structures.categories import Categories
 from splitnest.structures.class_tables import class_table
+
+CLASS_LIST_COLUMNS = ("image", "class")
+"""Columns of a list of classes that splitnest writes."""
+
+IN_EACH_LINE = "Write an image name and a class in each line."
+
+_CLASS_COLUMNS = frozenset(
+    ("class", "classes", "class_name", "classname", "class_id", "label", "labels", "label_name", "category", "target")
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,29 @@ def read_class_list(folder: Path, file: Path, categories: Categories) -> ImageLi
     return ImageList(_nonempty(list(labels), file), list(labels.values()))
 
 
+def is_class_list(file: Path) -> bool:
+    """Return whether the second column of a CSV file has classes, by its name."""
+    try:
+        with open_text(file) as opened:
+            fields = _fields(opened.readline(10_000).strip().lower())
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return len(fields) > 1 and fields[1].replace(" ", "_") in _CLASS_COLUMNS
+
+
+def list_rows(file: Path) -> list[tuple[str, str]]:
+    """Return image name and class of each row of a list with column names.
+
+    Raises:
+        DataError: The file cannot be read, or a row has only one value.
+    """
+    rows = [_fields(line) for line in _lines(file)][1:]
+    for number, row in enumerate(rows, start=2):
+        if len(row) < 2 or not row[1]:
+            raise DataError(f"{file}, line {number}, has only {row[0]!r}. {IN_EACH_LINE}")
+    return [(row[0].removeprefix("./"), row[1]) for row in rows]
+
+
 def _line_error(
     file: Path, number: int, fields: Sequence[str], folder: Path, name: str | None, lookup: ClassNames
 ) -> DataError:
@@ -147,7 +180,7 @@ def _line_error(
     if len(fields) < 2:
         devkit = " The ILSVRC development kit numbers classes in another order: use val.txt instead."
         hint = devkit if fields[0].isdigit() else ""
-        return DataError(f"{where} has only {fields[0]!r}. Write an image name and a class in each line.{hint}")
+        return DataError(f"{where} has only {fields[0]!r}. {IN_EACH_LINE}{hint}")
     if name is None:
         return DataError(f"{where} has {fields[0]}, which is not in {folder}. Add the image, or set its folder.")
     if fields[1].isdigit():
@@ -169,7 +202,7 @@ def _lines(file: Path) -> Iterator[str]:
 def _fields(line: str) -> list[str]:
     for separator in ("\t", ","):
         if separator in line:
-            return [field.strip() for field in line.split(separator)]
+            return [field.strip() for field in next(csv.reader([line], delimiter=separator))]
     return line.split(maxsplit=1)
 
 

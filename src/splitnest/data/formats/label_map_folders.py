@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitnest.data.formats.label_map_pairs import divide_mixed, pair_names
 from splitnest.data.formats.label_maps import LabelEncoding, color_value
 from splitnest.data.images.listing import list_images
 from splitnest.data.paths import existing_folder
@@ -38,26 +39,36 @@ class LabelMapFiles:
 def read_folders(
     images: Path, annotations: Path | None, encoding: LabelEncoding, categories: Categories
 ) -> LabelMapFiles:
-    """List images, and label maps with the same names except for the suffix.
+    """List images, and label maps with the same names except for the suffix and words such as ``_mask``.
 
     Args:
         images: Image folder.
-        annotations: Folder of the label maps; None for a test set.
+        annotations: Folder of the label maps, which may be the image folder; None for a test set.
         encoding: Encoding of the label maps.
         categories: Classes of the model.
 
     Raises:
         DataError: A folder does not exist, or two files have the same name.
     """
-    files, others = _by_stem(existing_folder(images, "images"))
+    listing = list_images(existing_folder(images, "images"), recursive=False)
+    names: Sequence[str] = listing.names
     label_maps: list[Path] | None = None
     unpaired: tuple[str, ...] = ()
     if annotations is not None:
-        maps, _ = _by_stem(existing_folder(annotations, "label maps"))
-        label_maps = [maps.get(stem, annotations / f"{stem}.png") for stem in files]
-        unpaired = tuple(path.name for stem, path in maps.items() if stem not in files)
+        existing_folder(annotations, "label maps")
+        if annotations.samefile(images):
+            names, maps = divide_mixed(names)
+        else:
+            maps = list(list_images(annotations, recursive=False).names)
+        _check_distinct(maps, annotations)
+        map_of = pair_names(names, maps)
+        label_maps = [annotations / map_of.get(name, f"{Path(name).stem}.png") for name in names]
+        paired = set(map_of.values())
+        unpaired = tuple(name for name in maps if name not in paired)
+    _check_distinct(names, images)
+    files = [images / name for name in names]
     encodings = [encoding] * len(files)
-    return LabelMapFiles(images, list(files.values()), label_maps, encodings, categories, others, unpaired)
+    return LabelMapFiles(images, files, label_maps, encodings, categories, tuple(listing.others), unpaired)
 
 
 def index_encoding(
@@ -97,11 +108,9 @@ def reduced_zero_encoding(categories: Categories) -> LabelEncoding:
     return LabelEncoding(label_of, SemanticSegmentation.label_dtype(categories))
 
 
-def _by_stem(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Return the images of a folder by their names without suffix, sorted; and its other files."""
-    found: dict[str, Path] = {}
-    listing = list_images(folder, recursive=False)
-    for path in map(folder.joinpath, listing.names):
-        if (other := found.setdefault(path.stem, path)) != path:
-            raise DataError(f"{folder} has {other.name} and {path.name}, which have the same name. Remove one.")
-    return found, tuple(listing.others)
+def _check_distinct(names: Sequence[str], folder: Path) -> None:
+    """Raise a DataError if two images of a folder have the same name except for the suffix."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (other := found.setdefault(Path(name).stem, name)) != name:
+            raise DataError(f"{folder} has {other} and {name}, which have the same name. Remove one.")

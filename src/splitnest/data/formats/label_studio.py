@@ -5,7 +5,7 @@ Source: Label Studio, section "Label Studio JSON format of annotated tasks"; lab
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -28,6 +28,9 @@ from splitnest.structures.categories import Categories
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 """Beginning of the name of an uploaded file."""
+
+_CHOICE_NAMES = ("choice", "choices", "class", "label", "category")
+"""Usual names of the control ``Choices``; JSON-MIN gives a single choice as a text under it."""
 
 Region = dict[str, Any]
 
@@ -70,15 +73,29 @@ def collect_label_studio(
 
     Keypoints whose parent is a region belong to it.
     """
-    source = Path(source)
-    collected = CollectedAnnotations(source, Path(images_dir), categories)
+    collected = CollectedAnnotations(Path(source), Path(images_dir), categories)
+    read_tasks(collected, _add_regions)
+    return collected.file(), collected.points
+
+
+def read_tasks(collected: CollectedAnnotations, add: Callable[[CollectedAnnotations, str, list[Region]], None]) -> None:
+    """Read the tasks of an export, and add its images.
+
+    Args:
+        collected: Annotations, of an export as their origin.
+        add: Function of the annotations, the place in the file and the results of the image that was added last.
+
+    Raises:
+        DataError: The file cannot be read or is not an export.
+    """
+    source = collected.origin
 
     def take(number: int, task: Any) -> None:
         place = f"{source}: task {task.get('id', number) if isinstance(task, dict) else number}"
         if not is_task(task):
             collected.faults.add(f"{place} is not a task of Label Studio. Export as JSON or JSON-MIN.")
         else:
-            _add_task(collected, place, task)
+            _add_task(collected, place, task, add)
 
     try:
         with open_text(source) as file:
@@ -90,7 +107,6 @@ def collect_label_studio(
     if not isinstance(content, list):
         raise DataError(f"{source} is not a JSON export of Label Studio: its top level is not a list.")
     collected.without_images("image without a task in the export: not read")
-    return collected.file(), collected.points
 
 
 def is_task(item: object) -> bool:
@@ -103,7 +119,12 @@ def is_task(item: object) -> bool:
     return is_full or ("annotation_id" in item and any(isinstance(value, str) for value in item.values()))
 
 
-def _add_task(collected: CollectedAnnotations, place: str, task: dict[str, Any]) -> None:
+def _add_task(
+    collected: CollectedAnnotations,
+    place: str,
+    task: dict[str, Any],
+    add: Callable[[CollectedAnnotations, str, list[Region]], None],
+) -> None:
     full = isinstance(task.get("data"), dict)
     data = task["data"] if full else task
     references = [value for value in (task.get("file_upload"), *data.values()) if isinstance(value, str)]
@@ -125,12 +146,21 @@ def _add_task(collected: CollectedAnnotations, place: str, task: dict[str, Any])
         regions = annotations[0].get("result", [])
     else:
         lists = [value for value in task.values() if isinstance(value, list)]
-        regions = [region for value in lists for region in value]
+        regions = [*(region for value in lists for region in value), *_min_choices(task)]
     regions = [region for region in regions if isinstance(region, dict)] if isinstance(regions, list) else []
     sizes = [(region.get("original_height"), region.get("original_width")) for region in regions]
     size_hw = next((size for size in sizes if all(isinstance(side, int) for side in size)), None)
     if collected.add_image(image, place, size_hw):
-        _add_regions(collected, place, regions)
+        add(collected, place, regions)
+
+
+def _min_choices(task: dict[str, Any]) -> Iterator[Region]:
+    """Yield the choices of a task of JSON-MIN, as those of JSON."""
+    for key, value in task.items():
+        if isinstance(value, dict) and isinstance(value.get("choices"), list):
+            yield {"type": "choices", "value": value}
+        elif key in _CHOICE_NAMES and isinstance(value, str) and value.strip():
+            yield {"type": "choices", "value": {"choices": [value]}}
 
 
 def _image(collected: CollectedAnnotations, reference: str) -> str | None:
@@ -150,15 +180,17 @@ def _add_regions(collected: CollectedAnnotations, place: str, regions: list[Regi
     instances: list[tuple[str, Region, str]] = []
     for number, region in enumerate(regions):
         where = f"{place}, region {region.get('id', number)}"
-        label = _label(_value(region))
+        label = region_label(region_value(region))
         if label is None:
-            if _value(region).keys() & {"points", "rle", "width", "radiusX"} and not _is_labeled_twin(region, regions):
+            if region_value(region).keys() & {"points", "rle", "width", "radiusX"} and not _is_labeled_twin(
+                region, regions
+            ):
                 collected.note("region without a label: not read", where)
             continue
-        if "height" not in _value(region) and not _value(region).keys() & {"points", "rle", "radiusX"}:
-            if _value(region).keys() >= {"x", "y"}:
+        if "height" not in region_value(region) and not region_value(region).keys() & {"points", "rle", "radiusX"}:
+            if region_value(region).keys() >= {"x", "y"}:
                 try:
-                    x, y = _fractions(_value(region), ("x", "y"), collected.size_hw)
+                    x, y = _fractions(region_value(region), ("x", "y"), collected.size_hw)
                 except ValueError as error:
                     collected.faults.add(f"{where}: {error}. Correct it.")
                     continue
@@ -181,13 +213,13 @@ def _visibility(region: Region) -> int:
     return 1 if isinstance(text, list) and "hidden" in text else 2
 
 
-def _value(region: Region) -> dict[str, Any]:
+def region_value(region: Region) -> dict[str, Any]:
     """Return the value of a region, which JSON-MIN writes into the region itself."""
     value = region.get("value", region)
     return value if isinstance(value, dict) else {}
 
 
-def _label(value: dict[str, Any]) -> str | None:
+def region_label(value: dict[str, Any]) -> str | None:
     """Return the first label of a region, under ``rectanglelabels``, ``polygonlabels`` or similar."""
     for key, labels in value.items():
         if key.endswith("labels") and isinstance(labels, list) and labels and str(labels[0]).strip():
@@ -198,7 +230,7 @@ def _label(value: dict[str, Any]) -> str | None:
 def _is_labeled_twin(region: Region, regions: list[Region]) -> bool:
     """Return whether another region with the same id has the label, as for the tag ``Labels``."""
     return "id" in region and any(
-        other is not region and other.get("id") == region["id"] and _label(_value(other)) is not None
+        other is not region and other.get("id") == region["id"] and region_label(region_value(other)) is not None
         for other in regions
     )
 
@@ -209,7 +241,7 @@ def _instance(region: Region, size_hw: tuple[int, int]) -> dict[str, Any]:
     Raises:
         ValueError: The region is not valid.
     """
-    value = _value(region)
+    value = region_value(region)
     if region.get("image_rotation"):
         raise ValueError("the image was rotated in Label Studio. Save the rotated image, and annotate that")
     if "rle" in value:

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from splitnest.data.formats.image_folders import is_class_list
 from splitnest.data.formats.open_images import is_open_images
 from splitnest.files import open_regular
 
-Kind = Literal["coco", "coco panoptic", "labelme", "label studio", "voc", "cvat", "open images"]
+Kind = Literal["coco", "coco panoptic", "labelme", "label studio", "voc", "cvat", "open images", "class list"]
 
 NUM_BYTES = 1 << 16
 """Number of bytes that are read at the beginning and at the end."""
@@ -24,7 +25,7 @@ def kind_of(path: Path) -> Kind | None:
     """Return the kind of a file; None for any other file, and one that cannot be read."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return "open images" if is_open_images(path) else None
+        return "open images" if is_open_images(path) else "class list" if is_class_list(path) else None
     try:
         with open_regular(path) as file:
             content = file.read(NUM_BYTES)

@@ -91,6 +91,11 @@ def _inner(tree: Tree) -> str:
         inner = f"{inner}{top}/"
 
 
+def class_folder_root(tree: Tree, names: Sequence[str], split: str) -> str:
+    """Return the folder, relative to the root, of the class folders of a split; see ``find_class_folders``."""
+    return _folder(names, split, _inner(tree))
+
+
 def _folder(names: Sequence[str], split: str, inner: str) -> str:
     """Return the folder of the class folders of a split."""
     if split == "all":

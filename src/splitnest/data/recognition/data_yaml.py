@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from splitnest.data.recognition.tree import Tree
+from splitnest.data.recognition.tree import Tree, split_of
 from splitnest.errors import DataError, UsageError, first_few
 from splitnest.files import open_text
 from splitnest.recipe import Keypoints
@@ -60,8 +60,8 @@ def read_data_yaml(tree: Tree, data_yaml: str, notes: list[str]) -> tuple[list[s
                     splits.setdefault(split, []).append(found)
     if content.get("train") and "train" not in splits:
         raise DataError(
-            f"{path}: train is {content['train']!r}, which does not exist below {tree.root}. Write the folder of the "
-            f"training images, relative to {path.name}, as in train: images/train."
+            f"{path}: train is {content['train']!r}, which does not exist below {tree.root}. "
+            f"{_what_to_write(tree, data_yaml, 'train')}"
         )
     return [str(name) for name in names], splits
 
@@ -69,10 +69,11 @@ def read_data_yaml(tree: Tree, data_yaml: str, notes: list[str]) -> tuple[list[s
 def yolo_skeleton(path: Path) -> Skeleton | None:
     """Return the keypoints of a ``data.yaml`` with ``kpt_shape``; None for one without.
 
-    Names are those of ``kpt_names``, or of COCO's 17 keypoints, or numbers.
+    Names are those of ``kpt_names``, or of COCO's 17 keypoints, or numbers; flip pairs are those of ``flip_idx``, or
+    follow from the names.
 
     Raises:
-        DataError: ``kpt_shape`` or ``kpt_names`` is not valid.
+        DataError: ``kpt_shape``, ``kpt_names`` or ``flip_idx`` is not valid.
     """
     content = read_yaml(read_text(path), str(path))
     shape = content.get("kpt_shape")
@@ -85,17 +86,50 @@ def yolo_skeleton(path: Path) -> Skeleton | None:
             raise DataError(
                 f"{path}: kpt_shape is {shape!r}. Write the number of keypoints and of their numbers: [17, 3]."
             )
+    flips = _flip_indices(path, content.get("flip_idx"), count)
     given = content.get("kpt_names")
     if isinstance(given, dict):  # class number -> names
         given = next(iter(given.values()), None)
-    if count == len(skeleton_of_table("coco").names) and given is None:
-        return skeleton_of_table("coco")
-    names = [str(name) for name in given] if isinstance(given, list) else [f"point_{n}" for n in range(count)]
+    coco = skeleton_of_table("coco")
+    if count == len(coco.names) and given is None and flips in (None, coco.flip_indices):
+        return coco
+    names = [str(name) for name in given] if isinstance(given, list) else [numbered(n) for n in range(count)]
     if len(set(names)) != len(names):
         raise DataError(f"{path}: kpt_names lists a name more than once. Write different names.")
     if len(names) != count:
         raise DataError(f"{path}: kpt_names has {len(names)} names, and kpt_shape {count} keypoints. Correct one.")
-    return Skeleton.from_keypoints(complete(Keypoints(names=tuple(names)))[0])
+    pairs = None if flips is None else tuple((names[a], names[b]) for a, b in enumerate(flips) if a < b)
+    return Skeleton.from_keypoints(complete(Keypoints(names=tuple(names), flip_pairs=pairs))[0])
+
+
+def has_flips(path: Path) -> bool:
+    """Return whether a ``data.yaml`` says which keypoints a horizontal flip swaps: by ``flip_idx``, or by names."""
+    content = read_yaml(read_text(path), str(path))
+    skeleton = yolo_skeleton(path)
+    return content.get("flip_idx") is not None or (skeleton is not None and skeleton.names[0] != numbered(0))
+
+
+def numbered(keypoint: int) -> str:
+    """Return the name of a keypoint that has none."""
+    return f"point_{keypoint}"
+
+
+def _flip_indices(path: Path, value: object, count: int) -> tuple[int, ...] | None:
+    """Return ``flip_idx``; None without one.
+
+    Raises:
+        DataError: It is no list in which each keypoint has a partner, or is its own.
+    """
+    if value is None:
+        return None
+    indices = [index for index in value if type(index) is int] if isinstance(value, list) else []
+    if sorted(indices) != list(range(count)) or any(indices[indices[n]] != n for n in range(count)):
+        shown = first_few([*map(str, value)]) if isinstance(value, list) else repr(value)
+        raise DataError(
+            f"{path}: flip_idx is {shown}, which does not give each of the {count} keypoints its partner on the other "
+            f"side. Write the partner of each one, or its own number, as in flip_idx: [0, 2, 1]."
+        )
+    return tuple(indices)
 
 
 def _locate(tree: Tree, data_yaml: str, base: str, value: str, key: str) -> str | None:
@@ -119,9 +153,19 @@ def _locate(tree: Tree, data_yaml: str, base: str, value: str, key: str) -> str 
     if _ABSOLUTE.match(written):
         raise DataError(
             f"{folder / Path(data_yaml).name}: {key} is {written}, a path of another machine: neither it nor an end of "
-            f"it exists in {folder}. Write the folder relative to {Path(data_yaml).name}, as in {key}: images/{key}."
+            f"it exists in {folder}. {_what_to_write(tree, data_yaml, key)}"
         )
     return None
+
+
+def _what_to_write(tree: Tree, data_yaml: str, key: str) -> str:
+    """Return where images are, and how to name them in ``data.yaml``."""
+    folders = [os.path.relpath(folder or ".", os.path.dirname(data_yaml) or ".") for folder in tree.image_folders]
+    example = next(
+        (folder for folder in folders if split_of(folder) == split_of(key)), (folders or [f"images/{key}"])[0]
+    )
+    seen = f"Images are in {first_few(folders)}" if folders else "There are no images: add them"
+    return f"{seen}. Write their folder relative to {PurePosixPath(data_yaml).name}, as in {key}: {example}."
 
 
 def read_text(path: Path) -> str:

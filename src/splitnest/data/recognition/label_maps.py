@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from splitnest.data.formats.label_maps import color_values
 from splitnest.data.images.read import open_header, read_image, read_values
 from splitnest.data.recognition.instances import check_classes
+from splitnest.data.recognition.label_map_folders import MAX_COLORS, MapFolders
 from splitnest.data.recognition.label_map_names import CAMVID, CAMVID_PALETTE, find_names, is_void
 from splitnest.data.recognition.recognized import Recognized, SplitContent
 from splitnest.data.recognition.tree import Tree, choose_splits, split_of, spread
@@ -27,26 +27,10 @@ from splitnest.structures.class_tables import class_table
 MAX_MAPS = 300
 """Number of label maps of a split that are read."""
 
-MAX_COLORS = 300
-"""Number of colors up to which an image counts as a label map."""
-
 _ADE_NAME = re.compile(r"ADE_(?:train|val|frame)_\d{8}")
 _CITYSCAPES_IMAGE = "_leftImg8bit.png"
 
-_PREDICTIONS = frozenset({"predictions", "prediction", "preds", "pred", "results", "output", "outputs"})
-"""Folders whose label maps are no ground truth."""
-
 Color = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class MapFolders:
-    """Folder of images and folder of label maps of a split, relative to the root, and the common names."""
-
-    images: str
-    maps: str
-    names: tuple[str, ...]
-    map_names: tuple[str, ...]
 
 
 def find_cityscapes(tree: Tree) -> bool:
@@ -79,39 +63,27 @@ def recognize_cityscapes(tree: Tree) -> Recognized:
     )
 
 
-def find_map_folders(tree: Tree) -> list[MapFolders]:
-    """Return the pairs of folders of images and label maps with the same file names."""
-    stems = {folder: {PurePosixPath(name).stem: name for name in files} for folder, files in tree.image_folders.items()}
-    looks_like_map = {
-        folder: PurePosixPath(folder).name.lower() not in _PREDICTIONS and _is_map_folder(tree, files)
-        for folder, files in tree.image_folders.items()
-    }
-    pairs: list[MapFolders] = []
-    for maps in (folder for folder, is_map in looks_like_map.items() if is_map):
-        best: tuple[int, str] | None = None
-        for images, of_images in stems.items():
-            common = len(of_images.keys() & stems[maps].keys())
-            if images == maps or looks_like_map[images] or 2 * common < len(stems[maps]):
-                continue
-            if best is None or (common, _closeness(images, maps)) > (best[0], _closeness(best[1], maps)):
-                best = common, images
-        if best is not None:
-            names = [stem for stem in stems[maps] if stem in stems[best[1]]]
-            of_best = stems[best[1]]
-            pairs.append(
-                MapFolders(
-                    best[1],
-                    maps,
-                    tuple(PurePosixPath(of_best[stem]).name for stem in names),
-                    tuple(stems[maps][stem] for stem in names),
-                )
+def split_map_folders(tree: Tree, pairs: Sequence[MapFolders]) -> dict[str, MapFolders]:
+    """Return split -> folders; ``all`` for a dataset without splits.
+
+    Raises:
+        DataError: Several folders of label maps are of one split.
+    """
+    by_split: dict[str, MapFolders] = {}
+    for found in pairs:
+        split = split_of(found.images) or split_of(found.maps) or "all"
+        if split in by_split:
+            raise DataError(
+                f"{tree.root} has label maps in {by_split[split].maps or '.'} and in {found.maps or '.'}. Give a "
+                f"folder with one of them and the images."
             )
-    return pairs
+        by_split[split] = found
+    return by_split
 
 
-def _closeness(images: str, maps: str) -> tuple[bool, int]:
-    """Return how well two folders fit: of one split, and with a common beginning."""
-    return split_of(images) == split_of(maps), sum(a == b for a, b in zip(images, maps, strict=False))
+def is_ade20k(pair: MapFolders) -> bool:
+    """Return whether images have the names of ADE20K."""
+    return all(_ADE_NAME.match(name) for name in pair.names)
 
 
 def recognize_maps(tree: Tree, pairs: Sequence[MapFolders]) -> Recognized:
@@ -120,73 +92,110 @@ def recognize_maps(tree: Tree, pairs: Sequence[MapFolders]) -> Recognized:
     Raises:
         DataError: Label maps cannot be read, or the splits have different classes.
     """
-    by_split: dict[str, MapFolders] = {}
-    for found in pairs:
-        split = split_of(found.images) or split_of(found.maps) or "all"
-        if split in by_split:
-            raise DataError(
-                f"{tree.root} has label maps in {by_split[split].maps} and in {found.maps}. Give a folder with one of "
-                f"them and the images."
-            )
-        by_split[split] = found
-    train, val, notes = choose_splits(by_split, "images")
+    train, val, notes = choose_splits(split_map_folders(tree, pairs), "images")
     data: dict[str, Any] = {"format": "folders"}
     for split, pair in (("train", train), ("val", val)):
         if pair is not None:
             data |= {f"{split}_images": pair.images or ".", f"{split}_annotations": pair.maps or "."}
-    if all(_ADE_NAME.match(name) for name in train.names):
+    if is_ade20k(train):
         splits = [_unread(pair.names) if pair is not None else None for pair in (train, val)]
         assert splits[0] is not None
         data["format"] = "ade20k"
         classes = class_table("ade20k").names
         return Recognized("ADE20K", "semantic", tree.root, data, classes, splits[0], splits[1], "ade20k")
-    return _from_pixels(tree, data, train, val, notes)
+    chosen = [pair for pair in (train, val) if pair is not None]
+    found = map_classes(tree, chosen, notes)
+    contents = [found.content(pair, number) for number, pair in enumerate(chosen)]
+    if len(contents) == 2:
+        counts = [Counter(found.names[label] for _, label in content.pairs.tolist()) for content in contents]
+        check_classes(counts[0], counts[1])
+    if len(found.names) < 2:
+        raise DataError(
+            f"The label maps in {tree.root / train.maps} have only {first_few([*map(str, found.values)])}: at least "
+            f"two classes are needed. Check that the folder has the label maps."
+        )
+    return Recognized(
+        found.title, "semantic", tree.root, data | found.keys, found.names, contents[0],
+        contents[1] if len(contents) == 2 else None, assumed=tuple(notes),
+    )  # fmt: skip
 
 
-def _from_pixels(
-    tree: Tree, data: dict[str, Any], train: MapFolders, val: MapFolders | None, notes: list[str]
-) -> Recognized:
-    """Return the dataset whose classes are read from the pixels of its label maps."""
-    samples = [spread(pair.map_names, MAX_MAPS) for pair in (train, val) if pair is not None]
+@dataclass(frozen=True)
+class MapClasses:
+    """Classes of label maps, and the values of the label maps that were read.
+
+    Attributes:
+        title: Kind of the label maps for people.
+        keys: Keys of the data section of a recipe.
+        names: Class names in label order.
+        label_of: Pixel value -> class index; colors as one number each.
+        samples: Names of the label maps that were read, of each pair of folders.
+        counts: Pixel value -> number of pixels, of each of these label maps.
+    """
+
+    title: str
+    keys: dict[str, Any]
+    names: tuple[str, ...]
+    label_of: dict[int, int]
+    samples: Sequence[Sequence[str]]
+    counts: Sequence[Sequence[dict[int, int]]]
+
+    @property
+    def values(self) -> list[int]:
+        """Pixel values that occur."""
+        return sorted({value for of_pair in self.counts for each in of_pair for value in each})
+
+    def content(self, pair: MapFolders, number: int) -> SplitContent:
+        """Return the content of a pair of folders, given its number."""
+        return _content(pair, self.samples[number], self.counts[number], self.label_of)
+
+
+def map_classes(
+    tree: Tree, pairs: Sequence[MapFolders], notes: list[str], max_maps: int | None = MAX_MAPS
+) -> MapClasses:
+    """Return the classes of label maps, read from their pixels and from the names beside them.
+
+    Args:
+        tree: Files of the dataset.
+        pairs: Folders of each split.
+        notes: List that assumptions are added to.
+        max_maps: Maximum number of label maps of a split that are read; None reads all.
+
+    Raises:
+        DataError: Label maps cannot be read.
+    """
+    samples = [spread(pair.map_names, max_maps or len(pair.map_names)) for pair in pairs]
     is_colored, palette = _kind(tree, samples[0])
     counts = [[_values(tree, name, is_colored) for name in sample] for sample in samples]
-    if not is_colored and _has_gaps({value for of_split in counts for each in of_split for value in each}):
+    values = {value for of_split in counts for each in of_split for value in each}
+    if not is_colored and _has_gaps(values) and not _are_named(values, find_names(tree, False), palette):
         is_colored = True
         counts = [[_values(tree, name, is_colored) for name in sample] for sample in samples]
         notes.append("the label maps have gray values that are no class indices: each gray value is a class")
-    for pair, sample in zip((train, val), samples, strict=False):
-        if pair is not None and len(sample) < len(pair.map_names):
+    for pair, sample in zip(pairs, samples, strict=True):
+        if len(sample) < len(pair.map_names):
             notes.append(f"{len(sample)} of {len(pair.map_names)} label maps were read: rare classes may be missing")
-    per_split = [Counter({value: 1 for each in of_split for value in each}) for of_split in counts]
-    values = sorted(set().union(*per_split))
+    found = sorted({value for of_split in counts for each in of_split for value in each})
     named = find_names(tree, is_colored)
-    is_camvid = not is_colored and not named and train.maps.endswith("trainannot") and values == list(range(12))
+    is_camvid = not is_colored and not named and pairs[0].maps.endswith("trainannot") and found == list(range(12))
     if is_colored:
-        keys, classes, label_of = _color_keys(values, named, notes)
+        keys, classes, label_of = _color_keys(found, named, notes)
     elif is_camvid:
         notes.append("the layout is that of SegNet's CamVid: its 11 class names are used, and 11 is unlabeled")
         keys = {"palette": [list(color) for color in CAMVID_PALETTE], "ignore_label": 11}
         classes, label_of = CAMVID, {value: value for value in range(11)}
     else:
-        keys, classes, label_of = _index_keys(values, named, palette, notes)
-    if len(per_split) == 2:
-        names = [Counter(classes[label_of[value]] for value in each if value in label_of) for each in per_split]
-        check_classes(names[0], names[1])
-    contents = [
-        _content(pair, sample, of_split, label_of)
-        for pair, sample, of_split in zip((train, val), samples, counts, strict=False)
-        if pair is not None
-    ]
-    if len(classes) < 2:
-        raise DataError(
-            f"The label maps in {tree.root / train.maps} have only {first_few([*map(str, values)])}: at least two "
-            f"classes are needed. Check that the folder has the label maps."
-        )
-    val_content = contents[1] if len(contents) == 2 else None
+        keys, classes, label_of = _index_keys(found, named, palette, notes)
     title = "label maps of colors" if is_colored else "label maps of class indices"
-    return Recognized(
-        title, "semantic", tree.root, data | keys, classes, contents[0], val_content, assumed=tuple(notes)
-    )
+    return MapClasses(title, keys, classes, label_of, samples, counts)
+
+
+def _are_named(values: set[int], named: dict[int, str], palette: list[Color] | None) -> bool:
+    """Return whether values with gaps are class indices still, since a list of names has them all.
+
+    A list of two names beside the gray values 0 and 255 is one of a binary mask.
+    """
+    return bool(named) and values - {255} <= named.keys() and (values != {0, 255} or palette is not None)
 
 
 def _color_keys(
@@ -216,19 +225,25 @@ def _index_keys(
     labels = [value for value in values if value != 255]
     count = max([*labels, *named], default=-1) + 1
     keys: dict[str, Any] = {}
-    if count - 1 in named and is_void(named[count - 1]):
+    first = int(is_void(named.get(0, "")) and count > 1)
+    if first:
+        keys["reduce_zero_label"] = True
+    elif count - 1 in named and is_void(named[count - 1]):
         keys["ignore_label"] = count - 1
         count -= 1
-    names = _distinct([named.get(value) or f"class_{value}" for value in range(count)])
+    names = _distinct([named.get(value) or f"class_{value}" for value in range(first, count)])
     if not named:
         notes.append(
             "the label maps have no class names, so they are class_0, class_1, ...: write them to classes.txt, a line "
             "each, or correct data.classes"
         )
-        notes.append("every value but 255 is a class: set data.ignore_label if another one is unlabeled")
+        notes.append(
+            "every value but 255 is a class: call the first or the last one 'void' in classes.txt, or set "
+            "data.ignore_label, if its pixels are unlabeled"
+        )
     if palette is not None and len(palette) >= count:
-        keys["palette"] = [list(color) for color in palette[:count]]
-    return keys, tuple(names), {value: value for value in range(count)}
+        keys["palette"] = [list(color) for color in palette[first:count]]
+    return keys, tuple(names), {value: value - first for value in range(first, count)}
 
 
 def _content(
@@ -263,29 +278,6 @@ def _kind(tree: Tree, names: Sequence[str]) -> tuple[bool, list[Color] | None]:
                 return False, colors
             return image.mode in ("RGB", "RGBA", "CMYK"), None
     return False, None
-
-
-def _is_map_folder(tree: Tree, files: Sequence[str]) -> bool:
-    """Return whether a sample of the images of a folder are label maps: PNG files of few values."""
-    if not all(name.lower().endswith((".png", ".bmp", ".tif", ".tiff", ".gif")) for name in files):
-        return False
-    for name in spread(files, 3):
-        try:
-            with open_regular(tree.root / name) as file, open_header(file, name) as image:
-                if image.mode in ("P", "1"):
-                    continue
-                small = image.resize((min(image.width, 512), min(image.height, 512)), Image.Resampling.NEAREST)
-                colors = small.convert("RGB").getcolors(MAX_COLORS) if image.mode != "L" else small.getcolors(256)
-        except (DataError, OSError, ValueError):
-            return False
-        if colors is None or (image.mode == "L" and _is_gray_photo(colors)):
-            return False
-    return True
-
-
-def _is_gray_photo(colors: Sequence[tuple[int, Any]]) -> bool:
-    """Return whether gray values are those of an ordinary image rather than of labels: there are many."""
-    return len(colors) > 60
 
 
 def _values(tree: Tree, name: str, is_colored: bool) -> dict[int, int]:

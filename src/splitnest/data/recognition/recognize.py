@@ -9,14 +9,11 @@ from typing import TypeVar
 
 from splitnest.data.recognition.beginnings import Kind, kind_of
 from splitnest.data.recognition.class_folders import find_class_folders, recognize_class_folders
+from splitnest.data.recognition.class_lists import read_choice_lists, read_csv_lists, recognize_class_lists
 from splitnest.data.recognition.coco import recognize_coco, recognize_panoptic
 from splitnest.data.recognition.data_yaml import is_data_yaml
-from splitnest.data.recognition.label_maps import (
-    find_cityscapes,
-    find_map_folders,
-    recognize_cityscapes,
-    recognize_maps,
-)
+from splitnest.data.recognition.label_map_folders import find_map_folders
+from splitnest.data.recognition.label_maps import find_cityscapes, recognize_cityscapes, recognize_maps
 from splitnest.data.recognition.recognized import Recognized
 from splitnest.data.recognition.tools import recognize_files, recognize_labelme
 from splitnest.data.recognition.tree import Tree, list_tree, split_of, spread
@@ -40,6 +37,7 @@ _FORMATS: dict[Kind, tuple[str, str]] = {
     "voc": ("voc", "Pascal VOC"),
     "cvat": ("cvat", "CVAT"),
     "open images": ("open_images", "Open Images"),
+    "class list": ("csv", "lists of images and classes"),
 }
 """Kind of an annotation file -> format, and its name for people."""
 
@@ -50,7 +48,7 @@ class Candidate:
 
     Attributes:
         format: Format: ``coco``, ``coco_panoptic``, ``labelme``, ``label_studio``, ``voc``, ``cvat``, ``open_images``,
-            ``yolo``, ``cityscapes``, ``label_maps`` or ``folders``.
+            ``yolo``, ``cityscapes``, ``label_maps``, ``class_folders`` or ``csv``.
         name: Name of the format for people.
         paths: Annotation files relative to the folder; folders of them for labelme and VOC, or of images by class;
             ``data.yaml`` files of YOLO.
@@ -125,7 +123,11 @@ def _read(tree: Tree, candidate: Candidate) -> Recognized:
             return recognize_cityscapes(tree)
         case "label_maps":
             return recognize_maps(tree, find_map_folders(tree))
-        case "folders":
+        case "csv":
+            return recognize_class_lists(tree, "CSV lists", "folders", read_csv_lists(tree, paths))
+        case "label_studio" if lists := read_choice_lists(tree, paths):
+            return recognize_class_lists(tree, "Label Studio choices", "label_studio", lists)
+        case "class_folders":
             return recognize_class_folders(tree, find_class_folders(tree))
     return recognize_files(tree, candidate.format, paths)
 
@@ -148,7 +150,7 @@ def _candidates(tree: Tree) -> list[Candidate]:
     found = [
         Candidate(*name, _folders(kinds[kind]) if kind in ("labelme", "voc") else kinds[kind])
         for kind, name in _FORMATS.items()
-        if kind in kinds and not (kind == "coco panoptic" and "coco" in kinds)
+        if kind in kinds and kind != "class list" and not (kind == "coco panoptic" and "coco" in kinds)
     ]
     if seen := find_data_yaml(tree) or find_label_files(tree):
         found.append(Candidate("yolo", "YOLO", seen))
@@ -156,8 +158,10 @@ def _candidates(tree: Tree) -> list[Candidate]:
         found.append(Candidate("cityscapes", "Cityscapes", ["leftImg8bit"]))
     elif "coco panoptic" not in kinds and (pairs := find_map_folders(tree)):
         found.append(Candidate("label_maps", "label maps", [pair.maps for pair in pairs]))
+    if not found and "class list" in kinds:
+        found.append(Candidate(*_FORMATS["class list"], kinds["class list"]))
     if not found and (classes := find_class_folders(tree)):
-        found.append(Candidate("folders", "image folders by class", [*classes]))
+        found.append(Candidate("class_folders", "image folders by class", [*classes]))
     return found
 
 

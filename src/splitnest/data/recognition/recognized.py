@@ -60,6 +60,8 @@ class Recognized:
         val: Validation split; None for a dataset without one.
         stuff: Stuff classes of a panoptic dataset.
         keypoints: Names of keypoints.
+        flip_pairs: Pairs of keypoints that a horizontal flip swaps; None where they follow from the names.
+        can_flip: Whether it is known which keypoints a horizontal flip swaps.
         assumed: Assumptions, a sentence each.
     """
 
@@ -73,6 +75,8 @@ class Recognized:
     classes_value: str | None = None
     stuff: tuple[str, ...] = ()
     keypoints: tuple[str, ...] = ()
+    flip_pairs: tuple[tuple[str, str], ...] | None = None
+    can_flip: bool = True
     assumed: tuple[str, ...] = ()
 
 

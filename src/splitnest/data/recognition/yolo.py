@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +13,7 @@ from splitnest.data.formats.keypoint_points import Points
 from splitnest.data.formats.yolo import NAME_LISTS, collect_yolo, read_yolo
 from splitnest.data.images.listing import list_images
 from splitnest.data.parts import Parts
-from splitnest.data.recognition.data_yaml import is_data_yaml, read_data_yaml, read_text, yolo_skeleton
+from splitnest.data.recognition.data_yaml import has_flips, is_data_yaml, read_data_yaml, read_text, yolo_skeleton
 from splitnest.data.recognition.instances import recognized_instances
 from splitnest.data.recognition.keypoints import joined_points, with_keypoints
 from splitnest.data.recognition.recognized import Recognized
@@ -20,6 +21,7 @@ from splitnest.data.recognition.sampling import MAX_READ, sample_of
 from splitnest.data.recognition.tree import Tree, choose_splits, common_folder, split_of, spread
 from splitnest.errors import DataError
 from splitnest.structures.categories import from_names
+from splitnest.structures.flip_pairs import flip_pairs
 from splitnest.structures.skeleton import Skeleton
 
 _LINE = re.compile(r"\d+(?:\.0*)?(?:\s+-?[\d.eE+-]+){4,}\s*")
@@ -80,7 +82,17 @@ def recognize_yolo(tree: Tree, data_yaml: str | None, label_folders: Sequence[st
     recognized = recognized_instances(
         "YOLO", tree.root, data, contents, [*notes, *split_notes], class_order=names, all_names=all_names, num_read=read
     )
-    return recognized if skeleton is None else with_keypoints(recognized, contents, points, skeleton.names)
+    if skeleton is None or data_yaml is None:
+        return recognized
+    recognized = with_keypoints(recognized, contents, points, skeleton.names)
+    if not has_flips(tree.root / data_yaml):
+        note = (
+            f"{data_yaml} has no flip_idx, which says what keypoints a flip swaps, so images are not flipped: write "
+            f"flip_idx, or kpt_names with left and right"
+        )
+        return replace(recognized, can_flip=False, assumed=(*recognized.assumed, note))
+    pairs = tuple((skeleton.names[a], skeleton.names[b]) for a, b in enumerate(skeleton.flip_indices) if a < b)
+    return replace(recognized, flip_pairs=pairs if pairs != tuple(flip_pairs(skeleton.names)) else None)
 
 
 def yolo_splits(

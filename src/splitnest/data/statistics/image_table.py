@@ -3,17 +3,19 @@
 Shapes: I images, R rows, C classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitnest.data.editing.dataset import Dataset, unified_classes
+from splitnest.data.editing.dataset import Dataset, labels_in, unified_classes
 from splitnest.data.editing.open import open_dataset
+from splitnest.data.editing.split_kinds import InstanceSplit
+from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.images.size import image_size
-from splitnest.data.recognition.recognize import recognize
-from splitnest.errors import DataError, UsageError
+from splitnest.errors import DataError
+from splitnest.structures.categories import Categories
 
 
 @dataclass(frozen=True)
@@ -58,61 +60,43 @@ def read_image_table(path: Path) -> ImageTable:
     Raises:
         DataError: There is no dataset, there are several formats, or the annotations are not valid.
     """
-    try:
-        dataset = open_dataset(path)
-    except UsageError:  # no instances: classes of images or of pixels
-        return _of_classes(path)
-    return _of_instances(dataset)
-
-
-def _of_instances(dataset: Dataset) -> ImageTable:
+    dataset = open_dataset(path)
     categories = unified_classes(dataset.splits)
-    label_of = {name: label for label, name in enumerate(categories.names)}
-    first, images, labels = 0, [], []
-    for split in dataset.splits:
-        images.append(split.file.image_index + first)
-        own = np.array([label_of[name] for _, name in split.file.categories], np.int64)
-        labels.append(own[split.file.category_index] if len(own) else np.zeros(0, np.int64))
-        first += len(split.file.file_names)
-    is_instance = ~np.concatenate([split.file.iscrowd for split in dataset.splits])
-    boxes = np.concatenate([split.file.boxes_xywh for split in dataset.splits])[is_instance]
-    return ImageTable(
+    rows = np.concatenate([_rows(dataset, number, categories) for number in range(len(dataset.splits))])
+    paths = [split.images_dir / name for split in dataset.splits for name in split.file_names]
+    files = [split.file for split in dataset.splits if isinstance(split, InstanceSplit)]
+    table = ImageTable(
         source=dataset.source,
         format=dataset.format,
         classes=categories.names,
-        paths=[split.images_dir / name for split in dataset.splits for name in split.file.file_names],
-        names=[name for split in dataset.splits for name in split.file.file_names],
-        splits=[split.name or "all" for split in dataset.splits for _ in split.file.file_names],
-        sizes_hw=np.concatenate([split.file.sizes_hw for split in dataset.splits]),
-        image_index=np.concatenate(images)[is_instance],
-        labels=np.concatenate(labels)[is_instance],
-        boxes_xyxy=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
-        areas=np.concatenate([split.file.areas for split in dataset.splits])[is_instance],
-    )
-
-
-def _of_classes(path: Path) -> ImageTable:
-    found = recognize(path)
-    contents = [(name, part) for name, part in (("train", found.train), ("val", found.val)) if part is not None]
-    paths, names, splits = list[Path](), list[str](), list[str]()
-    pairs: list[NDArray[np.int64]] = []
-    for split, content in contents:
-        folder = found.root / str(found.data.get(f"{split}_images") or ".")
-        pairs.append(content.pairs + np.array([len(names), 0]))
-        paths += [folder / name for name in content.names]
-        names += content.names
-        splits += [split if len(contents) > 1 else "all"] * len(content)
-    rows = np.concatenate(pairs)
-    return ImageTable(
-        source=path,
-        format=found.format,
-        classes=(*found.classes, *found.stuff),
         paths=paths,
-        names=names,
-        splits=splits,
-        sizes_hw=np.array([_size(file) for file in paths], np.int64).reshape(-1, 2),
+        names=[name for split in dataset.splits for name in split.file_names],
+        splits=[split.name or "all" for split in dataset.splits for _ in split.file_names],
+        sizes_hw=np.zeros((0, 2), np.int64) if files else np.array([_size(p) for p in paths], np.int64).reshape(-1, 2),
         image_index=rows[:, 0],
         labels=rows[:, 1],
+    )
+    return _with_boxes(table, files) if files else table
+
+
+def _rows(dataset: Dataset, number: int, categories: Categories) -> NDArray[np.int64]:
+    """Return image index in the dataset and class index of each annotation of a split."""
+    split, first = dataset.splits[number], sum(map(len, dataset.splits[:number]))
+    pairs = split.pairs()
+    return np.column_stack([pairs[:, 0] + first, labels_in(split, categories)[pairs[:, 1]]])
+
+
+def _with_boxes(table: ImageTable, files: list[AnnotationFile]) -> ImageTable:
+    """Return a table with the boxes of instances, without crowd regions."""
+    is_instance = ~np.concatenate([file.iscrowd for file in files])
+    boxes = np.concatenate([file.boxes_xywh for file in files])[is_instance]
+    return replace(
+        table,
+        sizes_hw=np.concatenate([file.sizes_hw for file in files]),
+        image_index=table.image_index[is_instance],
+        labels=table.labels[is_instance],
+        boxes_xyxy=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+        areas=np.concatenate([file.areas for file in files])[is_instance],
     )
 
 

@@ -1,11 +1,15 @@
 """Formats of datasets and results that can be written, and what each can hold."""
 
 from collections.abc import Iterable
+from typing import Literal
 
-from splitnest.data.writers.coco import CocoWriter
+from splitnest.data.writers.classes import ClassFolderWriter, ClassListWriter
+from splitnest.data.writers.coco import CocoWriter, RoboflowWriter
+from splitnest.data.writers.coco_panoptic import CocoPanopticWriter
 from splitnest.data.writers.crops import CropWriter
 from splitnest.data.writers.cvat import CvatWriter
 from splitnest.data.writers.dataset_writer import DatasetWriter
+from splitnest.data.writers.label_maps import LabelMapWriter
 from splitnest.data.writers.label_studio import LabelStudioWriter
 from splitnest.data.writers.labelme import LabelmeWriter
 from splitnest.data.writers.masks import MaskWriter
@@ -22,7 +26,30 @@ DATASET_FORMATS: dict[str, type[DatasetWriter]] = {
     "cvat": CvatWriter,
     "label_studio": LabelStudioWriter,
 }
-"""Writers of datasets with their images."""
+"""Writers of datasets with their images, of ground truth and of results."""
+
+EDITED_FORMATS: dict[str, type[DatasetWriter]] = {
+    **DATASET_FORMATS,
+    "roboflow": RoboflowWriter,
+    "label_maps": LabelMapWriter,
+    "coco_panoptic": CocoPanopticWriter,
+    "class_folders": ClassFolderWriter,
+    "csv": ClassListWriter,
+}
+"""Writers of datasets that are converted, split and merged."""
+
+AnnotationKind = Literal["instances", "label maps", "panoptic segments", "classes of images"]
+"""Kind of the annotations of a dataset."""
+
+_OF_MASKS = ("coco", "yolo", "labelme", "cvat", "label_studio", "roboflow", "label_maps")
+
+_HOLDS: dict[AnnotationKind, tuple[str, ...]] = {
+    "instances": (*DATASET_FORMATS, "roboflow", "label_maps"),
+    "label maps": _OF_MASKS,
+    "panoptic segments": (*_OF_MASKS, "coco_panoptic"),
+    "classes of images": ("class_folders", "csv"),
+}
+"""Kind of annotations -> formats that have a place for them."""
 
 PICTURE_FORMATS: dict[str, type[DatasetWriter]] = {"crops": CropWriter, "masks": MaskWriter}
 """Writers of image files that are made of results."""
@@ -80,3 +107,24 @@ def check_formats(names: Iterable[str], task: str) -> None:
                 f"{name} cannot hold the results of this model, which predicts {_RESULTS[task]}. Write "
                 f"{', '.join(possible[:-1])} or {possible[-1]} instead."
             )
+
+
+def check_kind(format: str, kind: AnnotationKind, source: object, has_masks: bool) -> None:
+    """Check that a format can hold the annotations of a dataset.
+
+    Args:
+        format: Name of the format, one of ``EDITED_FORMATS``.
+        kind: Kind of the annotations.
+        source: Dataset, for the message.
+        has_masks: Whether any annotation has the pixels that it covers.
+
+    Raises:
+        UsageError: The format has no place for them.
+    """
+    possible = [name for name in _HOLDS[kind] if has_masks or name != "label_maps"]
+    if format not in possible:
+        seen = kind if kind != "instances" or has_masks or format != "label_maps" else "boxes without masks"
+        raise UsageError(
+            f"{format} has no place for {seen}, which {source} has. Write --to {', '.join(possible[:-1])} or "
+            f"{possible[-1]} instead."
+        )

@@ -8,7 +8,6 @@ with as many digits as are needed to read them back exactly.
 """
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from splitnest.data.writers.dataset_writer import DatasetWriter, SplitFiles, write_file
+from splitnest.data.writers.exact_numbers import invertible
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import HIDDEN, Instance, LabeledImage
 from splitnest.data.writers.xml_text import check_xml, hex_color
@@ -146,11 +146,8 @@ def _box(instance: Instance, size_hw: tuple[int, int]) -> dict[str, Any]:
 
 
 def _percent(x: float, y: float, size_hw: tuple[int, int]) -> list[float]:
-    return [_exact_percent(value, side) for value, side in ((x, size_hw[1]), (y, size_hw[0]))]
-
-
-def _exact_percent(value: float, whole: int) -> float:
-    """Return ``100 * value / whole``, or its neighbor that gives ``value`` again, if there is one."""
-    percent = value * 100 / whole
-    candidates = (percent, math.nextafter(percent, math.inf), math.nextafter(percent, 0))
-    return next((candidate for candidate in candidates if candidate * whole / 100 == value), percent)
+    height, width = size_hw
+    return [
+        invertible(x, x * 100 / width, lambda percent: percent * width / 100),
+        invertible(y, y * 100 / height, lambda percent: percent * height / 100),
+    ]

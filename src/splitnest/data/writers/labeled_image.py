@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splitnest.data.formats.annotation_file import AnnotationFile, Segmentation, valid_polygons
 from splitnest.structures import polygons
-from splitnest.structures.masks import polygons_to_mask, rle_to_mask
+from splitnest.structures.masks import polygons_to_mask, rle_crop, rle_to_mask
 from splitnest.structures.outlines import join_polygons, mask_outline
 
 CONFIDENT_KEYPOINT = 0.2
@@ -86,7 +86,8 @@ class Instance:
                 return parts[0] if parts else np.zeros(0)
             joined, mask = join_polygons(parts), self.mask(size_hw)
             return joined if (polygons_to_mask([joined], size_hw) == mask).all() else mask_outline(mask)
-        return mask_outline(self.mask(size_hw))
+        crop, corner = rle_crop(self.segmentation)  # type: ignore[arg-type]  # an RLE, as there are no polygons
+        return (mask_outline(crop).reshape(-1, 2) + corner).ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,7 @@ class LabeledImage:
         path: Image file; None where there is none, as for an image from the web.
         id: Id of the image in an annotation file; None numbers the images.
         is_predicted: Whether the annotations are the result of a model.
+        label: Class index of the whole image; None for other annotations.
     """
 
     name: str
@@ -108,6 +110,15 @@ class LabeledImage:
     path: Path | None = None
     id: int | None = None
     is_predicted: bool = False
+    label: int | None = None
+
+
+def mask_instance(label: int, rle: dict[str, Any], score: float | None = None, iscrowd: bool = False) -> Instance:
+    """Return an instance with the bounding box and the area of its RLE mask."""
+    from hotcoco.mask import to_bbox
+
+    x, y, width, height = (float(side) for side in to_bbox(rle))
+    return Instance(label, (x, y, width, height), _mask_area(rle), rle, score=score, iscrowd=iscrowd)
 
 
 def images_of_file(
@@ -162,7 +173,7 @@ def image_of_result(
         min_scores: Minimum score of each class, for persons that of their box; segments are all kept.
     """
     if "segments" in content:
-        instances = tuple(_segment(row) for row in content["segments"])
+        instances = tuple(mask_instance(row["label"], row["mask"], row.get("score")) for row in content["segments"])
     elif "people" in content:
         people = [(row, labels[row["name"]]) for row in content["people"]]
         instances = tuple(_person(row, label) for row, label in people if row["box_score"] >= min_scores[label])
@@ -184,13 +195,6 @@ def _person(row: Mapping[str, Any], label: int) -> Instance:
     visibility = [VISIBLE if score >= CONFIDENT_KEYPOINT else HIDDEN for score in row["keypoint_scores"]]
     keypoints = np.column_stack([np.array(row["keypoints"], np.float64).reshape(-1, 2), visibility])
     return Instance(label, _xywh(row["box"]), keypoints=keypoints, score=row["score"])
-
-
-def _segment(row: Mapping[str, Any]) -> Instance:
-    from hotcoco.mask import to_bbox
-
-    x, y, width, height = (float(side) for side in to_bbox(row["mask"]))
-    return Instance(row["label"], (x, y, width, height), row["area"], row["mask"], score=row.get("score"))
 
 
 def _mask_area(rle: dict[str, Any]) -> float:

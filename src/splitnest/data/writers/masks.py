@@ -42,14 +42,21 @@ class MaskWriter(DatasetWriter):
             mask = instance.mask(image.size_hw)
             labels[mask], ids[mask] = instance.label, number
         name = str(Path(self._names.next(f"{split}/{image.name}" if split else image.name)).with_suffix(".png"))
-        self._write(self.folder / "labels" / name, labels.astype(SemanticSegmentation.label_dtype(self.categories)))
-        self._write(self.folder / "instances" / name, ids.astype(np.uint16))
+        dtype = SemanticSegmentation.label_dtype(self.categories)
+        write_label_map(self.folder / "labels" / name, labels.astype(dtype), self.categories)
+        write_label_map(self.folder / "instances" / name, ids.astype(np.uint16), self.categories)
 
-    def _write(self, path: Path, values: NDArray[np.integer]) -> None:
-        picture, file = Image.fromarray(values), io.BytesIO()
-        if values.dtype == np.uint8:
-            colors = [channel for category in self.categories for channel in category.color]
-            picture.putpalette(colors + [0] * (3 * 256 - len(colors)))  # with fewer colors a file has fewer bits
-        picture.save(file, "PNG")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.getvalue())
+
+def write_label_map(path: Path, values: NDArray[np.integer], categories: Categories) -> None:
+    """Write a label map, ``[H, W]``, as PNG; values of uint8 have the colors of the classes as a palette.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    picture, file = Image.fromarray(values), io.BytesIO()
+    if values.dtype == np.uint8:
+        colors = [channel for category in categories for channel in category.color]
+        picture.putpalette(colors + [0] * (3 * 256 - len(colors)))  # with fewer colors a file has fewer bits
+    picture.save(file, "PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.getvalue())

@@ -5,7 +5,6 @@ are needed to read them back exactly. An instance is one line, so several polygo
 dataset with keypoints has lines of a box and its keypoints (x, y, visibility) only, as Ultralytics requires.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,10 +12,11 @@ import numpy as np
 import yaml
 
 from splitnest.data.writers.dataset_writer import DatasetWriter, write_file
+from splitnest.data.writers.exact_numbers import invertible
 from splitnest.data.writers.image_files import ImageFiles
 from splitnest.data.writers.labeled_image import Instance, LabeledImage
 from splitnest.structures.categories import Categories
-from splitnest.structures.flip_pairs import flip_pairs
+from splitnest.structures.flip_pairs import flip_indices
 
 CROWD = "crowd region: not written, since YOLO has none"
 NO_AREA = "box without an area in the image: not written"
@@ -48,7 +48,9 @@ class YoloWriter(DatasetWriter):
         content["names"] = dict(enumerate(self.categories.names))
         if names := self.categories.keypoint_names:
             content["kpt_shape"] = [len(names), 3]
-            content["flip_idx"] = _flip_indices(names)
+            flips = self.categories.flip_indices or flip_indices(names)
+            if self.categories.flip_indices or flips != tuple(range(len(names))):
+                content["flip_idx"] = list(flips)  # otherwise not known: Ultralytics does not flip then
             content["kpt_names"] = {label: list(names) for label in range(len(self.categories))}
         write_file(self.folder / "data.yaml", yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
@@ -91,17 +93,5 @@ def _center_box(instance: Instance, size_hw: tuple[int, int]) -> list[float] | N
 def _fractions(values: Sequence[float], size_hw: tuple[int, int]) -> Iterator[str]:
     """Yield pixels, x and y in turn, as fractions of the width and height."""
     for index, value in enumerate(values):
-        yield f"{exact_fraction(value, size_hw[1 - index % 2]):.17g}" if value else "0"
-
-
-def exact_fraction(value: float, whole: float) -> float:
-    """Return ``value / whole``, or its neighbor whose product with ``whole`` is ``value``, if there is one."""
-    fraction = value / whole
-    candidates = (fraction, math.nextafter(fraction, math.inf), math.nextafter(fraction, 0))
-    return next((candidate for candidate in candidates if candidate * whole == value), fraction)
-
-
-def _flip_indices(names: Sequence[str]) -> list[int]:
-    """Return the index of the keypoint that each keypoint becomes in a horizontal flip."""
-    other = {name: partner for pair in flip_pairs(names) for name, partner in (pair, pair[::-1])}
-    return [names.index(other.get(name, name)) for name in names]
+        whole = float(size_hw[1 - index % 2])
+        yield f"{invertible(value, value / whole, whole.__mul__):.17g}" if value else "0"

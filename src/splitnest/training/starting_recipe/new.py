@@ -174,7 +174,7 @@ def _with_split(
     lists: dict[Path, str] = {}
     why_val = "found in the dataset"
     if recognized.val is None:
-        rows = validation_rows(recognized.train, len(recognized.classes))
+        rows = validation_rows(recognized.train)
         for key in ("images", "annotations", "instances"):
             if f"train_{key}" in data:
                 data[f"val_{key}"] = data[f"train_{key}"]
@@ -205,8 +205,12 @@ def _with_split(
         entries.append(Entry(f"data.{key}", data[key], why_val if key == "val_images" else ""))
     if recognized.task == "pose":
         in_file = recognized.data["format"] == "coco"
-        keypoints = None if in_file else {"names": list(recognized.keypoints)}
-        why = f"{len(recognized.keypoints)}, read from the annotations; pairs of left and right follow from the names"
+        keypoints: dict[str, Any] | None = None if in_file else {"names": list(recognized.keypoints)}
+        source = "follow from the names"
+        if keypoints is not None and recognized.flip_pairs is not None:
+            keypoints["flip_pairs"] = [list(pair) for pair in recognized.flip_pairs]
+            source = "are those of flip_idx"
+        why = f"{len(recognized.keypoints)}, read from the annotations; pairs of left and right {source}"
         entries.append(Entry("data.keypoints", keypoints, why))
         entries.append(Entry("data.val_detections", None, "ground-truth person boxes"))
     return entries, lists, train

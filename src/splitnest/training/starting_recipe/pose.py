@@ -33,6 +33,8 @@ def small_entries(recognized: Recognized, num_persons: int, machine: Machine) ->
     yield Entry("train.precision", machine.precision)
     yield Entry("train.init_from", None, "from scratch: no published weights fit this small network")
     yield Entry("train.workers", 1)
+    if not recognized.can_flip:
+        yield Entry("train.flip", 0.0, "it is not known which keypoints a flip swaps: data.keypoints.flip_pairs")
     if num_persons < FEW:
         yield Entry("train.half_body", 0.0, f"only {num_persons} persons: they are varied little, and learned by heart")
         yield Entry("train.shift", 0.05)
@@ -54,4 +56,6 @@ def full_entries(
     yield Entry("train.schedule", "cosine", "falls to 0 at the end, whatever the length")
     yield Entry("train.precision", machine.precision)
     yield Entry("train.workers", machine.workers, "half of the CPU cores")
+    if not recognized.can_flip:
+        yield Entry("train.flip", 0.0, "it is not known which keypoints a flip swaps: data.keypoints.flip_pairs")
     yield from starting_weights(init_from)
