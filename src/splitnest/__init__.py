@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
+    from splitnest.scanning.batch_predictor import BatchPredictor
     from splitnest.scanning.results import ScannedImage, ScanResults, read_scan
     from splitnest.scanning.scan import scan
     from splitnest.scanning.status import ScanStatus, scan_status
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "splitnest.structures.batch",
+    "BatchPredictor": "splitnest.scanning.batch_predictor",
     "BoxMasks": "splitnest.structures.box_masks",
     "Callback": "splitnest.training.callbacks",
     "Categories": "splitnest.structures.categories",
@@ -120,6 +122,7 @@ _HOMES = {
 
 __all__ = [
     "Batch",
+    "BatchPredictor",
     "BoxMasks",
     "Callback",
     "Categories",

@@ -87,8 +87,8 @@ class PartWriter:
                 self.images += 1
             else:
                 self.errors += 1
-        if self._num_bytes >= BYTES_IN_GROUP:
-            self._flush()
+            if self._num_bytes >= BYTES_IN_GROUP:  # after each row, so that groups depend on the rows only
+                self._flush()
 
     def finish(self, storage: Storage, index: int) -> None:
         """Write the file of a shard into the output folder.
@@ -161,18 +161,26 @@ class Part:
             opened.close()
             raise self._damaged(error) from error
 
-    def rows(self, columns: list[str] | None = None) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """Yield the rows.
-
-        Args:
-            columns: Names of the columns to read; None reads all.
 
         Raises:
             DataError: The file is damaged.
         """
         try:
-            for batch in self._file.iter_batches(batch_size=16, columns=columns):
+            for batch in self._file.iter_batches(batch_size=16):
                 yield from batch.to_pylist()
+        except (OSError, self._pyarrow.ArrowException) as error:
+            raise self._damaged(error) from error
+
+    def table(self) -> Any:
+        """Return all rows as a ``pyarrow.Table``.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        try:
+            return self._file.read()
         except (OSError, self._pyarrow.ArrowException) as error:
             raise self._damaged(error) from error
 

@@ -137,7 +137,7 @@ def _work(job: ScanJob, path: list[str]) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
-        statistics = job.run()
+        statistics = job.run(quiet=True)
     except SplitnestError as error:
         tell(f"error: {error}")
         sys.exit(error.exit_code)

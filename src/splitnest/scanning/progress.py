@@ -27,6 +27,15 @@ class ScanProgress:
         """Count a row, and print a line if the last one is older than ``LINE_INTERVAL_S``."""
         self._rows += 1
         self._errors += row.get("error") is not None
+        self._tell()
+
+    def on_shard(self, images: int, errors: int) -> None:
+        """Count the rows of a shard that another process finished, and print a line as ``on_row`` does."""
+        self._rows += images + errors
+        self._errors += errors
+        self._tell()
+
+    def _tell(self) -> None:
         now, finished = time.monotonic(), self._statistics.num_finished
         if self._first is None:
             self._first = finished

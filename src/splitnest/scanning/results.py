@@ -1,9 +1,9 @@
 """Results of a scan, read back lazily from its output folder."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class ScanResults:
 
     Attributes:
         recipe: Recipe of the model.
+        recipe_fields: Fields of the recipe that the results depend on.
         categories: Classes that the labels index.
         what: Kind of output, ``results`` or ``features``.
 
@@ -60,6 +61,7 @@ class ScanResults:
         self._storage = open_storage(out)
         manifest = read_manifest(self._storage)
         self.recipe: Recipe = manifest.recipe
+        self.recipe_fields: dict[str, Any] = manifest.fingerprint["recipe"]
         self.categories: Categories = build_categories(manifest.recipe)
         self.what: What = manifest.what
         self.shards = finished_shards(self._storage.names(), manifest.num_shards)
@@ -93,6 +95,17 @@ class ScanResults:
             for row in Part(self._storage, index).rows():
                 yield index, row
 
+    def rows_of(self, names: Collection[str]) -> "RowTable":
+        """Return the rows of some images; in memory they have the size of their columns.
+
+        Args:
+            names: Names of images, as their keys or the last parts of these.
+
+        Raises:
+            DataError: A file is damaged, or two rows have a name.
+        """
+        return RowTable(self, names, ((index, Part(self._storage, index).table()) for index in self.shards))
+
     def image(self, shard: int, row: Row) -> ScannedImage:
         """Return a row as an image with its result.
 
@@ -114,6 +127,51 @@ class ScanResults:
     @cached_property
     def _read_row(self) -> Any:
         return row_reader(self.recipe.task, self.categories)
+
+
+class RowTable:
+    """Rows of images by their name.
+
+    Args:
+        results: Results of a scan.
+        names: Names of the images.
+        tables: Shards with all of their rows (``pyarrow.Table``).
+
+    Raises:
+        DataError: Two rows have the name of an image.
+    """
+
+    def __init__(self, results: ScanResults, names: Collection[str], tables: Iterable[tuple[int, Any]]) -> None:
+        self._results, self._tables = results, list[tuple[int, Any]]()
+        wanted = {name: name for name in names}
+        for name in names:  # the name without its folder stands for it, unless it is a name itself
+            wanted.setdefault(PurePosixPath(name).name, name)
+        exact: dict[str, tuple[int, int]] = {}
+        for shard, table in tables:
+            keys = table.column("key").to_pylist()
+            named = [(row, self._name(key, wanted)) for row, key in enumerate(keys)]
+            kept = {row: name for row, name in named if name is not None}
+            for place, name in enumerate(kept.values()):
+                if name in exact:
+                    raise DataError(
+                        f"The scan has two images called {printable(name)}, so its results cannot be matched to a "
+                        f"dataset. Scan the images of the dataset alone."
+                    )
+                exact[name] = len(self._tables), place
+            self._tables.append((shard, table.take(list(kept))))
+        self._places = exact
+
+    @staticmethod
+    def _name(key: str, wanted: Mapping[str, str]) -> str | None:
+        return wanted.get(key, wanted.get(PurePosixPath(key).name))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def __getitem__(self, name: str) -> ScannedImage:
+        number, row = self._places[name]
+        shard, table = self._tables[number]
+        return self._results.image(shard, table.slice(row, 1).to_pylist()[0])
 
 
 def read_scan(out: str | Path, *, incomplete: bool = False) -> ScanResults:

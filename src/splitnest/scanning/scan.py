@@ -1,7 +1,7 @@
 """Prediction for a data set: ``splitnest.scan``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,11 @@ from splitnest.device import pick_device
 from splitnest.errors import UsageError, printable, tell
 from splitnest.inference.person_boxes import WHOLE_IMAGE
 from splitnest.inference.tiles import Tile, check_tiling
+from splitnest.recipe import Recipe
 from splitnest.scanning.addresses import absolute, import_parquet
 from splitnest.scanning.features import check_features
 from splitnest.scanning.fingerprint import fingerprint
-from splitnest.scanning.manifest import open_or_create
+from splitnest.scanning.manifest import Manifest, open_or_create
 from splitnest.scanning.options import ModelSource, ScanOptions, What, people_finder
 from splitnest.scanning.progress import ScanProgress
 from splitnest.scanning.scanner import Scanner, default_workers
@@ -59,6 +60,17 @@ class ScanJob:
         """
         import_parquet()
         storage = open_storage(self.out)
+        return self._scanner(lambda found, recipe: open_or_create(storage, self.sources, found, recipe, self.model))
+
+    def open_without_output(self) -> Scanner:
+        """Load the model for a measurement; no output folder is created.
+
+        Raises:
+            UsageError, WeightsError, DataError: Same conditions as ``open``.
+        """
+        return self._scanner(lambda found, recipe: Manifest(recipe, found, self.model, 0, ""))
+
+    def _scanner(self, manifest_of: Callable[[dict[str, Any], Recipe], Manifest]) -> Scanner:
         predictor, detector = self.model.load(self.device), self.model.load_detector(self.device)
         if self.options.what == "features":
             check_features(predictor)
@@ -66,18 +78,21 @@ class ScanJob:
             predictor.required_score_thresholds()
         find_people = people_finder(predictor, detector, self.model.boxes, self.options)
         found = fingerprint(predictor, detector, self.model, self.options, self.sources)
-        manifest = open_or_create(storage, self.sources, found, predictor.recipe, self.model)
-        return Scanner(predictor, self.options, manifest, storage, find_people, self.workers)
+        manifest = manifest_of(found, predictor.recipe)
+        return Scanner(predictor, self.options, manifest, open_storage(self.out), find_people, self.workers)
 
-    def run(self) -> WorkerStatistics:
-        """Predict the shards of this worker until all of them are finished, and show the progress.
+    def run(self, *, quiet: bool = False) -> WorkerStatistics:
+        """Predict the shards of this worker until all of them are finished.
+
+        Args:
+            quiet: Whether to show no progress.
 
         Raises:
             UsageError, WeightsError, DataError, OutputError: Same conditions as ``open``.
         """
         scanner, statistics = self.open(), WorkerStatistics()
-        progress = ScanProgress(scanner.manifest.num_shards, statistics)
-        run_worker(scanner, self.share, statistics, progress.on_row, claims=self.share is None)
+        on_row = _nothing if quiet else ScanProgress(scanner.manifest.num_shards, statistics).on_row
+        run_worker(scanner, self.share, statistics, on_row, claims=self.share is None)
         return statistics
 
 
@@ -234,6 +249,10 @@ def run_job(job: ScanJob, devices: int = 1, engine: Engine = "local") -> None:
         run_processes(job, devices)
     else:
         tell(job.run().describe())
+
+
+def _nothing(_: object) -> None:
+    """Show no progress."""
 
 
 def on_device(job: ScanJob, number: int) -> ScanJob:
