@@ -11,11 +11,9 @@ from splitnest.scanning.part import Counts, Part, PartWriter, finished_shards, p
 from splitnest.scanning.storage import open_storage
 from splitnest.structures.categories import from_names
 
-SCHEMA = schema_of("classification", "features", from_names(["a"]))
-
 
 def write(folder: Path, numbers: list[int]) -> None:
-    with PartWriter(SCHEMA) as writer:
+    with PartWriter(schema_of("classification", "features", from_names(["a"]))) as writer:
         for number in numbers:
             row = error_row(str(number), "broken") if number % 3 == 0 else {"key": str(number), "features": [1.0] * 9}
             writer.add(number, row)

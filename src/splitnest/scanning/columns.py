@@ -96,12 +96,12 @@ def result_row(key: str, result: Result) -> Row:
         case Detections():
             return common | _detection_values(result)
         case Poses():
-            count = len(result)
+            flat = result.keypoints.reshape(len(result), 2 * result.keypoints.shape[1])
             return common | {
                 "boxes": result.boxes.tolist(),
                 "box_scores": result.box_scores,
                 "labels": result.labels,
-                "keypoints": result.keypoints.reshape(count, -1).tolist(),
+                "keypoints": flat.tolist(),
                 "keypoint_scores": result.scores.tolist(),
             }
         case SemanticSegmentation():

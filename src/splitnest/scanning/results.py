@@ -99,7 +99,7 @@ class ScanResults:
         """Return the rows of some images; in memory they have the size of their columns.
 
         Args:
-            names: Names of images, as their keys or the last parts of these.
+            names: Names of images: their keys, or where they differ without their folders, the last parts of these.
 
         Raises:
             DataError: A file is damaged, or two rows have a name.
@@ -143,9 +143,9 @@ class RowTable:
 
     def __init__(self, results: ScanResults, names: Collection[str], tables: Iterable[tuple[int, Any]]) -> None:
         self._results, self._tables = results, list[tuple[int, Any]]()
-        wanted = {name: name for name in names}
-        for name in names:  # the name without its folder stands for it, unless it is a name itself
-            wanted.setdefault(PurePosixPath(name).name, name)
+        wanted, last_parts = {name: name for name in names}, {PurePosixPath(name).name: name for name in names}
+        if len(last_parts) == len(wanted):  # names are unique without their folders
+            wanted = last_parts | wanted
         exact: dict[str, tuple[int, int]] = {}
         for shard, table in tables:
             keys = table.column("key").to_pylist()
@@ -158,7 +158,7 @@ class RowTable:
                         f"dataset. Scan the images of the dataset alone."
                     )
                 exact[name] = len(self._tables), place
-            self._tables.append((shard, table.take(list(kept))))
+            self._tables.append((shard, table.take(np.array(list(kept), np.int64))))
         self._places = exact
 
     @staticmethod
