@@ -36,7 +36,7 @@ def evaluate_scan(out: str | Path, recipe: Recipe, dataset: ImageDataset, metric
             f"of the scan."
         )
     names = [dataset.name(index) for index in range(len(dataset))]
-    table = results.rows_of(names)
+    table = RowTable(results, names)
     _check(out, table, names)
     evaluator = make_evaluator(recipe, dataset, metrics)
     for index in track(range(len(names)), len(names), "evaluating"):

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
-from splitnest.errors import DataError, UsageError, first_few
+from splitnest.errors import DataError, UsageError
 from splitnest.inference.batching import make_batch
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.loaded_images import load_images
-from splitnest.inference.person_boxes import Boxes, FindPeople, person_finder
+from splitnest.inference.person_boxes import Boxes, FindPeople, find_people
 from splitnest.inference.predict_loaded import input_dtype, predict_loaded
 from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
 from splitnest.inference.tiles import Tile, check_tiling
 from splitnest.models.base import Model
-from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch
@@ -232,7 +231,13 @@ class Predictor:
         sources = iterate_sources(images) if is_stream else expand_sources(images)
         loaded = load_images(sources, on_error, keeps_pixels=not is_stream)
         names = [source_name(source) for source in sources] if isinstance(sources, list) else None
-        find = None if tta or tile is not None else self.find_people(names, score_threshold, boxes_xywh, detector)
+        find: FindPeople | None = None
+        if not tta and tile is None:
+            if detector is None:
+                find = find_people(self.recipe, names, score_threshold, boxes_xywh)
+            else:
+                detect = detector.recipe, detector.predict
+                find = find_people(self.recipe, names, score_threshold, boxes_xywh, detect)
         results = predict_loaded(
             self.module,
             self.recipe,
@@ -251,37 +256,6 @@ class Predictor:
     def required_score_thresholds(self) -> ScoreThresholds:
         """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
         return required_thresholds(self.score_thresholds, self.recipe.name)
-
-    def find_people(
-        self,
-        names: Sequence[str] | None,
-        min_score: float | None = None,
-        boxes_xywh: Boxes | None = None,
-        detector: "Predictor | None" = None,
-    ) -> FindPeople | None:
-        """Return the function from an image to its person boxes; None for a model that takes none.
-
-        Args:
-            names: Names of all images; None if they are not known in advance.
-            min_score: Minimum score of the boxes.
-            boxes_xywh, detector: Same as in ``predict``.
-
-        Raises:
-            UsageError: The model takes no person boxes, or the boxes do not fit the images.
-            DataError: The file of boxes cannot be read, or has none of the images.
-        """
-        if not task_of(self.recipe).uses_person_boxes:
-            if boxes_xywh is not None or detector is not None:
-                raise UsageError(
-                    f"{self.recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit "
-                    f"them."
-                )
-            return None
-        categories = build_categories(self.recipe)
-        if detector is not None:
-            _check_detector(detector.recipe, categories.names)
-        find = person_finder(categories, names, boxes_xywh, None if detector is None else detector.predict)
-        return lambda image: find(image).above(min_score or 0.0)
 
     def batch(
         self,
@@ -322,15 +296,6 @@ class Predictor:
     @property
     def _input_dtype(self) -> torch.dtype:
         return input_dtype(self.module)
-
-
-def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
-    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
-    if not task_of(recipe).has_boxes:
-        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
-    if not set(class_names) & set(build_categories(recipe).names):
-        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
-        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
 def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:

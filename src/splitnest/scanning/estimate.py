@@ -8,7 +8,7 @@ from itertools import islice
 from splitnest.scanning.addresses import filesystem, is_remote, read_errors
 from splitnest.scanning.decode import DecodedImage, decoded_images
 from splitnest.scanning.encoded import EncodedImage, read_shard
-from splitnest.scanning.scan import ScanJob
+from splitnest.scanning.job import ScanJob
 from splitnest.scanning.scanner import Scanner
 from splitnest.scanning.shards import Shard, divide
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from splitnest.errors import UsageError
 from splitnest.inference.load import load
-from splitnest.inference.person_boxes import FindPeople
+from splitnest.inference.person_boxes import FindPeople, find_people
 from splitnest.inference.predictor import Predictor
 from splitnest.inference.tiles import Tile
 
@@ -110,4 +110,5 @@ def people_finder(
         return None
     is_number = isinstance(options.score_threshold, int | float)
     min_score = float(options.score_threshold or 0) if is_number else None
-    return predictor.find_people(None, min_score, boxes, detector)
+    detect = None if detector is None else (detector.recipe, detector.predict)
+    return find_people(predictor.recipe, None, min_score, boxes, detect)

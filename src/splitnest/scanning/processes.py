@@ -11,10 +11,10 @@ from types import FrameType
 from splitnest.distributed import ProcessFailedError, check_devices
 from splitnest.errors import Interrupted, SplitnestError, tell
 from splitnest.progress import LINE_INTERVAL_S
+from splitnest.scanning.job import ScanJob, on_device
 from splitnest.scanning.manifest import Manifest, read_manifest
 from splitnest.scanning.part import finished_shards
 from splitnest.scanning.progress import remaining
-from splitnest.scanning.scan import ScanJob, on_device
 from splitnest.scanning.storage import Storage, open_storage
 
 MAX_DEATHS = 3

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from splitnest.errors import SplitnestError, UsageError, tell
+from splitnest.scanning.job import ScanJob
 from splitnest.scanning.part import finished_shards, part_name
 from splitnest.scanning.progress import ScanProgress
-from splitnest.scanning.scan import ScanJob
 from splitnest.scanning.scanner import Scanner
 from splitnest.scanning.statistics import WorkerStatistics
 from splitnest.scanning.storage import open_storage

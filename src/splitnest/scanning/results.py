@@ -1,6 +1,6 @@
 """Results of a scan, read back lazily from its output folder."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -95,16 +95,10 @@ class ScanResults:
             for row in Part(self._storage, index).rows():
                 yield index, row
 
-    def rows_of(self, names: Collection[str]) -> "RowTable":
-        """Return the rows of some images; in memory they have the size of their columns.
-
-        Args:
-            names: Names of images: their keys, or where they differ without their folders, the last parts of these.
-
-        Raises:
-            DataError: A file is damaged, or two rows have a name.
-        """
-        return RowTable(self, names, ((index, Part(self._storage, index).table()) for index in self.shards))
+    def tables(self) -> Iterator[tuple[int, Any]]:
+        """Yield each shard with its rows as a ``pyarrow.Table``."""
+        for index in self.shards:
+            yield index, Part(self._storage, index).table()
 
     def image(self, shard: int, row: Row) -> ScannedImage:
         """Return a row as an image with its result.
@@ -130,24 +124,23 @@ class ScanResults:
 
 
 class RowTable:
-    """Rows of images by their name.
+    """Rows of some images by their name; in memory they have the size of their columns.
 
     Args:
         results: Results of a scan.
-        names: Names of the images.
-        tables: Shards with all of their rows (``pyarrow.Table``).
+        names: Names of images: their keys, or where they differ without their folders, the last parts of these.
 
     Raises:
-        DataError: Two rows have the name of an image.
+        DataError: A file is damaged, or two rows have the name of an image.
     """
 
-    def __init__(self, results: ScanResults, names: Collection[str], tables: Iterable[tuple[int, Any]]) -> None:
+    def __init__(self, results: ScanResults, names: Collection[str]) -> None:
         self._results, self._tables = results, list[tuple[int, Any]]()
         wanted, last_parts = {name: name for name in names}, {PurePosixPath(name).name: name for name in names}
         if len(last_parts) == len(wanted):  # names are unique without their folders
             wanted = last_parts | wanted
         exact: dict[str, tuple[int, int]] = {}
-        for shard, table in tables:
+        for shard, table in results.tables():
             keys = table.column("key").to_pylist()
             named = [(row, self._name(key, wanted)) for row, key in enumerate(keys)]
             kept = {row: name for row, name in named if name is not None}

@@ -8,9 +8,9 @@ from splitnest.errors import tell
 from splitnest.scanning.columns import Row, schema_of
 from splitnest.scanning.decode import DecodedImage, decoded_images
 from splitnest.scanning.encoded import CUT_SHORT, EncodedImage, read_shard
+from splitnest.scanning.job import ScanJob
 from splitnest.scanning.manifest import read_manifest
 from splitnest.scanning.part import Part, PartWriter, finished_shards
-from splitnest.scanning.scan import ScanJob
 from splitnest.scanning.scanner import Scanner, default_workers
 from splitnest.scanning.shard_list import ShardList
 from splitnest.scanning.statistics import WorkerStatistics

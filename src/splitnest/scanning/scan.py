@@ -1,99 +1,23 @@
 """Prediction for a data set: ``splitnest.scan``."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from splitnest.device import pick_device
 from splitnest.errors import UsageError, printable, tell
 from splitnest.inference.person_boxes import WHOLE_IMAGE
 from splitnest.inference.tiles import Tile, check_tiling
-from splitnest.recipe import Recipe
-from splitnest.scanning.addresses import absolute, import_parquet
-from splitnest.scanning.features import check_features
-from splitnest.scanning.fingerprint import fingerprint
-from splitnest.scanning.manifest import Manifest, open_or_create
-from splitnest.scanning.options import ModelSource, ScanOptions, What, people_finder
-from splitnest.scanning.progress import ScanProgress
-from splitnest.scanning.scanner import Scanner, default_workers
+from splitnest.scanning.addresses import absolute
+from splitnest.scanning.job import ScanJob
+from splitnest.scanning.options import ModelSource, ScanOptions, What
+from splitnest.scanning.processes import run_processes
+from splitnest.scanning.ray_engine import run_on_ray
+from splitnest.scanning.scanner import default_workers
 from splitnest.scanning.shards import Sources
-from splitnest.scanning.statistics import WorkerStatistics
 from splitnest.scanning.status import ScanStatus, scan_status
-from splitnest.scanning.storage import open_storage
-from splitnest.scanning.worker import run_worker
 
 Engine = Literal["local", "ray"]
-
-
-@dataclass(frozen=True)
-class ScanJob:
-    """Everything that a worker of a scan needs to start, in any process.
-
-    Attributes:
-        model: Model.
-        sources: Images.
-        out: Output folder: path or URL.
-        options: Options that change results.
-        share: Number of this worker and number of workers, each with a fixed share; None for all shards.
-        device: Same as in ``load``.
-        workers: Number of threads that read and decode.
-    """
-
-    model: ModelSource
-    sources: Sources
-    out: str
-    options: ScanOptions
-    share: tuple[int, int] | None = None
-    device: str = "auto"
-    workers: int = field(default_factory=default_workers)
-
-    def open(self) -> Scanner:
-        """Load the model, and open the output folder or create it.
-
-        Raises:
-            UsageError: An option does not apply to the model, or the folder has results of another scan.
-            WeightsError: The weights cannot be read, or do not fit.
-            DataError: A source cannot be read, or has no images.
-            OutputError: The folder cannot be written.
-        """
-        import_parquet()
-        storage = open_storage(self.out)
-        return self._scanner(lambda found, recipe: open_or_create(storage, self.sources, found, recipe, self.model))
-
-    def open_without_output(self) -> Scanner:
-        """Load the model for a measurement; no output folder is created.
-
-        Raises:
-            UsageError, WeightsError, DataError: Same conditions as ``open``.
-        """
-        return self._scanner(lambda found, recipe: Manifest(recipe, found, self.model, 0, ""))
-
-    def _scanner(self, manifest_of: Callable[[dict[str, Any], Recipe], Manifest]) -> Scanner:
-        predictor, detector = self.model.load(self.device), self.model.load_detector(self.device)
-        if self.options.what == "features":
-            check_features(predictor)
-        elif self.options.score_threshold == "auto":
-            predictor.required_score_thresholds()
-        find_people = people_finder(predictor, detector, self.model.boxes, self.options)
-        found = fingerprint(predictor, detector, self.model, self.options, self.sources)
-        manifest = manifest_of(found, predictor.recipe)
-        return Scanner(predictor, self.options, manifest, open_storage(self.out), find_people, self.workers)
-
-    def run(self, *, quiet: bool = False) -> WorkerStatistics:
-        """Predict the shards of this worker until all of them are finished.
-
-        Args:
-            quiet: Whether to show no progress.
-
-        Raises:
-            UsageError, WeightsError, DataError, OutputError: Same conditions as ``open``.
-        """
-        scanner, statistics = self.open(), WorkerStatistics()
-        on_row = _nothing if quiet else ScanProgress(scanner.manifest.num_shards, statistics).on_row
-        run_worker(scanner, self.share, statistics, on_row, claims=self.share is None)
-        return statistics
 
 
 def scan(
@@ -238,29 +162,13 @@ def run_job(job: ScanJob, devices: int = 1, engine: Engine = "local") -> None:
     if devices < 1:
         raise UsageError(f"devices is {devices}. Give an integer of at least 1.")
     if engine == "ray":
-        from splitnest.scanning.ray_engine import run_on_ray
-
         run_on_ray(job, devices)
     elif engine != "local":
         raise UsageError(f"engine is {engine!r}. Give 'local' or 'ray'.")
     elif devices > 1:
-        from splitnest.scanning.processes import run_processes
-
         run_processes(job, devices)
     else:
         tell(job.run().describe())
-
-
-def _nothing(_: object) -> None:
-    """Show no progress."""
-
-
-def on_device(job: ScanJob, number: int) -> ScanJob:
-    """Return the job of one of several processes of a machine: with the GPU of this number, or the CPU."""
-    if job.device not in ("auto", "cuda"):
-        return job
-    kind = pick_device(job.device).type
-    return replace(job, device=f"cuda:{number}" if kind == "cuda" else kind)
 
 
 def parsed_share(share: tuple[int, int] | str | None) -> tuple[int, int] | None:
