@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 STAMP := $(VENV)/.installed
 
-.PHONY: rows demo test unit soak parity lint format docs clean
+.PHONY: rows demo test unit soak scale parity lint format docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,12 @@ unit: $(STAMP)
 
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/training/test_kills.py --timeout 3600
+	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/scanning/test_kills.py --timeout 3600
 	OMP_NUM_THREADS=1 SPLITNEST_FUZZ=2000 $(BIN)/pytest -n auto tests/fuzz
+
+scale: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[scan,ray]' s3fs 'moto[server]'
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/scanning tests/cli/test_scan.py
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py \

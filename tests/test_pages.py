@@ -304,7 +304,9 @@ def needs_files(node: ast.AST) -> bool:
             return re.search(r"\w\.(jpg|png|pth?|onnx|pt2|safetensors|yaml)$", text) is not None and is_missing(text)
         case ast.Call(ast.Attribute(ast.Name("splitnest"), "load" | "backbone")):
             return not any(keyword.arg == "weights" and is_none(keyword.value) for keyword in node.keywords)
-        case ast.Call(ast.Attribute(ast.Name("splitnest"), "train" | "evaluate" | "export" | "convert")):
+        case ast.Call(
+            ast.Attribute(ast.Name("splitnest"), "train" | "evaluate" | "export" | "convert" | "scan" | "read_scan")
+        ):
             return True
     return False
 

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from splitnest.models.base import Model
     from splitnest.models.pretrained import backbone
     from splitnest.recipe import Recipe
+    from splitnest.scanning.batch_predictor import BatchPredictor
+    from splitnest.scanning.results import ScannedImage, ScanResults, read_scan
+    from splitnest.scanning.scan import scan
+    from splitnest.scanning.status import ScanStatus, scan_status
     from splitnest.structures import (
         Classification,
         ClassProbability,
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "splitnest.structures.batch",
+    "BatchPredictor": "splitnest.scanning.batch_predictor",
     "BoxMasks": "splitnest.structures.box_masks",
     "Callback": "splitnest.training.callbacks",
     "Categories": "splitnest.structures.categories",
@@ -89,6 +94,9 @@ _HOMES = {
     "ResNet": "splitnest.models.backbones.resnet",
     "Result": "splitnest.structures",
     "Run": "splitnest.training.run_folder",
+    "ScanResults": "splitnest.scanning.results",
+    "ScanStatus": "splitnest.scanning.status",
+    "ScannedImage": "splitnest.scanning.results",
     "ScoreThresholds": "splitnest.structures.score_thresholds",
     "SegmentInfo": "splitnest.structures",
     "SemanticSegmentation": "splitnest.structures",
@@ -105,12 +113,16 @@ _HOMES = {
     "export": "splitnest.exporting.export",
     "list_models": "splitnest.zoo",
     "load": "splitnest.inference.load",
+    "read_scan": "splitnest.scanning.results",
+    "scan": "splitnest.scanning.scan",
+    "scan_status": "splitnest.scanning.status",
     "train": "splitnest.training.train",
 }
 """Module of each public name."""
 
 __all__ = [
     "Batch",
+    "BatchPredictor",
     "BoxMasks",
     "Callback",
     "Categories",
@@ -138,6 +150,9 @@ __all__ = [
     "ResNet",
     "Result",
     "Run",
+    "ScanResults",
+    "ScanStatus",
+    "ScannedImage",
     "ScoreThresholds",
     "SegmentInfo",
     "SemanticSegmentation",
@@ -156,6 +171,9 @@ __all__ = [
     "list_models",
     "load",
     "models",
+    "read_scan",
+    "scan",
+    "scan_status",
     "train",
 ]
 

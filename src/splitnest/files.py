@@ -208,6 +208,29 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         file.write(content)
 
 
+def create_bytes(path: Path, content: bytes) -> bool:
+    """Write a file unless there is one, and return whether it was written; of several processes one succeeds.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = _part(path)
+        try:
+            with _open_part(part) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                try:
+                    _link(file, part, path)
+                except FileExistsError:
+                    return False
+        finally:
+            part.unlink(missing_ok=True)
+    return True
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file.
 
@@ -280,8 +303,16 @@ def _give_name(file: BinaryIO, part: Path) -> None:
     """Give a temporary file without a name its name."""
     if isinstance(file.name, int):
         part.unlink(missing_ok=True)
+        _link(file, part, part)
+
+
+def _link(file: BinaryIO, part: Path, path: Path) -> None:
+    """Give a temporary file, whose name is ``part`` if it has one, another name."""
+    if isinstance(file.name, int):
         descriptor = file.fileno()  # with src_dir_fd, os.link follows the link in /proc
-        os.link(f"/proc/self/fd/{descriptor}", part, src_dir_fd=descriptor, follow_symlinks=True)
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    else:
+        os.link(part, path)
 
 
 def _is_running(process: int) -> bool:

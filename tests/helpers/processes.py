@@ -19,6 +19,7 @@ CONTEXT.set_forkserver_preload(
         *("PIL.JpegImagePlugin", "PIL.PngImagePlugin", "rich.console", "rich.table", "typer.rich_utils"),
         *("splitnest.cli.app", "splitnest.cli.predictions", "splitnest.evaluation.evaluate"),
         *("splitnest.training.train", "splitnest.training.tensorboard"),
+        *("pyarrow.parquet", "pyarrow.dataset", "splitnest.scanning.scan", "splitnest.scanning.conversion"),
     ]
 )
 

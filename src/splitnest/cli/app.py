@@ -24,6 +24,7 @@ from splitnest.cli.commands import (
     list_models,
     new,
     predict,
+    scan,
     train,
     weights,
 )
@@ -53,6 +54,7 @@ app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)
 app.command("doctor", epilog=doctor.EXAMPLE, cls=Command)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE, cls=Command)(demo.demo)
 app.add_typer(data.app, name="data")
+app.add_typer(scan.app, name="scan")
 app.add_typer(weights.app, name="weights")
 
 _state = {"debug": False}

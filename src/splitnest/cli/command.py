@@ -102,6 +102,19 @@ class Group(TyperGroup):
         raise UsageError(f"There is no command {name!r}. '{ctx.command_path}' has {', '.join(names)}.")
 
 
+class DefaultGroup(Group):
+    """Group of commands whose first one, ``run``, is called without its name."""
+
+    default = "run"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; those that begin with neither a command nor a request for help are of the first one."""
+        is_help = bool(args) and args[0] in self.get_help_option_names(ctx)
+        if args and not is_help and args[0] not in self.list_commands(ctx):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
 def _value_after(option: str, args: list[str]) -> str:
     """Return the value that was given to an option, as ``--option value`` or ``--option=value``; else ``VALUE``."""
     for index, argument in enumerate(args):

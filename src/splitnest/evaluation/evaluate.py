@@ -1,6 +1,6 @@
 """Evaluation of a model on its validation dataset by the published protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +14,10 @@ from splitnest.evaluation.report.files import check_report_folder
 from splitnest.evaluation.report.slices import read_slices
 from splitnest.evaluation.report.write import ReportSource, write_report
 from splitnest.evaluation.results_path import check_results
+from splitnest.evaluation.scan_predictions import evaluate_scan
 from splitnest.inference.load import load
 from splitnest.inference.predictor import Predictor
+from splitnest.inference.resolve import resolve
 from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
 from splitnest.inference.tta import published_tta
 from splitnest.metrics.evaluator import Evaluator
@@ -58,6 +60,7 @@ def evaluate(
     slices: str | Path | None = None,
     tile: Tile | None = None,
     overlap: float | None = None,
+    predictions: str | Path | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a model on its validation dataset or on one from Python, from 0 to 1.
 
@@ -77,6 +80,8 @@ def evaluate(
         tile: Side, or height and width, of the tiles in pixels that larger images are cut into, see
             ``Predictor.predict``; ``batch_size`` is then the number of tiles that are processed together.
         overlap: Overlap of neighboring tiles as a fraction of a tile, 0.2 by default.
+        predictions: Output folder of ``scan`` with results of this model on the images; the network is not loaded. None
+            predicts.
 
     Raises:
         UserCodeError: A metric raises an exception, or uses the name of another one.
@@ -97,6 +102,7 @@ def evaluate(
             slices=None if slices is None else Path(slices),
             tile=tile,
             overlap=overlap,
+            predictions=predictions,
         )
     if not evaluation.metrics:
         raise DataError(
@@ -121,6 +127,7 @@ def run_evaluation(
     slices: Path | None = None,
     tile: Tile | None = None,
     overlap: float | None = None,
+    predictions: str | Path | None = None,
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
@@ -132,16 +139,29 @@ def run_evaluation(
     if slices is not None and report is None:
         raise UsageError("Slices are shown in a report. Give its folder too: --report DIR, report=DIR.")
     check_tiling(tile, overlap, tta)
-    predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
-    recipe = recipe_overrides.apply(predictor.recipe, overrides) if overrides else predictor.recipe
-    if _network_fields(recipe) != _network_fields(predictor.recipe):
-        raise UsageError(
-            "The overrides change the network, which exists already. Give overrides of model.*, classes, sliding "
-            "window and flip test to load."
+    predict: Callable[..., Evaluator]
+    if predictions is not None:
+        if tta or tile is not None:
+            raise UsageError(
+                "Predictions are evaluated as they are. Give tta and tile to the scan, or omit predictions."
+            )
+        recipe = _recipe_of(model, overrides)
+        predict = partial(evaluate_scan, predictions, recipe, metrics=metrics)
+    else:
+        predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
+        recipe = _recipe_of(predictor, overrides)
+        predict_image: PredictImage | None = published_tta(predictor.module, recipe) if tta else None
+        if tile is not None:
+            predict_image = TiledPrediction(predictor.module, recipe, tile, overlap, batch_size)
+        predict = partial(
+            predict_dataset,
+            predictor.module,
+            recipe,
+            batch_size=batch_size,
+            workers=workers,
+            predict_image=predict_image,
+            metrics=metrics,
         )
-    predict_image: PredictImage | None = published_tta(predictor.module, recipe) if tta else None
-    if tile is not None:
-        predict_image = TiledPrediction(predictor.module, recipe, tile, overlap, batch_size)
     task = task_of(recipe)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     inputs = [*inputs, dataset.source, *dataset.inputs, *([] if slices is None else [slices])]
@@ -149,7 +169,7 @@ def run_evaluation(
         check_results(task.result_files(results, dataset), inputs)
     members = _check_report(report, slices, dataset, inputs) if report is not None else {}
     _print_problems(dataset.problems)
-    evaluator = predict_dataset(predictor.module, recipe, dataset, batch_size, workers, predict_image, metrics=metrics)
+    evaluator = predict(dataset=dataset)
     if not dataset.has_annotations:
         return Evaluation({}, {}, evaluator, dataset)
     computed = broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class()))
@@ -173,6 +193,19 @@ def _check_report(folder: Path, slices: Path | None, dataset: ImageDataset, inpu
         )
     broadcast_from_main(partial(check_report_folder, folder, inputs))
     return {} if slices is None else read_slices(slices, dataset)
+
+
+def _recipe_of(model: Predictor | str | Path, overrides: Mapping[str, Any] | None) -> Recipe:
+    """Return the recipe of a model with overrides, which may not change a network that exists."""
+    if not isinstance(model, Predictor):
+        return resolve(model, overrides)[0]
+    recipe = recipe_overrides.apply(model.recipe, overrides) if overrides else model.recipe
+    if _network_fields(recipe) != _network_fields(model.recipe):
+        raise UsageError(
+            "The overrides change the network, which exists already. Give overrides of model.*, classes, sliding "
+            "window and flip test to load."
+        )
+    return recipe
 
 
 def _network_fields(recipe: Recipe) -> tuple[Any, ...]:

@@ -59,13 +59,7 @@ def predict_dataset(
         UserCodeError: A metric raises an exception.
         DataError: An image or its ground truth cannot be read, or annotations that the metrics need are missing.
     """
-    task = task_of(recipe)
-    evaluator: Evaluator = task.evaluator(dataset, recipe)
-    if metrics and dataset.has_annotations:
-        indices = {dataset.image_id(index): index for index in range(len(dataset))}
-        evaluator = ExtendedEvaluator(
-            evaluator, metrics, lambda image_id: task.ground_truth(dataset, indices[image_id], recipe)
-        )
+    evaluator = make_evaluator(recipe, dataset, metrics)
     results: Iterable[tuple[int, Result]]
     if predict_image is None:
         prepared = prepared_images(recipe, dataset, workers) if prepared is None else prepared
@@ -80,6 +74,16 @@ def predict_dataset(
     for state in gather_to_main(evaluator.state())[1:]:
         evaluator.merge(state)
     return evaluator
+
+
+def make_evaluator(recipe: Recipe, dataset: ImageDataset, metrics: Sequence[Metric]) -> Evaluator:
+    """Return the evaluator of a dataset, with the metrics of the user if there are annotations."""
+    task = task_of(recipe)
+    evaluator: Evaluator = task.evaluator(dataset, recipe)
+    if not metrics or not dataset.has_annotations:
+        return evaluator
+    indices = {dataset.image_id(index): index for index in range(len(dataset))}
+    return ExtendedEvaluator(evaluator, metrics, lambda image_id: task.ground_truth(dataset, indices[image_id], recipe))
 
 
 def prepared_images(recipe: Recipe, dataset: ImageDataset, workers: int) -> PreparedImages:

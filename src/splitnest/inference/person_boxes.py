@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes, is_croppable, read_person_boxes
-from splitnest.errors import DataError, UsageError, tell
+from splitnest.errors import DataError, UsageError, first_few, tell
 from splitnest.inference.loaded_images import LoadedImage
+from splitnest.models.build import build_categories
+from splitnest.recipe import Recipe
 from splitnest.structures import Detections, PanopticSegmentation
 from splitnest.structures.boxes import xywh_to_xyxy
 from splitnest.structures.categories import Categories
+from splitnest.tasks import task_of
 
 MIN_DETECTOR_SCORE = 0.3
 """Minimum score of a detector's person boxes (``bbox-thr`` of mmpose's top-down demo)."""
@@ -32,6 +35,49 @@ Boxes = str | Path | NDArray[np.floating] | Sequence[NDArray[np.floating]]
 
 FindPeople = Callable[[LoadedImage], PersonBoxes]
 """Function from an image to its person boxes."""
+
+
+def find_people(
+    recipe: Recipe,
+    names: Sequence[str] | None,
+    min_score: float | None = None,
+    boxes_xywh: Boxes | None = None,
+    detector: tuple[Recipe, Callable[..., Any]] | None = None,
+) -> FindPeople | None:
+    """Return the function from an image to its person boxes; None for a model that takes none.
+
+    Args:
+        recipe: Recipe of the model.
+        names: Names of all images; None if they are not known in advance.
+        min_score: Minimum score of the boxes.
+        boxes_xywh: Person boxes of the images.
+        detector: Recipe and ``predict`` of a detector; None for none.
+
+    Raises:
+        UsageError: The model takes no person boxes, the detector does not detect its classes, or the boxes do not match
+            the images.
+        DataError: The file of boxes cannot be read, or has none of the images.
+    """
+    if not task_of(recipe).uses_person_boxes:
+        if boxes_xywh is not None or detector is not None:
+            raise UsageError(
+                f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit them."
+            )
+        return None
+    categories = build_categories(recipe)
+    if detector is not None:
+        _check_detector(detector[0], categories.names)
+    find = person_finder(categories, names, boxes_xywh, None if detector is None else detector[1])
+    return lambda image: find(image).above(min_score or 0.0)
+
+
+def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
+    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
+    if not task_of(recipe).has_boxes:
+        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
+    if not set(class_names) & set(build_categories(recipe).names):
+        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
+        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
 def person_finder(

@@ -1,6 +1,6 @@
 """Prediction with a model that was loaded by name or from a file."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, overload
 
@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
-from splitnest.errors import DataError, UsageError, first_few
-from splitnest.inference.batching import make_batch, predict_prepared
+from splitnest.errors import DataError, UsageError
+from splitnest.inference.batching import make_batch
 from splitnest.inference.ground_truth import ground_truth_batch
-from splitnest.inference.loaded_images import LoadedImage, load_images
-from splitnest.inference.person_boxes import Boxes, person_finder
-from splitnest.inference.prefetch import prefetch
+from splitnest.inference.loaded_images import load_images
+from splitnest.inference.person_boxes import Boxes, FindPeople, find_people
+from splitnest.inference.predict_loaded import input_dtype, predict_loaded
 from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
-from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
-from splitnest.inference.tta import published_tta
+from splitnest.inference.tiles import Tile, check_tiling
 from splitnest.models.base import Model
-from splitnest.models.build import build_categories
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
-from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
 
@@ -233,53 +230,32 @@ class Predictor:
         is_stream = isinstance(images, Iterator)
         sources = iterate_sources(images) if is_stream else expand_sources(images)
         loaded = load_images(sources, on_error, keeps_pixels=not is_stream)
-        results: Iterator[tuple[LoadedImage, Result]]
-        if tta or tile is not None:
-            predict: Callable[..., Result] = (
-                published_tta(self.module, self.recipe)
-                if tile is None
-                else TiledPrediction(self.module, self.recipe, tile, overlap, batch_size)
-            )
-            results = ((image, predict(image.pixels, resize)) for image in prefetch(loaded, 1))
-        else:
-            names = [source_name(source) for source in sources] if isinstance(sources, list) else None
-            prepared = self._prepared(loaded, names, batch_size, resize, score_threshold, boxes_xywh, detector)
-            results = predict_prepared(self.module, self.recipe, prepared, batch_size)
+        names = [source_name(source) for source in sources] if isinstance(sources, list) else None
+        find: FindPeople | None = None
+        if not tta and tile is None:
+            if detector is None:
+                find = find_people(self.recipe, names, score_threshold, boxes_xywh)
+            else:
+                detect = detector.recipe, detector.predict
+                find = find_people(self.recipe, names, score_threshold, boxes_xywh, detect)
+        results = predict_loaded(
+            self.module,
+            self.recipe,
+            loaded,
+            lambda image: image,
+            batch_size=batch_size,
+            resize=resize,
+            tta=tta,
+            tile=tile,
+            overlap=overlap,
+            find_people=find,
+        )
         kept = ((image, keep(result)) for image, result in results)
         return (Prediction(image.name, image.pixels, result.on_image(image.read_again)) for image, result in kept)
 
     def required_score_thresholds(self) -> ScoreThresholds:
         """Return ``score_thresholds``, or raise a UsageError if the model stores none."""
         return required_thresholds(self.score_thresholds, self.recipe.name)
-
-    def _prepared(
-        self,
-        images: Iterable[LoadedImage],
-        names: Sequence[str] | None,
-        batch_size: int,
-        resize: bool,
-        score_threshold: float | None,
-        boxes_xywh: Boxes | None,
-        detector: "Predictor | None",
-    ) -> Iterator[tuple[LoadedImage, PreparedImage]]:
-        """Return the preprocessed images; reading, and preprocessing of whole images, run in a thread."""
-        task, recipe, dtype = task_of(self.recipe), self.recipe, self._input_dtype
-        if not task.uses_person_boxes:
-            if boxes_xywh is not None or detector is not None:
-                raise UsageError(
-                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit them."
-                )
-            prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
-            return prefetch(prepared, batch_size)
-        categories = build_categories(recipe)
-        if detector is not None:
-            _check_detector(detector.recipe, categories.names)
-        find = person_finder(categories, names, boxes_xywh, None if detector is None else detector.predict)
-        min_score = score_threshold or 0.0
-        return (
-            (image, task.prepare(image.pixels, recipe, dtype=dtype, person_boxes=find(image).above(min_score)))
-            for image in prefetch(images, 1)
-        )
 
     def batch(
         self,
@@ -319,16 +295,7 @@ class Predictor:
 
     @property
     def _input_dtype(self) -> torch.dtype:
-        return torch.promote_types(self.dtype, torch.float32)  # preprocessing is never in half precision
-
-
-def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
-    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
-    if not task_of(recipe).has_boxes:
-        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
-    if not set(class_names) & set(build_categories(recipe).names):
-        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
-        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
+        return input_dtype(self.module)
 
 
 def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:

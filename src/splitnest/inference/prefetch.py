@@ -1,6 +1,6 @@
 """Background prefetching of an iterable."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], count: int) -> Iterator[T]:
+def prefetch(items: Iterable[T], count: int) -> Generator[T]:
     """Yield items in order, which a thread computes up to ``count`` ahead.
 
     An error of the iterable is raised in place of its item. The thread ends with the items, or soon after the generator

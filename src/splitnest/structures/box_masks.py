@@ -3,11 +3,14 @@
 Shapes: N masks, H x W pixels of the image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from splitnest.structures.masks import rle_to_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,19 @@ class BoxMasks:
     def from_dense(cls, masks: NDArray[np.bool_]) -> Self:
         """Wrap dense masks, bool ``[N, H, W]``, without a copy."""
         return cls(tuple(masks), np.zeros((len(masks), 2), np.int64), (masks.shape[1], masks.shape[2]))
+
+    @classmethod
+    def from_rles(cls, rles: Sequence[Any], image_size: tuple[int, int]) -> Self:
+        """Decode the compressed RLE of the masks of an image, one at a time: dense masks would take more memory."""
+        crops, corners = [], np.zeros((len(rles), 2), np.int64)
+        for index, rle in enumerate(rles):
+            mask = rle_to_mask(rle)
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if len(rows):
+                corners[index] = rows[0], columns[0]
+                mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+            crops.append(mask if len(rows) else np.zeros((0, 0), bool))
+        return cls(tuple(crops), corners, image_size)
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -63,6 +63,10 @@ def evaluate(
             "each slice with 1 and 0, or with values that name the slices."
         ),
     ] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="Output folder of 'splitnest scan' with results of this model, instead of predicting."),
+    ] = None,
     batch_size: BatchSize = 1,
     workers: Annotated[int, typer.Option(min=0, help="Number of data loading processes.")] = 0,
     tta: Tta = False,
@@ -79,19 +83,27 @@ def evaluate(
     from splitnest.evaluation.evaluate import run_evaluation
     from splitnest.evaluation.report.files import REPORT_FILE
     from splitnest.inference.load import load
+    from splitnest.inference.resolve import resolve
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
 
     size = tile_size(tile)
     with process_group():
-        options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
-        predictor = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
-        recipe, task = predictor.recipe, task_of(predictor.recipe)
+        given: Any
+        if predictions is not None:
+            recipe, _ = resolve(name or model, parse(overrides or []), config)
+            given, values = name or model, parse(overrides or [])
+        else:
+            options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
+            given = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
+            recipe, values = given.recipe, {}
+        task = task_of(recipe)
         if results is not None:
             task.check_results_path(results)
         inputs = [path for path in (model, name, weights, config) if path is not None]
         evaluation = run_evaluation(
-            predictor,
+            given,
+            values,
             tta=tta,
             batch_size=batch_size,
             workers=workers,
@@ -101,6 +113,7 @@ def evaluate(
             slices=slice,
             tile=size,
             overlap=overlap,
+            predictions=predictions,
         )
         if not is_main_process():
             return

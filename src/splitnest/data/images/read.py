@@ -67,7 +67,7 @@ def to_array(source: Source) -> tuple[NDArray[np.uint8], str]:
     if not isinstance(source, str | Path):
         raise not_an_image(source)
     if is_url(source):
-        return _decode(io.BytesIO(_download(str(source))), str(source), _pixels), source_name(source)
+        return decode_image(_download(str(source)), str(source)), source_name(source)
     return read_image(source), source_name(source)
 
 
@@ -91,6 +91,24 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         DataError: The file does not exist, is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
     """
     return _decode_file(path, _pixels)
+
+
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode the content of an image file as ``read_image`` does, uint8 RGB ``[H, W, 3]``.
+
+    Raises:
+        DataError: The content is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+    """
+    return _decode(io.BytesIO(content), name, _pixels)
+
+
+def decode_values(content: bytes, name: str) -> NDArray[np.integer]:
+    """Decode the content of an image file as ``read_values`` does, integers ``[H, W]``.
+
+    Raises:
+        DataError: Same conditions as ``decode_image``; or there are several channels or floating-point pixels.
+    """
+    return _decode(io.BytesIO(content), name, _values)
 
 
 def read_values(path: str | Path) -> NDArray[np.integer]:

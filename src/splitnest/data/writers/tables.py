@@ -104,8 +104,11 @@ class ParquetWriter:
         self._rows = []
 
 
-def import_pyarrow() -> tuple[Any, Any]:
-    """Import the optional package pyarrow.
+def import_pyarrow(advice: str = "Run pip install 'splitnest[tables]', or write csv.") -> tuple[Any, Any]:
+    """Import the optional package pyarrow, and return it with ``pyarrow.parquet``.
+
+    Args:
+        advice: Last sentence of the message if it is not installed.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -114,8 +117,5 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError(
-            "Parquet files need the package pyarrow, which is not installed. Run pip install 'splitnest[tables]', or "
-            "write csv."
-        ) from error
+        raise UsageError(f"Parquet files need the package pyarrow, which is not installed. {advice}") from error
     return pyarrow, pyarrow.parquet
