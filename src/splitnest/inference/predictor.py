@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
-from splitnest.errors import DataError, UsageError, first_few
+from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.errors import DataError, UsageError
 from splitnest.inference.batching import make_batch, predict_prepared
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.loaded_images import LoadedImage, load_images
-from splitnest.inference.person_boxes import Boxes, person_finder
+from splitnest.inference.person_boxes import Boxes, check_detector, person_finder
 from splitnest.inference.prefetch import prefetch
 from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
 from splitnest.inference.tiles import Tile, TiledPrediction, check_tiling
@@ -263,21 +264,20 @@ class Predictor:
         detector: "Predictor | None",
     ) -> Iterator[tuple[LoadedImage, PreparedImage]]:
         """Return the preprocessed images; reading, and preprocessing of whole images, run in a thread."""
-        task, recipe, dtype = task_of(self.recipe), self.recipe, self._input_dtype
-        if not task.uses_person_boxes:
+        if not self.uses_person_boxes:
             if boxes_xywh is not None or detector is not None:
                 raise UsageError(
-                    f"{recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit them."
+                    f"{self.recipe.name} is no pose estimator, so it takes neither person boxes nor a detector. Omit "
+                    f"them."
                 )
-            prepared = ((image, task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images)
-            return prefetch(prepared, batch_size)
-        categories = build_categories(recipe)
+            return prefetch(((image, self.prepare(image.pixels, resize=resize)) for image in images), batch_size)
+        categories = build_categories(self.recipe)
         if detector is not None:
-            _check_detector(detector.recipe, categories.names)
+            check_detector(detector.recipe, categories.names)
         find = person_finder(categories, names, boxes_xywh, None if detector is None else detector.predict)
         min_score = score_threshold or 0.0
         return (
-            (image, task.prepare(image.pixels, recipe, dtype=dtype, person_boxes=find(image).above(min_score)))
+            (image, self.prepare(image.pixels, person_boxes=find(image).above(min_score)))
             for image in prefetch(images, 1)
         )
 
@@ -313,22 +313,24 @@ class Predictor:
         Args:
             images: uint8 RGB ``[H, W, 3]``.
         """
-        task = task_of(self.recipe)
-        prepared = [task.prepare(image, self.recipe, dtype=self._input_dtype) for image in images]
-        return make_batch(task, self.recipe, prepared).to(self.device, self.dtype)
+        prepared = [self.prepare(image) for image in images]
+        return make_batch(task_of(self.recipe), self.recipe, prepared).to(self.device, self.dtype)
+
+    @property
+    def uses_person_boxes(self) -> bool:
+        """Whether the model is a pose estimator, which takes person boxes."""
+        return task_of(self.recipe).uses_person_boxes
+
+    def prepare(
+        self, image: NDArray[np.uint8], *, resize: bool = True, person_boxes: PersonBoxes | None = None
+    ) -> PreparedImage:
+        """Return the network inputs of an image, uint8 RGB ``[H, W, 3]``; see ``Task.prepare``."""
+        task, dtype = task_of(self.recipe), self._input_dtype
+        return task.prepare(image, self.recipe, resize=resize, dtype=dtype, person_boxes=person_boxes)
 
     @property
     def _input_dtype(self) -> torch.dtype:
         return torch.promote_types(self.dtype, torch.float32)  # preprocessing is never in half precision
-
-
-def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
-    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
-    if not task_of(recipe).has_boxes:
-        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
-    if not set(class_names) & set(build_categories(recipe).names):
-        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
-        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
 def _check_numbers(batch_size: int, score_threshold: float | str | None) -> None:
