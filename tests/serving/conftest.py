@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from helpers.families import load_small, randomize_detections, randomize_norms
 from helpers.service import Client, running
@@ -13,6 +14,7 @@ NAME = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
 
 @pytest.fixture(scope="session")
 def detector() -> Predictor:
+    torch.manual_seed(0)
     predictor = randomize_norms(load_small(NAME))
     randomize_detections(predictor.module, 3.0)
     return predictor

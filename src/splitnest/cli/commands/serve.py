@@ -34,8 +34,8 @@ def serve(
         list[str],
         typer.Argument(
             metavar="[NAME=]MODEL...",
-            help="Published models, recipes (.yaml), checkpoints, run folders or ONNX files, with the names that requests "
-            "use; by default those of the files.",
+            help="Published models, recipes (.yaml), checkpoints, run folders or ONNX files, with names for requests; "
+            "by default those of the files.",
         ),
     ],
     weights: Annotated[
