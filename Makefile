@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 STAMP := $(VENV)/.installed
 
-.PHONY: rows demo test unit soak scale parity lint format docs clean
+.PHONY: rows demo test unit browser soak scale parity lint format docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,12 @@ test: $(STAMP)
 
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity'
+
+# The page of `splitnest serve` in headless Chromium, which apt-get installs if there is none; and a client of Triton.
+browser: $(STAMP)
+	command -v chromium chromium-browser google-chrome > /dev/null || apt-get install --yes chromium
+	$(BIN)/pip install --quiet 'playwright>=1.45' 'tritonclient[http]>=2.40'
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serving
 
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/training/test_kills.py --timeout 3600

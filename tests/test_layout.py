@@ -15,7 +15,7 @@ ROOT = Path(splitnest.__file__).parent
 ORDER = (
     *("_version", "errors", "streams", "files", "urls", "distributed", "progress", "device"),
     *("recipe", "visualize", "structures", "zoo", "weights", "models", "data", "metrics"),
-    *("tasks", "upstream", "inference", "scanning", "evaluation", "training", "exporting", "compat", "cli"),
+    *("tasks", "upstream", "inference", "scanning", "evaluation", "training", "exporting", "compat", "serving", "cli"),
 )
 """Root modules and packages, lowest first: each imports from itself and from entries before it."""
 

@@ -25,6 +25,7 @@ from splitnest.cli.commands import (
     new,
     predict,
     scan,
+    serve,
     train,
     weights,
 )
@@ -50,6 +51,7 @@ app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.t
 app.command("new", epilog=new.EXAMPLE, cls=Command)(new.new)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
 app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)
+app.command("serve", epilog=serve.EXAMPLE, cls=Command)(serve.serve)
 app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)
 app.command("doctor", epilog=doctor.EXAMPLE, cls=Command)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE, cls=Command)(demo.demo)

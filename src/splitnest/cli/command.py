@@ -19,6 +19,7 @@ COMMANDS = {
     **dict.fromkeys(("download", "pull", "fetch", "get"), "weights get"),
     **dict.fromkeys(("cache", "checkpoints"), "weights list"),
     **dict.fromkeys(("env", "checks", "collect-env"), "doctor"),
+    **dict.fromkeys(("server", "deploy", "api", "start"), "serve"),
     **dict.fromkeys(("version", "-v", "-V"), "--version"),
     "help": "--help",
 }

@@ -62,7 +62,7 @@ def predict_prepared(
 
     def run_oldest() -> None:
         first = pending[0].prepared.inputs[len(pending[0].results)]
-        run(queues[_padded_size(first, divisor)])
+        run(queues[padded_size(first, divisor)])
 
     def results() -> Iterator[tuple[K, Result]]:
         while pending and len(pending[0].results) == len(pending[0].prepared):
@@ -74,7 +74,7 @@ def predict_prepared(
         image = _Pending(key, prepared)
         pending.append(image)
         for index in range(len(prepared)):
-            queue = queues[_padded_size(prepared.inputs[index], divisor)]
+            queue = queues[padded_size(prepared.inputs[index], divisor)]
             queue.append((image, index))
             if len(queue) == batch_size:
                 run(queue)
@@ -110,7 +110,7 @@ def _collate(task: Task[Any, Any], recipe: Recipe, inputs: list[_Input[Any]]) ->
     )
 
 
-def _padded_size(network_input: Tensor, divisor: int) -> tuple[int, int]:
+def padded_size(network_input: Tensor, divisor: int) -> tuple[int, int]:
     """Return the height and width of a network input ``[3, h, w]``, padded to multiples of ``divisor``."""
     return -(-network_input.shape[-2] // divisor) * divisor, -(-network_input.shape[-1] // divisor) * divisor
 

@@ -66,18 +66,9 @@ def find_people(
         return None
     categories = build_categories(recipe)
     if detector is not None:
-        _check_detector(detector[0], categories.names)
+        check_detector(detector[0], categories.names)
     find = person_finder(categories, names, boxes_xywh, None if detector is None else detector[1])
     return lambda image: find(image).above(min_score or 0.0)
-
-
-def _check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
-    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
-    if not task_of(recipe).has_boxes:
-        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
-    if not set(class_names) & set(build_categories(recipe).names):
-        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
-        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
 
 
 def person_finder(
@@ -109,7 +100,7 @@ def person_finder(
         tell(NOTE_ON_WHOLE_IMAGES)
         boxes_xywh = WHOLE_IMAGE
     if detect is not None:
-        return lambda image: _from_result(detect(image.pixels)[0], categories)
+        return lambda image: detected_people(detect(image.pixels)[0], categories)
     if isinstance(boxes_xywh, str | Path) and str(boxes_xywh) == WHOLE_IMAGE:
         return lambda image: PersonBoxes.whole_image((image.pixels.shape[0], image.pixels.shape[1]))
     if isinstance(boxes_xywh, str | Path):
@@ -127,7 +118,22 @@ def person_finder(
     return lambda image: _boxes_of(image, boxes)
 
 
-def _from_result(result: Detections | PanopticSegmentation, categories: Categories) -> PersonBoxes:
+def check_detector(recipe: Recipe, class_names: Sequence[str]) -> None:
+    """Raise a UsageError if a model does not detect boxes of at least one of some classes."""
+    if not task_of(recipe).has_boxes:
+        raise UsageError(f"{recipe.name} is no detector: its task is {recipe.task}. Give a detector.")
+    if not set(class_names) & set(build_categories(recipe).names):
+        wanted = f"the class {class_names[0]!r}" if len(class_names) == 1 else f"any of {first_few(class_names)}"
+        raise UsageError(f"The detector {recipe.name} does not have {wanted}. Give another detector.")
+
+
+def detected_people(result: Detections | PanopticSegmentation, categories: Categories) -> PersonBoxes:
+    """Return the boxes of the persons that a detector found, with a score of at least ``MIN_DETECTOR_SCORE``.
+
+    Args:
+        result: Result of the detector.
+        categories: Classes of the persons.
+    """
     detections = result.detections if isinstance(result, PanopticSegmentation) else result
     assert detections is not None
     boxes = detections.boxes.astype(np.float64)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
+from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.errors import DataError, UsageError
 from splitnest.inference.batching import make_batch
 from splitnest.inference.ground_truth import ground_truth_batch
@@ -23,6 +24,7 @@ from splitnest.recipe import Recipe
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
+from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
 
@@ -289,9 +291,20 @@ class Predictor:
         Args:
             images: uint8 RGB ``[H, W, 3]``.
         """
-        task = task_of(self.recipe)
-        prepared = [task.prepare(image, self.recipe, dtype=self._input_dtype) for image in images]
-        return make_batch(task, self.recipe, prepared).to(self.device, self.dtype)
+        prepared = [self.prepare(image) for image in images]
+        return make_batch(task_of(self.recipe), self.recipe, prepared).to(self.device, self.dtype)
+
+    @property
+    def uses_person_boxes(self) -> bool:
+        """Whether the model is a pose estimator, which takes person boxes."""
+        return task_of(self.recipe).uses_person_boxes
+
+    def prepare(
+        self, image: NDArray[np.uint8], *, resize: bool = True, person_boxes: PersonBoxes | None = None
+    ) -> PreparedImage:
+        """Return the network inputs of an image, uint8 RGB ``[H, W, 3]``; see ``Task.prepare``."""
+        task, dtype = task_of(self.recipe), self._input_dtype
+        return task.prepare(image, self.recipe, resize=resize, dtype=dtype, person_boxes=person_boxes)
 
     @property
     def _input_dtype(self) -> torch.dtype:

@@ -24,22 +24,22 @@ _WEBP_CANVAS = slice(24, 30)
 """Width and height minus 1 in the header of an extended WebP file, 3 bytes each (RFC 9649, section 2.7)."""
 
 
-def check_pixels(width: int, height: int, num_bytes: int, name: str) -> None:
+def check_pixels(width: int, height: int, num_bytes: int, name: str, max_pixels: int | None = None) -> None:
     """Check the number of pixels of an image against the limits.
 
     Args:
         width, height: Size in pixels.
         num_bytes: Size of the file.
         name: Name of the image in messages.
+        max_pixels: Maximum number of pixels; None for ``MAX_PIXELS``.
 
     Raises:
         DataError: The image has too many pixels, absolutely or for the size of the file.
     """
     pixels = width * height
-    if pixels > MAX_PIXELS:
-        raise DataError(
-            f"{name} has {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million. Resize or crop it."
-        )
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    if pixels > most:
+        raise DataError(f"{name} has {width} x {height} pixels, more than {most / 10**6:g} million. Resize or crop it.")
     if pixels > max(SPARSE_PIXELS, MAX_PIXELS_PER_BYTE * num_bytes):
         raise DataError(
             f"{name} has {width} x {height} pixels in only {num_bytes} bytes, so it has no content, or would exhaust "
@@ -47,8 +47,13 @@ def check_pixels(width: int, height: int, num_bytes: int, name: str) -> None:
         )
 
 
-def check_header(file: BinaryIO, name: str) -> None:
+def check_header(file: BinaryIO, name: str, max_pixels: int | None = None) -> None:
     """Check the canvas of an animated WebP, which its decoder allocates when the file is opened.
+
+    Args:
+        file: Image file.
+        name: Name of the image in messages.
+        max_pixels: Maximum number of pixels; None for ``MAX_PIXELS``.
 
     Raises:
         DataError: Same conditions as ``check_pixels``.
@@ -58,7 +63,7 @@ def check_header(file: BinaryIO, name: str) -> None:
     if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == _WEBP_CANVAS.stop:
         canvas = head[_WEBP_CANVAS]
         width, height = (int.from_bytes(side, "little") + 1 for side in (canvas[:3], canvas[3:]))
-        check_pixels(width, height, num_bytes(file), name)
+        check_pixels(width, height, num_bytes(file), name, max_pixels)
 
 
 def check_scans(image: Image.Image, file: BinaryIO, name: str) -> None:

@@ -93,13 +93,21 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return _decode_file(path, _pixels)
 
 
-def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+def decode_image(
+    content: bytes, name: str, formats: tuple[str, ...] = _FORMATS, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
     """Decode the content of an image file as ``read_image`` does, uint8 RGB ``[H, W, 3]``.
 
+    Args:
+        content: Content of the file.
+        name: Name of the image in messages.
+        formats: Names of the accepted formats of Pillow, such as ``JPEG``; narrower for content from strangers.
+        max_pixels: Maximum number of pixels; None for ``MAX_PIXELS``.
+
     Raises:
-        DataError: The content is not an image, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        DataError: The content is not an image of these formats, is damaged, or has too many pixels.
     """
-    return _decode(io.BytesIO(content), name, _pixels)
+    return _decode(io.BytesIO(content), name, _pixels, formats, max_pixels)
 
 
 def decode_values(content: bytes, name: str) -> NDArray[np.integer]:
@@ -123,12 +131,16 @@ def read_values(path: str | Path) -> NDArray[np.integer]:
     return _decode_file(path, _values)
 
 
-def open_header(file: BinaryIO, name: str) -> Image.Image:
+def open_header(
+    file: BinaryIO, name: str, formats: tuple[str, ...] = _FORMATS, max_pixels: int | None = None
+) -> Image.Image:
     """Open an image without decoding its pixels. The caller closes it.
 
     Args:
         file: Image file.
         name: Name of the image in messages.
+        formats: Names of the formats that are accepted.
+        max_pixels: Maximum number of pixels; None for ``MAX_PIXELS``.
 
     Raises:
         DataError: The file is not an image, is damaged, or exceeds a limit of ``splitnest.data.images.limits``.
@@ -136,13 +148,13 @@ def open_header(file: BinaryIO, name: str) -> Image.Image:
     # Pillow warns above its own limit and fails above twice that. MAX_PIXELS is checked before decoding.
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
-    check_header(file, name)
+    check_header(file, name, max_pixels)
     try:
-        image = Image.open(file, formats=_FORMATS)
+        image = Image.open(file, formats=formats)
     except Exception as error:  # Pillow's errors on damaged files have no common base class
         raise _damaged(name, error, file) from error
     try:
-        check_pixels(*image.size, num_bytes(file), name)
+        check_pixels(*image.size, num_bytes(file), name, max_pixels)
         check_scans(image, file, name)
     except DataError:
         image.close()
@@ -204,8 +216,14 @@ def _decode_file(path: str | Path, decode: Callable[[Image.Image, str], _Array])
         raise DataError(cannot_read(path, error, "an image")) from error
 
 
-def _decode(file: BinaryIO, name: str, decode: Callable[[Image.Image, str], _Array]) -> _Array:
-    with open_header(file, name) as image:
+def _decode(
+    file: BinaryIO,
+    name: str,
+    decode: Callable[[Image.Image, str], _Array],
+    formats: tuple[str, ...] = _FORMATS,
+    max_pixels: int | None = None,
+) -> _Array:
+    with open_header(file, name, formats, max_pixels) as image:
         try:
             return decode(image, name)
         except DataError:
