@@ -20,7 +20,7 @@ from splitnest.data.formats.voc import read_voc, voc_class_names
 from splitnest.data.images.listing import list_images
 from splitnest.data.recognition.class_folders import class_folder_root, empty_split_folders, find_class_folders
 from splitnest.data.recognition.class_lists import ClassList, read_choice_lists, read_csv_lists
-from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
+from splitnest.data.recognition.coco import NOT_INSTANCES, distinct_files, image_folder
 from splitnest.data.recognition.data_yaml import has_flips, yolo_skeleton
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
@@ -100,12 +100,22 @@ def _tell_classes(splits: Sequence[DatasetSplit]) -> None:
 
 def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
     chosen = [path for path in paths if not os.path.basename(path).startswith(NOT_INSTANCES)] or list(paths)
-    for path in chosen:
-        file, keypoints, definition = read_coco_annotations(tree.root / path)
-        if not file.file_names:
-            _tell_empty(split_of(path), tree.root / path)
-            continue
-        folder = tree.root / image_folder(tree, path, file.file_names)
+    read = {path: read_coco_annotations(tree.root / path) for path in chosen}
+    for path in [path for path, (file, _, _) in read.items() if not file.file_names]:
+        _tell_empty(split_of(path), tree.root / path)
+        del read[path]
+    with_keypoints = [path for path, (_, _, definition) in read.items() if definition is not None]
+    if 0 < len(with_keypoints) < len(read):
+        tell(f"note: boxes and masks are read; for keypoints give one of the files {first_few(with_keypoints)}")
+        read = {path: content for path, content in read.items() if path not in with_keypoints}
+    folders = {path: image_folder(tree, path, file.file_names) for path, (file, _, _) in read.items()}
+    notes: list[str] = []
+    kept = distinct_files({path: (folders[path], file) for path, (file, _, _) in read.items()}, notes)
+    for note in notes:
+        tell(f"note: {note}")
+    for path in kept:
+        file, keypoints, definition = read[path]
+        folder = tree.root / folders[path]
         if definition is None:
             yield InstanceSplit(split_of(path), file, folder)
         else:
