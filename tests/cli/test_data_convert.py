@@ -191,3 +191,25 @@ def test_open_dataset_of_a_converted_one_is_equal(run: Run, tmp_path: Path) -> N
     assert first.keys() == last.keys() == {"a.png", "b.png"}
     for name, image in first.items():
         datasets.assert_equal_images(image, last[name], (["apple", "pear"],) * 2)
+
+
+def test_files_of_the_same_images_are_read_once(run: Run, tmp_path: Path) -> None:
+    """As COCO's ``instances_train.json`` beside ``person_keypoints_train.json``, and a file with fewer instances."""
+    write_coco(tmp_path / "in", {"a.png": [0, 1], "b.png": [1]})
+    path = tmp_path / "in/annotations/instances.json"
+    content = json.loads(path.read_text())
+    fewer = {**content, "annotations": content["annotations"][:1]}
+    (tmp_path / "in/annotations/more.json").write_text(json.dumps(fewer))
+    points = {"keypoints": [4, 5, 2], "num_keypoints": 1}
+    people = {
+        **content,
+        "annotations": [{**content["annotations"][0], **points}],
+        "categories": [{"id": 1, "name": "apple", "keypoints": ["stem"], "skeleton": []}],
+    }
+    (tmp_path / "in/annotations/person_keypoints.json").write_text(json.dumps(people))
+    done = run("data", "convert", "in", "out", "--to", "coco")
+    assert "2 images; 3 instances; classes apple, pear" in done.stdout
+    stderr = done.stderr.replace("\n", " ")
+    assert "boxes and masks are read; for keypoints give one of the files annotations/person_keypoints.json" in stderr
+    assert "annotations/more.json annotates images that annotations/instances.json annotates too" in stderr
+    assert "2 images, 3 annotations" in run("data", "stats", "in").stdout

@@ -40,7 +40,7 @@ def test_page_of_boxes(run: Run, tmp_path: Path) -> None:
     text = text_of(page)
     assert "3 images, 3 instances, 3 classes." in text
     assert "Without any: plum." in text
-    assert "1 groups of images that are the same file or look the same. The same file all: a.png = all: b.png" in text
+    assert "1 group of images that are the same file or look the same. The same file all: a.png = all: b.png" in text
     assert "64 x 48 3" in text
     assert "<b>apple" not in page
     assert "&lt;b&gt;apple&lt;/b&gt;" in page

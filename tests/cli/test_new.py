@@ -190,6 +190,17 @@ def other_machine(root: Path) -> None:
     (root / "data.yaml").write_text("train: /home/anna/a/b\nval: /home/anna/a/c\nnames: [date, fig]\n")
 
 
+def empty_folder_of_yolo(root: Path) -> None:
+    yolo(root)
+    (root / "more").mkdir()
+    (root / "data.yaml").write_text("train: images\nval: more\nnames: [date, fig]\n")
+
+
+def empty_coco_file(root: Path) -> None:
+    roboflow(root)
+    write_coco(root / "valid/_annotations.coco.json", [])
+
+
 def empty_split(root: Path) -> None:
     for split in ("train", "val"):
         for name in ("cat", "dog"):
@@ -206,6 +217,8 @@ def empty_split(root: Path) -> None:
         (other_classes, "The splits have different classes: only validation has 'kiwi' (1 times), and training has"),
         (other_machine, "data.yaml: train is /home/anna/a/b, a path of another machine: neither it nor an end of it"),
         (empty_split, "The validation split is empty: "),
+        (empty_folder_of_yolo, "data/more has no images. Add images, or remove the split from data.yaml, so that"),
+        (empty_coco_file, "valid/_annotations.coco.json has no annotated images. Add images with annotations, or"),
     ],
 )
 def test_bad_data(run: Run, tmp_path: Path, write: Callable[[Path], None], message: str) -> None:
@@ -214,3 +227,40 @@ def test_bad_data(run: Run, tmp_path: Path, write: Callable[[Path], None], messa
         assert message in run(command, "data", code=3).stderr
     assert not (tmp_path / "data.yaml").exists()
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda root: root.mkdir(), "data is empty. Give the folder of a dataset"),
+        (lambda root: write_images(root, IMAGES[:2]), "data has 2 images, and no annotations that are known"),
+        (two_formats, "data has several formats: labelme (labelme) and CVAT (cvat/annotations.xml). Give the file"),
+        (other_machine, "Images are in images. Write their folder relative to data.yaml, as in train: images."),
+    ],
+)
+def test_bad_data_of_data_commands(run: Run, tmp_path: Path, write: Callable[[Path], None], message: str) -> None:
+    write(tmp_path / "data")
+    for command in (
+        ("stats", "data"), ("convert", "data", "out", "--to", "coco"), ("split", "data", "out"),
+        ("merge", "data", "data", "out"),
+    ):  # fmt: skip
+        assert message in run("data", *command, code=3).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (other_classes, "the splits have different classes: only val has 'kiwi'"),
+        (empty_split, "the val split is empty and left out: "),
+        (empty_folder_of_yolo, "the val split is empty and left out: "),
+        (empty_coco_file, "the val split is empty and left out: "),
+    ],
+)
+def test_splits_that_are_converted_with_a_note(
+    run: Run, tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    write(tmp_path / "data")
+    assert message in run("data", "split", "data", "out").stderr.replace("\n", " ")
+    assert message in run("data", "stats", "data").stderr.replace("\n", " ")
+    assert (tmp_path / "out/.splitnest").exists()

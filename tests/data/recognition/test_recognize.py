@@ -450,7 +450,7 @@ def wrong_count(root: Path) -> None:
             r"data\.yaml: train is /home/anna/a/train, a path of another machine.*Images are in images/train",
         ),
         (empty_coco_split, r"The val split is empty: .*valid/_annotations\.coco\.json has no annotated images\. Add"),
-        (empty_folder_split, r"The validation split is empty: .*/val has no images\. Add images, or remove the folder"),
+        (empty_folder_split, r"The validation split is empty: .*/val has no images\. Add some, or remove the folder"),
         (empty_list, r"The validation split is empty: .*val\.txt names no images\. Add some, or remove it"),
         (no_instances, "The training split has 1 images and no instances"),
         (missing_images, r"names images such as 'a\.png', which are not below .* It has 2 images, such as images/ren"),

@@ -17,9 +17,10 @@ from splitnest.data.formats.label_studio import collect_label_studio
 from splitnest.data.formats.labelme import collect_labelme
 from splitnest.data.formats.open_images import read_open_images
 from splitnest.data.formats.voc import read_voc, voc_class_names
-from splitnest.data.recognition.class_folders import class_folder_root, find_class_folders
+from splitnest.data.images.listing import list_images
+from splitnest.data.recognition.class_folders import class_folder_root, empty_split_folders, find_class_folders
 from splitnest.data.recognition.class_lists import ClassList, read_choice_lists, read_csv_lists
-from splitnest.data.recognition.coco import NOT_INSTANCES, image_folder
+from splitnest.data.recognition.coco import NOT_INSTANCES, distinct_files, image_folder
 from splitnest.data.recognition.data_yaml import has_flips, yolo_skeleton
 from splitnest.data.recognition.recognize import Candidate, first_readable
 from splitnest.data.recognition.tools import images_beside
@@ -27,7 +28,7 @@ from splitnest.data.recognition.tree import Tree, common_folder, split_of
 from splitnest.data.recognition.voc import voc_image_folder, voc_names, voc_splits
 from splitnest.data.recognition.yolo import find_label_files, labels_of, listed_images, read_labels, yolo_splits
 from splitnest.data.writers.formats import AnnotationKind
-from splitnest.errors import DataError, tell
+from splitnest.errors import DataError, first_few, tell
 from splitnest.recipe import Keypoints
 from splitnest.structures.categories import from_names
 from splitnest.structures.skeleton import Skeleton, complete
@@ -80,17 +81,41 @@ def _read(path: Path, tree: Tree, candidate: Candidate) -> Dataset:
         case _:
             splits = (_of_tool(tree, candidate.format, each) for each in paths)
     order = {"train": 0, "val": 1, "test": 2}
-    in_order = tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3)))
+    in_order: tuple[DatasetSplit, ...] = tuple(sorted(splits, key=lambda split: order.get(split.name or "", 3)))
+    _tell_classes(in_order)
     return Dataset(path, candidate.format, kind, in_order)
+
+
+def _tell_empty(split: str | None, place: Path) -> None:
+    tell(f"note: the {'only' if split is None else split} split is empty and left out: {place} has no images")
+
+
+def _tell_classes(splits: Sequence[DatasetSplit]) -> None:
+    """Print the classes that later splits have and the first one lacks."""
+    for split in splits[1:]:
+        if only := [repr(name) for name in split.categories.names if name not in splits[0].categories.names]:
+            name = split.name or split.images_dir
+            tell(f"note: the splits have different classes: only {name} has {first_few(only)}")
 
 
 def _coco(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
     chosen = [path for path in paths if not os.path.basename(path).startswith(NOT_INSTANCES)] or list(paths)
-    for path in chosen:
-        file, keypoints, definition = read_coco_annotations(tree.root / path)
-        if not file.file_names:
-            continue
-        folder = tree.root / image_folder(tree, path, file.file_names)
+    read = {path: read_coco_annotations(tree.root / path) for path in chosen}
+    for path in [path for path, (file, _, _) in read.items() if not file.file_names]:
+        _tell_empty(split_of(path), tree.root / path)
+        del read[path]
+    with_keypoints = [path for path, (_, _, definition) in read.items() if definition is not None]
+    if 0 < len(with_keypoints) < len(read):
+        tell(f"note: boxes and masks are read; for keypoints give one of the files {first_few(with_keypoints)}")
+        read = {path: content for path, content in read.items() if path not in with_keypoints}
+    folders = {path: image_folder(tree, path, file.file_names) for path, (file, _, _) in read.items()}
+    notes: list[str] = []
+    kept = distinct_files({path: (folders[path], file) for path, (file, _, _) in read.items()}, notes)
+    for note in notes:
+        tell(f"note: {note}")
+    for path in kept:
+        file, keypoints, definition = read[path]
+        folder = tree.root / folders[path]
         if definition is None:
             yield InstanceSplit(split_of(path), file, folder)
         else:
@@ -110,6 +135,8 @@ def _panoptic(tree: Tree, paths: Sequence[str]) -> Iterator[PanopticSplit]:
 
 def _class_folders(tree: Tree) -> Iterator[ClassSplit]:
     found = find_class_folders(tree)
+    for split, folder in empty_split_folders(tree, found).items():
+        _tell_empty(split, folder)
     folders = {split: class_folder_root(tree, names, split) for split, names in found.items()}
     relative = {
         split: [os.path.relpath(name, folders[split] or ".") for name in names] for split, names in found.items()
@@ -143,6 +170,9 @@ def _yolo(tree: Tree, paths: Sequence[str]) -> Iterator[InstanceSplit]:
                 listed = listed_images(tree, source)
                 folder = common_folder(listed)
                 only = frozenset(os.path.relpath(name, folder or ".") for name in listed)
+            elif not list_images(tree.root / folder).names:
+                _tell_empty(split, tree.root / folder)
+                continue
             labels = labels_of(tree, folder)
             file, points = read_labels(tree, labels, folder, names, skeleton, only)
             name = None if split == "all" else split

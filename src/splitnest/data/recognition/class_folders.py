@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,11 @@ def recognize_class_folders(tree: Tree, found: dict[str, list[str]]) -> Recogniz
         DataError: The splits have different classes, or a split is empty.
     """
     inner = _inner(tree)
-    _check_empty_splits(tree, inner, found)
+    for split, entry in empty_split_folders(tree, found).items():
+        raise DataError(
+            f"The {'training' if split == 'train' else 'validation'} split is empty: {entry} has no images. Add some, "
+            f"or remove the folder, so that a part of the other images is taken."
+        )
     train, val, notes = choose_splits({split: (split, names) for split, names in found.items()}, "images")
     class_of = {split: _classes(tree, names, split, inner) for split, names in found.items()}
     classes = tuple(sorted(class_of[train[0]]))
@@ -112,14 +116,12 @@ def _classes(tree: Tree, names: Sequence[str], split: str, inner: str) -> dict[s
     return found
 
 
-def _check_empty_splits(tree: Tree, inner: str, found: dict[str, list[str]]) -> None:
-    for entry in (tree.root / inner).iterdir():
-        split = SPLIT_NAMES.get(entry.name.lower())
-        if entry.is_dir() and split in ("train", "val") and split not in found:
-            raise DataError(
-                f"The {'training' if split == 'train' else 'validation'} split is empty: {entry} has no images. Add "
-                f"images, or remove the folder, so that a part of the other images is taken."
-            )
+def empty_split_folders(tree: Tree, found: dict[str, list[str]]) -> dict[str, Path]:
+    """Return the folders of the training and validation split that have no images."""
+    folders = {
+        SPLIT_NAMES.get(entry.name.lower()): entry for entry in (tree.root / _inner(tree)).iterdir() if entry.is_dir()
+    }
+    return {split: folders[split] for split in ("train", "val") if split in folders and split not in found}
 
 
 def _check_spelling(train: Counter[str], val: Counter[str]) -> None:

@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,9 @@ def recognize_coco(tree: Tree, paths: Sequence[str]) -> Recognized:
     by_split: dict[str, list[_File]] = {}
     for file in files:
         by_split.setdefault(split_of(file.path) or "all", []).append(file)
-    by_split = {split: _distinct(each, notes) for split, each in by_split.items()}
+    for split, each in by_split.items():
+        kept = distinct_files({file.path: (file.images, file.content) for file in each}, notes)
+        by_split[split] = sorted((file for file in each if file.path in kept), key=lambda file: file.path)
     train, val, split_notes = choose_splits(by_split, "images")
     parts = [_part(tree, each) if each else None for each in (train, val)]
     data: dict[str, Any] = {"format": "coco"}
@@ -190,18 +192,24 @@ def _part(tree: Tree, files: Sequence[_File]) -> tuple[Any, Any, AnnotationFile]
     return [file.images or "." for file in files], [file.path for file in files], content
 
 
-def _distinct(files: Sequence[_File], notes: list[str]) -> list[_File]:
-    """Return files without those whose images another file annotates too, with more instances or a shorter name."""
-    kept: list[_File] = []
+def distinct_files(files: Mapping[str, tuple[str, AnnotationFile]], notes: list[str]) -> list[str]:
+    """Return the files without those whose images another one annotates too, with more instances or a shorter name.
+
+    Args:
+        files: Path of each file -> image folder and annotations.
+        notes: List that a note on each file that is left out is added to.
+    """
+    kept: list[str] = []
     seen: set[str] = set()
-    for file in sorted(files, key=lambda file: (-len(file.content.ids), len(file.path), file.path)):
-        images = {f"{file.images}/{name}" for name in file.content.file_names}
+    for path in sorted(files, key=lambda path: (-len(files[path][1].ids), len(path), path)):
+        folder, content = files[path]
+        images = {f"{folder}/{name}" for name in content.file_names}
         if images & seen:
-            notes.append(f"{file.path} annotates images that {kept[0].path} annotates too: give it to use it instead")
+            notes.append(f"{path} annotates images that {kept[0]} annotates too: give it to use it instead")
         else:
-            kept.append(file)
+            kept.append(path)
             seen |= images
-    return sorted(kept, key=lambda file: file.path)
+    return sorted(kept)
 
 
 def _keypoints(

@@ -230,5 +230,5 @@ def _explain_nothing(tree: Tree) -> str:
     seen = f"{tree.root} has {tree.describe()}, and no annotations that are known"
     if not tree.images:
         return f"{seen}; it has no images either. Give the folder of a dataset: {known}."
-    folders = first_few([folder or "." for folder in tree.image_folders])
+    folders = first_few([folder or "the folder itself" for folder in tree.image_folders])
     return f"{seen}. Images are in {folders}. Annotations can be {known}."

@@ -147,7 +147,6 @@ def _split(
             folder = common_folder(listed)
             keys[f"{split}_list"] = source
         images.append(folder or ".")
-        labels.append(labels_of(tree, folder))
         found = list_images(tree.root / folder).names if listed is None else [
             os.path.relpath(name, folder or ".") for name in listed
         ]  # fmt: skip
@@ -156,6 +155,7 @@ def _split(
                 f"The {'training' if split == 'train' else 'validation'} split is empty: {tree.root / source} has no "
                 f"images. Add images, or remove the split from data.yaml, so that a part of the others is taken."
             )
+        labels.append(labels_of(tree, folder))
         only = sample_of(found) if len(found) > MAX_READ or listed is not None else None
         file, of_file = read_labels(tree, labels[-1], folder, names, skeleton, only)
         files.append(file)

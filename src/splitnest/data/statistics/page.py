@@ -58,7 +58,7 @@ def statistics_page(images: ImageTable) -> str:
 def _overview(images: ImageTable) -> Section:
     per_image = np.bincount(images.image_index, minlength=len(images.names))
     splits = np.array(images.splits)
-    what = "instances" if images.boxes_xyxy is not None else "classes of images"
+    what = "instances" if images.boxes_xyxy is not None else "image labels"
     rows = []
     for name in dict.fromkeys(images.splits):
         own = per_image[splits == name]
@@ -112,13 +112,17 @@ def _sizes(images: ImageTable, boxes: NDArray[np.float64]) -> Section:
         _bars(per_image, _COUNT_EDGES, "instances in an image", "Instances per image"),
     ]
     rows = []
-    for label, name in enumerate(images.classes):
-        own = images.areas[images.labels == label]
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    for label in np.argsort(-counts, kind="stable").tolist():
+        own, name = images.areas[images.labels == label], images.classes[label]
         if len(own):
             limits = (int((own < SMALL).sum()), int(((own >= SMALL) & (own <= LARGE)).sum()), int((own > LARGE).sum()))
             rows.append((name, *limits, float(np.median(np.sqrt(own)))))
-    header = ("class", f"small (< {SMALL**0.5:.0f}²)", "medium", f"large (> {LARGE**0.5:.0f}²)", "median side, px")
-    text = "Small, medium and large are those of COCO's metrics, by area in square pixels; the side is its square root."
+    header = ("class", "small", "medium", "large", "median px")
+    text = (
+        f"Small (under {SMALL**0.5:.0f}² square pixels), medium and large (over {LARGE**0.5:.0f}²) are those of COCO's "
+        f"metrics. The median is that of the square root of the area."
+    )
     return Section("Sizes of instances", text, [*blocks, Block(table(header, rows), "By class")])
 
 
@@ -190,7 +194,8 @@ def _duplicates(images: ImageTable) -> Section:
         return Section("Duplicates", "No two images are the same file or look the same.")
     leaks = f", {sum(is_leak)} of them in several splits, which makes metrics too high" if any(is_leak) else ""
     more = f" The first {MAX_GROUPS} are shown." if len(groups) > MAX_GROUPS else ""
-    text = f"{len(groups)} groups of images that are the same file or look the same{leaks}.{more}"
+    number = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+    text = f"{number} of images that are the same file or look the same{leaks}.{more}"
     return Section("Duplicates", text, [Block(pictures(figures), is_wide=True)])
 
 

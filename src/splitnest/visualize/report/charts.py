@@ -19,6 +19,10 @@ CELL = 34
 _NUM_COLORS = 10
 
 
+MIN_BAR_WIDTH = 520
+"""Width in pixels under which a chart of bars is scrolled: its text would be too small."""
+
+
 def bar_chart(labels: Sequence[str], series: Sequence[tuple[str, Sequence[int]]], width: int = 620) -> str:
     """Return a horizontal bar for each label, with stacked parts for several series.
 
@@ -44,7 +48,8 @@ def bar_chart(labels: Sequence[str], series: Sequence[tuple[str, Sequence[int]]]
         for number, (name, _) in enumerate(series)
     )
     legend = f'<div class="legend">{keys}</div>' if len(series) > 1 else ""
-    return _svg(width, 21 * len(labels) + 4, parts) + legend
+    drawing = _svg(width, 21 * len(labels) + 4, parts, min_width=MIN_BAR_WIDTH)
+    return f'<div class="scroll" style="max-height:none">{drawing}</div>{legend}'
 
 
 def histogram(labels: Sequence[str], counts: Sequence[int], axis: str, width: int = 480, height: int = 200) -> str:
@@ -97,8 +102,8 @@ def co_occurrence(labels: Sequence[str], counts: NDArray[np.int64]) -> str:
     return f'<div class="scroll" style="max-height:none">{_svg(left + side, top + side, parts, is_fixed=True)}</div>'
 
 
-def _svg(width: float, height: float, parts: Sequence[str], *, is_fixed: bool = False) -> str:
-    size = f"width:{width:.0f}px;max-width:none" if is_fixed else f"max-width:{width:.0f}px"
+def _svg(width: float, height: float, parts: Sequence[str], *, is_fixed: bool = False, min_width: int = 0) -> str:
+    size = f"width:{width:.0f}px;max-width:none" if is_fixed else f"min-width:{min_width}px;max-width:{width:.0f}px"
     return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" style="{size}">{"".join(parts)}</svg>'
 
 
