@@ -1,4 +1,4 @@
-"""Mutated files of five kinds: only errors of splitnest, within limits, and nothing executed or written elsewhere.
+"""Mutated files of six kinds: only errors of splitnest, within limits, and nothing executed or written elsewhere.
 
 ``SPLITNEST_FUZZ=2000`` runs that number of cases of each kind, ``SPLITNEST_FUZZ_FIRST=17`` begins with case 17.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import annotations, checkpoints, configurations, faulty, images, recipes
+from fuzz import annotations, checkpoints, configurations, faulty, images, recipes, scans
 from helpers.fuzzing import Target, fuzz
 
 COUNT = int(os.environ.get("SPLITNEST_FUZZ", "40"))
@@ -19,12 +19,15 @@ TARGETS: dict[str, Target] = {
     "annotations": annotations.start,
     "recipes": recipes.start,
     "configurations": configurations.start,
+    "scans": scans.start,
 }
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", TARGETS)
 def test_mutated_files(kind: str, tmp_path: Path) -> None:
+    if kind == "scans":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'splitnest[scan]')")
     count = COUNT // 2 if kind == "recipes" else COUNT
     faults = fuzz(TARGETS[kind], kind, count, tmp_path, FIRST)
     assert not faults, f"{len(faults)} of {count} cases:\n" + "\n".join(faults)

@@ -1,6 +1,9 @@
 """Scans from Python: results, resumption, faults."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,7 +239,21 @@ def test_arguments(model: Path, tmp_path: Path) -> None:
     for options, message in wrong:
         with pytest.raises(UsageError, match=message):
             scan(model, sources, out, **options)
+    with pytest.raises(UsageError, match="model is a Predictor, but each process"):
+        scan(splitnest.load(model, device="cpu"), sources, out)  # type: ignore[arg-type]
     assert not out.exists()
+
+
+@pytest.mark.skipif("SPLITNEST_SOAK" not in os.environ, reason="starts three interpreters; make soak runs it")
+def test_a_script_without_guard_is_named(model: Path, tmp_path: Path) -> None:
+    sources = write_tar(tmp_path / "a.tar", images(1))
+    script = tmp_path / "script.py"
+    script.write_text(f"import splitnest\nsplitnest.scan({str(model)!r}, {str(sources)!r}, 'out', devices=2)\n")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "script.py, line 2: the processes of a scan import this script" in last
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_cannot_be_written(model: Path, tmp_path: Path) -> None:

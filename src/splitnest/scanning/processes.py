@@ -8,8 +8,9 @@ import time
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from splitnest.data.loading.workers import MAIN_IMPORTED, check_main_is_guarded, main_line
 from splitnest.distributed import ProcessFailedError, check_devices
-from splitnest.errors import Interrupted, SplitnestError, tell
+from splitnest.errors import Interrupted, SplitnestError, UsageError, tell
 from splitnest.progress import LINE_INTERVAL_S
 from splitnest.scanning.job import ScanJob, on_device
 from splitnest.scanning.manifest import Manifest, read_manifest
@@ -31,10 +32,11 @@ def run_processes(job: ScanJob, count: int) -> None:
         count: Number of processes, at most the number of GPUs where there are any.
 
     Raises:
-        UsageError: The machine has fewer GPUs.
+        UsageError: The machine has fewer GPUs, or a script lacks ``if __name__ == "__main__"``.
         Interrupted: A process received a signal.
         ProcessFailedError: A process failed, with its exit code, or processes are killed again and again.
     """
+    check_main_is_guarded(count)
     check_devices(count)
     threads = str(max(1, (os.cpu_count() or 1) // count))
     given = os.environ.get("OMP_NUM_THREADS")
@@ -90,6 +92,11 @@ class _Group:
     def _ended(self, number: int, code: int) -> None:
         if code == 0:
             return
+        if code == MAIN_IMPORTED:
+            raise UsageError(
+                f"{main_line()}: the processes of a scan import this script, and would start a scan themselves. Put "
+                f'what it does under if __name__ == "__main__":, or use one device.'
+            )
         if code == Interrupted.exit_code:
             raise Interrupted(f"Process {number} of {self._count} was interrupted.")
         if code > 0:

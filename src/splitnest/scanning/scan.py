@@ -130,6 +130,11 @@ def scan_job(
     Raises:
         UsageError: An argument is out of range.
     """
+    if not isinstance(model, str | Path):
+        raise UsageError(
+            f"model is a {type(model).__name__}, but each process of a scan loads the model itself. Give its name or "
+            f"the path of its checkpoint."
+        )
     check_tiling(tile, overlap, options["tta"])
     if options["batch_size"] < 1 or (workers is not None and workers < 1):
         raise UsageError("batch_size and workers are integers of at least 1.")

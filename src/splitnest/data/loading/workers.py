@@ -128,7 +128,7 @@ def _explain(match: re.Match[str] | None) -> SplitnestError:
     reason = "" if match is None else match[2].partition(". ")[0].rstrip(".")
     if match is None or reason.endswith(f"exit code {MAIN_IMPORTED}"):
         return UsageError(
-            f"{_main_line()}: data loading workers import this script (start method "
+            f"{main_line()}: data loading workers import this script (start method "
             f"{multiprocessing.get_start_method()}), and would start workers themselves. Put what it does under "
             f'if __name__ == "__main__":, or set the number of workers to 0 (train.workers).'
         )
@@ -143,7 +143,7 @@ def _explain(match: re.Match[str] | None) -> SplitnestError:
     )
 
 
-def _main_line() -> str:
+def main_line() -> str:
     """Return the file and line at which the main script is, where it is known."""
     lines = [(f.f_code.co_filename, n) for f, n in traceback.walk_stack(None) if _is_module(f, "__main__")]
     return (
