@@ -144,7 +144,7 @@ def running(warm_up: bytes, *command: str) -> Iterator[int]:
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
+            process.wait(10)
         with suppress(ProcessLookupError):  # workers that LitServe leaves behind
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -209,11 +209,15 @@ def compare(
     direct: list[float] = []
     loads: dict[str, list[Load]] = {"splitnest serve": [], "LitServe": []}
     for _ in range(options.rounds):
+        predict_throughput(model, images, 5)
         direct.append(predict_throughput(model, images, options.seconds))
+        print(f"predict: {direct[-1]:.1f} images/s", flush=True)
         for title, command, bodies in (("splitnest serve", ours, images), ("LitServe", theirs, in_json)):
             with running(bodies[0], *command):
                 asyncio.run(closed_loop(bodies, expected, options.clients, 5))
-                loads[title].append(asyncio.run(closed_loop(bodies, expected, options.clients, options.seconds)))
+                load = asyncio.run(closed_loop(bodies, expected, options.clients, options.seconds))
+            loads[title].append(load)
+            print(f"{title}: {load.throughput:.1f} images/s", flush=True)
     reference = statistics.median(direct)
     title = f"{MODEL} at {INPUT_SIZE}x{INPUT_SIZE}, {machine()}"
     print(f"{title}, {options.clients} clients, {options.rounds} rounds of {options.seconds:g} s")
