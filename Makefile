@@ -29,7 +29,7 @@ unit: $(STAMP)
 # The page of `splitnest serve` in headless Chromium, which apt-get installs if there is none; and a client of Triton.
 browser: $(STAMP)
 	command -v chromium chromium-browser google-chrome > /dev/null || apt-get install --yes chromium
-	$(BIN)/pip install --quiet 'playwright>=1.45' 'tritonclient[http]>=2.40'
+	$(BIN)/pip install --quiet 'playwright>=1.45' 'tritonclient[http,grpc]>=2.40'
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serving
 
 soak: $(STAMP)
@@ -43,7 +43,7 @@ scale: $(STAMP)
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py \
-		tests/training/test_extending_networks.py tests/cli/test_upstream_files.py
+		tests/training/test_extending_networks.py tests/cli/test_upstream_files.py tests/serving/test_triton.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -131,3 +131,10 @@ def test_wrong_arguments(run: Run, small_checkpoint: Path) -> None:
     assert "The service cannot listen on 192.0.2.1, port 8000" in done.stderr
     done = run("serve", "a.pt", "b.pt", "--weights", "c.pt", code=2)
     assert "--weights belongs to a single model" in done.stderr
+
+
+def test_export_to_triton(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "repository" / "small").mkdir(parents=True)
+    done = run("export", small_checkpoint, "--to", "triton", "--out", "repository", code=2)
+    assert "repository/small exists. Remove it, or give another folder." in done.stderr
+    assert "'tensorrt' is not" in run("export", small_checkpoint, "--to", "tensorrt", code=2).stderr

@@ -6,14 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 from PIL import Image
 
+from splitnest.exporting.export import metadata
+from splitnest.recipe import Recipe
 from splitnest.serving import Limits, app
 from splitnest.serving.server import Server, listen
 from splitnest.serving.service import Loader, Service
@@ -116,3 +121,20 @@ def form(content: bytes | None, /, name: str = "image", file_name: str = "a.png"
         disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file_name}"'
         body += f"--x\r\n{disposition}\r\nContent-Type: image/png\r\n\r\n".encode() + content + b"\r\n"
     return body + b"--x--\r\n", "multipart/form-data; boundary=x"
+
+
+def channel_means(path: Path, recipe: Recipe) -> Path:
+    """Write an ONNX file of a classifier of three classes, whose logits are the mean colors of the image."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["logits"]),
+    ]
+    images, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("images", ["batch", 3, "height", "width"]), ("logits", ["batch", 3]))
+    )
+    graph = helper.make_graph(nodes, "network", [images], [logits])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    helper.set_model_props(model, metadata(recipe))
+    onnx.save(model, path)
+    return path

@@ -5,17 +5,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
 import splitnest
 from helpers.families import FAMILIES, PANOPTIC, load_small
-from helpers.service import Client, encoded, form, pixels, running
-from splitnest.exporting.export import metadata
+from helpers.service import Client, channel_means, encoded, form, pixels, running
 from splitnest.inference.predictor import Predictor
-from splitnest.recipe import Recipe, overrides
+from splitnest.recipe import overrides
 
 POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
 TASKS = (
@@ -65,23 +62,6 @@ def test_onnx_file(tmp_path: Path) -> None:
     with running({"onnx": lambda: splitnest.load(path, device="cpu")}) as client:
         (expected,) = splitnest.load(path, device="cpu").predict([image])
         assert client.predict(encoded(image)).json["result"] == expected.to_dict()
-
-
-def channel_means(path: Path, recipe: Recipe) -> Path:
-    """Write an ONNX file of a classifier of three classes, whose logits are the mean colors of the image."""
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["logits"]),
-    ]
-    images, logits = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("images", ["batch", 3, "height", "width"]), ("logits", ["batch", 3]))
-    )
-    graph = helper.make_graph(nodes, "network", [images], [logits])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-    helper.set_model_props(model, metadata(recipe))
-    onnx.save(model, path)
-    return path
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -88,7 +88,7 @@ def write_predictions(
     for prediction in track(predictions, len(left), "predicting"):
         result, source = prediction.result, printable(prediction.source)
         files = drawings.write(prediction, name_of[prediction.source]) if pictures else {}
-        print(f"{source}: {summary(_shown(result, score_threshold))}", file=messages)
+        print(f"{source}: {summary(shown(result, score_threshold))}", file=messages)
         results.add({"file": source, **files, "result": result.to_dict()})
     results.finish()
     drawn = f"annotated images in {printable(folder)}, " if pictures else ""
@@ -109,7 +109,7 @@ class _Drawings:
 
     def write(self, prediction: Prediction, name: PurePath) -> dict[str, str | None]:
         """Draw a result, and return the files by their key in the results."""
-        result = _shown(prediction.result, self._score_threshold)
+        result = shown(prediction.result, self._score_threshold)
         if isinstance(result, Detections | Poses):
             drawing = result.draw(prediction.image, score_threshold=0.0)
         else:
@@ -132,7 +132,7 @@ class _Drawings:
         return printable(path)
 
 
-def _shown(result: Result, score_threshold: float | ScoreThresholds) -> Result:
+def shown(result: Result, score_threshold: float | ScoreThresholds) -> Result:
     """Return a result without the detections that are not drawn."""
     if isinstance(score_threshold, float):
         return result.above(score_threshold)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from splitnest.errors import UsageError
 
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP")
+"""Formats of the images that are read, as Pillow names them."""
+
 MAX_HEADER_BYTES = 32 * 1024
 """Maximum size of the names and values of the headers of a request."""
 

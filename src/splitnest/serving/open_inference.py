@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from splitnest._version import __version__
+from splitnest.errors import UsageError
 from splitnest.inference.score_filter import score_filter
 from splitnest.serving.bodies import received_body
 from splitnest.serving.predict import parse_score, unless_disconnected
@@ -81,7 +82,11 @@ async def _answer(service: Service, model: ServedModel, parsed: InferRequest, sc
 
     def encode() -> tuple[bytes, dict[str, str]]:
         keep = score_filter(score, model.predictor.required_score_thresholds)
-        return write_response(model.name, parsed, result_tensors([keep(result) for result in results]))
+        try:
+            tensors = result_tensors([keep(result) for result in results])
+        except UsageError as error:
+            raise HTTPException(400, str(error)) from error
+        return write_response(model.name, parsed, tensors)
 
     content, headers = await service.in_pool(model, "encode", encode)
     return Response(content, headers=headers)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from starlette.exceptions import HTTPException
 
+from splitnest.errors import UsageError
 from splitnest.serving.served_model import ServedModel
 from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, Result, SemanticSegmentation
 
@@ -28,7 +28,7 @@ def result_tensors(results: Sequence[Result]) -> Tensors:
         results: Result of each image, at least one.
 
     Raises:
-        HTTPException: Label maps of images of different sizes cannot be one tensor (400).
+        UsageError: Label maps of images of different sizes cannot be one tensor.
     """
     per_image = [_ARRAYS[type(result)](result) for result in results]
     tensors = {name: _stack(name, [arrays[name] for arrays in per_image]) for name in per_image[0]}
@@ -139,8 +139,8 @@ def _stack(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Stack the arrays of the images along a new first axis; the first axis of each is padded."""
     if name in ("label_map", "segments"):
         if len({array.shape for array in arrays}) > 1:
-            raise HTTPException(
-                400, "The images have different sizes, so their label maps are no tensor. Send one image in a request."
+            raise UsageError(
+                "The images have different sizes, so their label maps are no tensor. Send one image in a request."
             )
         return np.stack(arrays)
     if arrays[0].ndim == 0 or name in ("probabilities", "image_sizes"):

@@ -21,7 +21,7 @@ from splitnest.errors import DataError, SplitnestError, UsageError
 from splitnest.inference.person_boxes import detected_people
 from splitnest.inference.predictor import Predictor
 from splitnest.inference.score_filter import score_filter
-from splitnest.serving.limits import Limits
+from splitnest.serving.limits import IMAGE_FORMATS, Limits
 from splitnest.serving.micro_batching import Job, MicroBatcher, StoppedError
 from splitnest.serving.served_model import Image, ServedModel
 from splitnest.serving.statistics import Statistics
@@ -32,9 +32,6 @@ T = TypeVar("T")
 
 Loader = Predictor | Callable[[], Predictor]
 """Model, or a function that loads it."""
-
-FORMATS = ("JPEG", "PNG", "WEBP")
-"""Formats of the images that are read."""
 
 DECODING_THREADS = 2
 """Number of threads that decode, resize and encode images: that many images are in memory at their full size."""
@@ -240,7 +237,11 @@ class Service:
         Raises:
             DataError: The image cannot be read.
         """
-        return decode_image(image, "The image", FORMATS, self.limits.max_pixels) if isinstance(image, bytes) else image
+        return (
+            decode_image(image, "The image", IMAGE_FORMATS, self.limits.max_pixels)
+            if isinstance(image, bytes)
+            else image
+        )
 
 
 def check_score(model: ServedModel, score: float | str | None) -> None:

@@ -34,7 +34,13 @@ EXAMPLE = (
 
 def predict(
     model: Model,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, globs or URLs.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Image files, folders, globs or URLs; or a video: a file, the number of a webcam or an RTSP address.",
+        ),
+    ],
     weights: Weights = "auto",
     config: Config = None,
     name: As = None,
@@ -81,12 +87,16 @@ def predict(
         typer.Option(help="Detector of the persons for a pose estimator: name of a model or checkpoint of splitnest."),
     ] = None,
     detector_weights: Annotated[str, typer.Option(help="Weights of the detector, as --weights.")] = "auto",
+    every: Annotated[int, typer.Option(min=1, help="Interval of the frames of a video that are predicted.")] = 1,
+    track: Annotated[
+        bool, typer.Option("--track", help="Give the objects of a video ids (ByteTrack), in pictures and results.")
+    ] = False,
     device: Device = "auto",
     fast: Fast = False,
     precision: Precision = "fp32",
     compile: Compile = False,
 ) -> None:
-    """Predict for images; write annotated images and one JSON file. Unreadable images are reported and skipped."""
+    """Predict for images or a video; write annotated images or an annotated video, and one JSON file."""
     from splitnest.cli.interruption import interruptible
     from splitnest.cli.picture_names import named_sources
     from splitnest.cli.results import ResultsFile
@@ -97,18 +107,25 @@ def predict(
     size = tile_size(tile)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
+    video = _only_video(sources)
+    if video is None and (every != 1 or track):
+        raise UsageError("--every and --track belong to a video. Give a video, or omit them.")
+    if video is not None and (skip_existing or formats):
+        raise UsageError("A video is predicted as a whole, without --skip-existing and --write. Omit them.")
     results = ResultsFile(json or out / "results.json", out)
 
     def how_to_continue() -> str:
         command = ["splitnest", *sys.argv[1:]]
+        if video is not None:
+            return f"Results until then are in {results.lines}, and the annotated video ends there."
         if not results.done:
             return f"No image is done. Start again with: {shlex.join(command)}"
         command += [] if skip_existing else ["--skip-existing"]
         return f"Results of {len(results.done)} images are in {results.lines}. Continue with: {shlex.join(command)}"
 
     with interruptible(how_to_continue), results:
-        images = named_sources(sources, out)
-        inputs = [source for source, _ in images if isinstance(source, str | Path)]
+        images = named_sources(sources if video is None else [], out)
+        inputs = [source for source, _ in images if isinstance(source, str | Path)] if video is None else [video]
         others = (model, name, weights, config, detector, detector_weights, boxes)
         results.check([*inputs, *(path for path in others if path is not None)])
 
@@ -121,20 +138,22 @@ def predict(
         predictor = load(*named(model, name, weights), config=config, **options)
         check_formats(formats, predictor.recipe.task)
         thresholds = min_score if min_score is not None else predictor.required_score_thresholds()
+        shared: dict[str, Any] = {
+            "pictures": pictures,
+            "batch_size": batch_size,
+            "tta": tta,
+            "tile": size,
+            "overlap": overlap,
+            "boxes_xywh": boxes,
+            "detector": None if detector is None else load(detector, weights_or_none(detector_weights), **options),
+        }
+        if video is not None:
+            from splitnest.cli.videos import write_video_predictions
+
+            write_video_predictions(predictor, video, out, results, thresholds, every=every, track=track, **shared)
+            return
         unwritten = write_predictions(
-            predictor,
-            images,
-            out,
-            results,
-            thresholds,
-            pictures=pictures,
-            skip_existing=skip_existing,
-            batch_size=batch_size,
-            tta=tta,
-            tile=size,
-            overlap=overlap,
-            boxes_xywh=boxes,
-            detector=None if detector is None else load(detector, weights_or_none(detector_weights), **options),
+            predictor, images, out, results, thresholds, skip_existing=skip_existing, **shared
         )
         if formats:
             for line in write_formats(formats, out, results, images, predictor.recipe, thresholds):
@@ -145,6 +164,20 @@ def predict(
         raise OutputError(
             f"Pictures that cannot be written ({len(unwritten)}): {first_few(unwritten)}. Results are complete."
         )
+
+
+def _only_video(sources: list[str]) -> str | None:
+    """Return the video of a command line; None if there is none.
+
+    Raises:
+        UsageError: There are several sources, one of which is a video.
+    """
+    from splitnest.data.images.video_names import is_video
+
+    videos = [source for source in sources if is_video(source)]
+    if videos and len(sources) > 1:
+        raise UsageError(f"{videos[0]} is a video: give it alone.")
+    return videos[0] if videos else None
 
 
 def _parsed_score(text: str) -> float | None:
