@@ -43,7 +43,7 @@ def stratified_split(
 
 
 class _Splitting:
-    """Split of units: of images, or of groups of images.
+    """Distribution of images, or groups of images, among splits.
 
     Args:
         classes_of: Class -> number of images with it, of each unit.

@@ -19,7 +19,7 @@ class Written:
 
     Attributes:
         num_images: Split -> number of images.
-        num_instances: Number of instances, or of images with a class, of all splits.
+        num_instances: Number of instances, or images with a class, in all splits.
         categories: Classes.
         notes: Kinds of annotations that the format cannot hold, and renamed images, one line each.
     """

@@ -155,7 +155,7 @@ def _add_task(
 
 
 def _min_choices(task: dict[str, Any]) -> Iterator[Region]:
-    """Yield the choices of a task of JSON-MIN, as those of JSON."""
+    """Yield the choices of a JSON-MIN task in the form of JSON."""
     for key, value in task.items():
         if isinstance(value, dict) and isinstance(value.get("choices"), list):
             yield {"type": "choices", "value": value}

@@ -118,7 +118,7 @@ def _flip_indices(path: Path, value: object, count: int) -> tuple[int, ...] | No
     """Return ``flip_idx``; None without one.
 
     Raises:
-        DataError: It is no list in which each keypoint has a partner, or is its own.
+        DataError: A keypoint has no partner that has it as its own partner.
     """
     if value is None:
         return None

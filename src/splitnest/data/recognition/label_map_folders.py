@@ -22,7 +22,7 @@ _PREDICTIONS = frozenset({"predictions", "prediction", "preds", "pred", "results
 
 @dataclass(frozen=True)
 class MapFolders:
-    """Folder of images and folder of label maps of a split, which may be one folder.
+    """Image folder and label map folder of a split, which may be one folder.
 
     Attributes:
         images, maps: The folders, relative to the root.

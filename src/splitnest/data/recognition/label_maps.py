@@ -129,8 +129,8 @@ class MapClasses:
         keys: Keys of the data section of a recipe.
         names: Class names in label order.
         label_of: Pixel value -> class index; colors as one number each.
-        samples: Names of the label maps that were read, of each pair of folders.
-        counts: Pixel value -> number of pixels, of each of these label maps.
+        samples: Names of the label maps that were read, for each pair of folders.
+        counts: Pixel value -> number of pixels, for each label map that was read.
     """
 
     title: str

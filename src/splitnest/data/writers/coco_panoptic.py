@@ -1,4 +1,4 @@
-"""Writer of COCO's panoptic format: a JSON file of the segments of each split, and PNG files of their pixels.
+"""Writer of COCO's panoptic format: a JSON file for each split, and PNG files of the segments.
 
 Images are in ``images/<split>/``, the JSON file is ``annotations/panoptic_<split>.json``, and the folder of the same
 name has the PNG files, whose colors are segment ids: ``R + 256 G + 65536 B``.
