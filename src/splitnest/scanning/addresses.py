@@ -156,7 +156,7 @@ def read_errors(address: str, action: str = "read") -> Iterator[None]:
 
     Args:
         address: Address for the message.
-        action: What cannot be done with it.
+        action: Failed action, such as ``listed``, for the message.
     """
     try:
         yield

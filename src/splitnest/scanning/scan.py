@@ -180,7 +180,7 @@ def parsed_share(share: tuple[int, int] | str | None) -> tuple[int, int] | None:
     """Return the share of a worker, given as ``i/n``.
 
     Raises:
-        UsageError: It is not of this form, or i is not from 0 to n - 1.
+        UsageError: The share has another form, or i is not from 0 to n - 1.
     """
     if isinstance(share, str):
         parts = share.split("/")

@@ -18,7 +18,7 @@ REFRESH_S = 30.0
 
 
 class ShardQueue:
-    """Shards of a worker that are not finished, claimed one by one as they are asked for.
+    """Queue of the unfinished shards of a worker, which claims each when it is taken.
 
     Args:
         storage: Output folder.

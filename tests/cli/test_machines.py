@@ -1,0 +1,94 @@
+"""Training on two machines, as two elastic agents of torchrun on this one (``make soak``)."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from helpers.command_line import CLASSIFIER, run_splitnest
+
+pytestmark = pytest.mark.skipif(
+    "SPLITNEST_SOAK" not in os.environ, reason="starts agents and processes again and again; make soak runs it"
+)
+
+EPOCHS = 24
+TIMEOUT_S = 240
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write images of two classes, and a recipe."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 3)):
+        for name, brightness in (("bright", 220), ("dark", 30)):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = brightness + rng.integers(-10, 11, (36, 40, 3))
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
+    recipe = {**CLASSIFIER, "data": {"classes": "folders", "root": str(tmp_path)}}
+    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, "epochs": EPOCHS, "save_every": 2}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
+    return tmp_path
+
+
+def start_agents(folder: Path, *arguments: str) -> list[subprocess.Popen[bytes]]:
+    """Start the agents of two machines with one process each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "splitnest"),
+        *("--max-restarts", "3", "-m", "splitnest", *arguments),
+    ]
+    agents = []
+    for number in range(2):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        log = (folder / f"agent{number}.log").open("ab")
+        agents.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))
+    return agents
+
+
+def wait_for_rows(path: Path, count: int, agents: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for a number of rows in the log of a training."""
+    end = time.monotonic() + TIMEOUT_S
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert time.monotonic() < end
+        assert all(agent.poll() is None for agent in agents)
+        time.sleep(0.05)
+
+
+def worker_of(agent: subprocess.Popen[bytes]) -> int:
+    (worker,) = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()
+    return int(worker)
+
+
+def test_a_killed_process_is_restarted_and_the_training_is_the_same(folder: Path) -> None:
+    run_splitnest(folder, "train", "small.yaml", "--out", "clean", "--devices", "2")
+    agents = start_agents(folder, "train", "small.yaml", "--out", "run")
+    rows = folder / "run" / "metrics.jsonl"
+    wait_for_rows(rows, 2, agents)
+    for agent in agents:  # of a job that is preempted
+        agent.send_signal(signal.SIGTERM)
+    for agent in agents:
+        agent.wait(TIMEOUT_S)
+    before = len(rows.read_text().splitlines())
+    assert before < EPOCHS
+    agents = start_agents(folder, "train", "run", "--resume")
+    wait_for_rows(rows, before + 2, agents)
+    os.kill(worker_of(agents[1]), signal.SIGKILL)
+    for number, agent in enumerate(agents):
+        assert agent.wait(TIMEOUT_S) == 0, (folder / f"agent{number}.log").read_text()[-3000:]
+    one, other = (torch.load(folder / name / "last.pt", weights_only=True) for name in ("clean", "run"))
+    assert one["step"] == other["step"]
+    for key, tensor in one["state_dict"].items():
+        assert torch.equal(tensor, other["state_dict"][key]), key
