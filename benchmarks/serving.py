@@ -240,6 +240,7 @@ def overload(
 ) -> None:
     with running(images[0], *command, "--deadline", str(DEADLINE_S)) as process:
         asyncio.run(closed_loop(images, expected, options.clients, 5))
+        asyncio.run(open_loop(images, 4 * rate, 5))
         before = resident_mb(process)
         load = asyncio.run(open_loop(images, 4 * rate, options.seconds))
         after = resident_mb(process)

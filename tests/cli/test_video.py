@@ -26,18 +26,18 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_frames_and_times(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", 60, Fraction(30000, 1001), gap=5)
+    clip = write_clip(tmp_path / "clip.mp4", 16, Fraction(30000, 1001), gap=5)
     done = run("predict", small_checkpoint, clip, "--out", "out", "--score", "0.2", "--batch-size", "4")
-    assert "annotated video in out/clip.mp4, results of 60 frames in out/results.json" in done.stdout
+    assert "annotated video in out/clip.mp4, results of 16 frames in out/results.json" in done.stdout
     times = frame_times(tmp_path / "out" / "clip.mp4")
     assert np.allclose(times, frame_times(clip), atol=1e-3)
     found = rows(tmp_path / "out")
-    assert [row["frame"] for row in found] == list(range(60))
+    assert [row["frame"] for row in found] == list(range(16))
     assert np.allclose([row["time"] for row in found], times, atol=1e-3)
     with_pixels = splitnest.load(small_checkpoint, device="cpu").predict(frame(0))
     assert set(found[0]["result"]) == set(with_pixels[0].to_dict())
     run("predict", small_checkpoint, clip, "--out", "out", "--every", "7", "--no-pictures")
-    assert [row["frame"] for row in rows(tmp_path / "out")] == list(range(0, 60, 7))
+    assert [row["frame"] for row in rows(tmp_path / "out")] == list(range(0, 16, 7))
 
 
 def predict_squares(tmp_path: Path, **options: Any) -> list[dict[str, Any]]:

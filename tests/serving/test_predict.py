@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers.families import FAMILIES, PANOPTIC, load_small
 from helpers.service import Client, channel_means, encoded, form, pixels, running
 from splitnest.inference.predictor import Predictor
 from splitnest.recipe import overrides
+from splitnest.serving import Limits
 
 POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
 TASKS = (
@@ -133,3 +135,19 @@ def test_statistics(client: Client) -> None:
         assert added(f'splitnest_stage_seconds_count{{model="small",stage="{stage}"}}') == 1
     assert after["splitnest_ready"] == 1
     assert after["splitnest_queue_length"] == after["splitnest_images_in_process"] == 0
+
+
+def test_concurrent_requests_get_the_answers_of_single_ones(detector: Predictor) -> None:
+    images = [pixels(seed, *size) for seed, size in enumerate([(40, 60), (60, 40), (40, 60), (50, 50)])]
+    expected = [detector.predict([image])[0] for image in images]
+    limits = Limits(max_batch=4, max_wait_ms=50)
+    with running({"small": detector}, limits=limits) as client, ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda number: client.predict(encoded(images[number % 4])), range(48)))
+        values = client.values()
+    for number, answer in enumerate(answers):
+        found = answer.json["result"]["detections"]
+        assert len(found) == len(expected[number % 4])
+        assert np.allclose([row["score"] for row in found], expected[number % 4].scores, atol=1e-5)
+        assert np.allclose([row["box"] for row in found], expected[number % 4].boxes, atol=1e-2)
+    assert values['splitnest_batch_size_sum{model="small"}'] == 49  # and the warm-up
+    assert values['splitnest_batch_size_count{model="small"}'] < 40

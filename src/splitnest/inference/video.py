@@ -193,7 +193,7 @@ def import_av() -> ModuleType:
     """Import the optional package av.
 
     Raises:
-        UsageError: It is not installed.
+        UsageError: The package is not installed.
     """
     try:
         import av

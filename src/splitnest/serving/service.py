@@ -36,6 +36,9 @@ Loader = Predictor | Callable[[], Predictor]
 DECODING_THREADS = 2
 """Number of threads that decode, resize and encode images: that many images are in memory at their full size."""
 
+SPEED_IMAGES = 32
+"""Number of images over which the speed of the service is averaged."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -69,8 +72,10 @@ class Service:
         self.failure: Exception | None = None
         self._given, self._detector, self._on_failure = dict(models), detector, on_failure
         self._batchers: dict[str, MicroBatcher] = {}
+        self._is_stopping = False
         self.num_answered = self._in_process = self._held_bytes = 0
-        self._seconds_in_process = 0.0
+        self._seconds_per_image = 0.0
+        self._last_done = monotonic()
         self.statistics = Statistics(
             limits.max_batch,
             lambda: sum(map(len, self._batchers.values())),
@@ -90,7 +95,8 @@ class Service:
 
     def stop(self) -> None:
         """Answer the images that wait, and end the threads."""
-        for batcher in self._batchers.values():
+        self._is_stopping = True
+        for batcher in list(self._batchers.values()):
             batcher.stop()
         self._pool.shutdown(cancel_futures=True)
 
@@ -106,6 +112,8 @@ class Service:
                 self._warm_up(name, predictor)
                 self.models[name] = model
         except Exception as error:  # told to the caller, in whatever thread it waits
+            if self._is_stopping:
+                return
             self.failure = error
             if self._on_failure is not None:
                 self._on_failure(error)
@@ -143,20 +151,35 @@ class Service:
             HTTPException: Too many images are in process (429).
         """
         self.check_queue(num_images)
+        if not self._in_process:
+            self._last_done = monotonic()
         self._in_process += num_images
-        start = monotonic()
         try:
             yield
         finally:
             self._in_process -= num_images
-            self._seconds_in_process += 0.1 * (monotonic() - start - self._seconds_in_process)
 
     def check_queue(self, num_images: int = 1) -> None:
-        """Raise an HTTPException (429) if images cannot be admitted now, or never (413)."""
+        """Raise an HTTPException (429) if images cannot be admitted now, or never (413).
+
+        Images that could not be answered within the deadline are refused: otherwise the service would work on images
+        that come too late.
+        """
         if num_images > self.limits.max_queue:
             raise HTTPException(413, f"The request has {num_images} images. Send at most {self.limits.max_queue}.")
-        if self._in_process + num_images > self.limits.max_queue:
+        if self._in_process + num_images > self.limits.max_queue or self._expected_s > self.limits.deadline_s:
             raise self._overloaded()
+
+    @property
+    def _expected_s(self) -> float:
+        """Seconds until the images in process are answered, by the speed of the last ones."""
+        return self._in_process * self._seconds_per_image
+
+    def _count_answered(self) -> None:
+        now = monotonic()
+        self._seconds_per_image += (now - self._last_done - self._seconds_per_image) / SPEED_IMAGES
+        self._last_done = now
+        self.num_answered += 1
 
     def hold(self, num_bytes: int) -> None:
         """Count bytes of a body as held in memory; a negative number releases them.
@@ -169,7 +192,7 @@ class Service:
         self._held_bytes += num_bytes
 
     def _overloaded(self) -> HTTPException:
-        seconds = str(max(1, ceil(self._seconds_in_process)))
+        seconds = str(max(1, ceil(self._expected_s)))
         return HTTPException(
             429, f"The service is busy with {self._in_process} images. Try again.", {"Retry-After": seconds}
         )
@@ -198,7 +221,7 @@ class Service:
             raise HTTPException(503, "The service is stopping. Try again.", {"Retry-After": "1"}) from error
         except Exception as error:
             raise _failed(model, error) from error
-        self.num_answered += 1
+        self._count_answered()
         return result
 
     async def _predict(self, model: ServedModel, image: Image, deadline: float) -> Result:

@@ -107,11 +107,7 @@ def predict(
     size = tile_size(tile)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
-    video = _only_video(sources)
-    if video is None and (every != 1 or track):
-        raise UsageError("--every and --track belong to a video. Give a video, or omit them.")
-    if video is not None and (skip_existing or formats):
-        raise UsageError("A video is predicted as a whole, without --skip-existing and --write. Omit them.")
+    video = _only_video(sources, every != 1 or track, skip_existing or bool(formats))
     results = ResultsFile(json or out / "results.json", out)
 
     def how_to_continue() -> str:
@@ -166,17 +162,26 @@ def predict(
         )
 
 
-def _only_video(sources: list[str]) -> str | None:
+def _only_video(sources: list[str], needs_video: bool, needs_images: bool) -> str | None:
     """Return the video of a command line; None if there is none.
 
+    Args:
+        sources: Sources of the command line.
+        needs_video: Whether an option for videos is given.
+        needs_images: Whether an option for images is given.
+
     Raises:
-        UsageError: There are several sources, one of which is a video.
+        UsageError: There are several sources, one of which is a video, or an option does not apply.
     """
     from splitnest.data.images.video_names import is_video
 
     videos = [source for source in sources if is_video(source)]
     if videos and len(sources) > 1:
         raise UsageError(f"{videos[0]} is a video: give it alone.")
+    if needs_video and not videos:
+        raise UsageError("--every and --track belong to a video. Give a video, or omit them.")
+    if needs_images and videos:
+        raise UsageError("A video is predicted as a whole, without --skip-existing and --write. Omit them.")
     return videos[0] if videos else None
 
 
