@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.inference.batching import predict_prepared
 from splitnest.inference.loaded_images import LoadedImage
 from splitnest.inference.person_boxes import FindPeople
@@ -14,6 +17,7 @@ from splitnest.inference.tta import published_tta
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe
 from splitnest.structures import Result
+from splitnest.structures.prepared import PreparedImage
 from splitnest.tasks import task_of
 
 K = TypeVar("K")
@@ -52,18 +56,29 @@ def predict_loaded(
             else TiledPrediction(module, recipe, tile, overlap, batch_size)
         )
         return ((key(image), predict(image.pixels, resize)) for image in prefetch(images, 1))
-    task, dtype = task_of(recipe), input_dtype(module)
     if find_people is None:
         prepared = prefetch(
-            ((key(image), task.prepare(image.pixels, recipe, resize=resize, dtype=dtype)) for image in images),
-            batch_size,
+            ((key(image), prepare_image(module, recipe, image.pixels, resize=resize)) for image in images), batch_size
         )
     else:
         prepared = (
-            (key(image), task.prepare(image.pixels, recipe, dtype=dtype, person_boxes=find_people(image)))
+            (key(image), prepare_image(module, recipe, image.pixels, person_boxes=find_people(image)))
             for image in prefetch(images, 1)
         )
     return predict_prepared(module, recipe, prepared, batch_size)
+
+
+def prepare_image(
+    module: Model,
+    recipe: Recipe,
+    image: NDArray[np.uint8],
+    *,
+    resize: bool = True,
+    person_boxes: PersonBoxes | None = None,
+) -> PreparedImage:
+    """Return the network inputs of an image, uint8 RGB ``[H, W, 3]``; see ``Task.prepare``."""
+    dtype = input_dtype(module)
+    return task_of(recipe).prepare(image, recipe, resize=resize, dtype=dtype, person_boxes=person_boxes)
 
 
 def input_dtype(module: Model) -> torch.dtype:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from splitnest.data.images.read import source_name
 from splitnest.data.images.sources import expand_sources, iterate_sources
-from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.errors import DataError, UsageError
 from splitnest.inference.batching import make_batch
 from splitnest.inference.ground_truth import ground_truth_batch
 from splitnest.inference.loaded_images import load_images
 from splitnest.inference.person_boxes import Boxes, FindPeople, find_people
-from splitnest.inference.predict_loaded import input_dtype, predict_loaded
+from splitnest.inference.predict_loaded import input_dtype, predict_loaded, prepare_image
 from splitnest.inference.score_filter import AUTO, required_thresholds, score_filter
 from splitnest.inference.tiles import Tile, check_tiling
 from splitnest.models.base import Model
@@ -24,7 +23,6 @@ from splitnest.recipe import Recipe
 from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.instances import Instances
-from splitnest.structures.prepared import PreparedImage
 from splitnest.structures.score_thresholds import ScoreThresholds
 from splitnest.tasks import task_of
 
@@ -291,20 +289,13 @@ class Predictor:
         Args:
             images: uint8 RGB ``[H, W, 3]``.
         """
-        prepared = [self.prepare(image) for image in images]
+        prepared = [prepare_image(self.module, self.recipe, image) for image in images]
         return make_batch(task_of(self.recipe), self.recipe, prepared).to(self.device, self.dtype)
 
     @property
     def uses_person_boxes(self) -> bool:
         """Whether the model is a pose estimator, which takes person boxes."""
         return task_of(self.recipe).uses_person_boxes
-
-    def prepare(
-        self, image: NDArray[np.uint8], *, resize: bool = True, person_boxes: PersonBoxes | None = None
-    ) -> PreparedImage:
-        """Return the network inputs of an image, uint8 RGB ``[H, W, 3]``; see ``Task.prepare``."""
-        task, dtype = task_of(self.recipe), self._input_dtype
-        return task.prepare(image, self.recipe, resize=resize, dtype=dtype, person_boxes=person_boxes)
 
     @property
     def _input_dtype(self) -> torch.dtype:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from splitnest.data.images.read import decode_image
+from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.data.scenes import Scenes
 from splitnest.device import is_out_of_memory
 from splitnest.errors import DataError, SplitnestError, UsageError
 from splitnest.inference.person_boxes import detected_people
+from splitnest.inference.predict_loaded import prepare_image
 from splitnest.inference.predictor import Predictor
 from splitnest.inference.score_filter import score_filter
 from splitnest.serving.limits import IMAGE_FORMATS, Limits
@@ -125,7 +127,7 @@ class Service:
         device = str(predictor.device)
         if device not in self._batchers:
             self._batchers[device] = MicroBatcher(device, self.limits, self.statistics)
-        prepared = predictor.prepare(Scenes(1)[0].image)
+        prepared = prepare_image(predictor.module, predictor.recipe, Scenes(1)[0].image)
         self._batchers[device].submit(Job(name, predictor, prepared, float("inf"))).result()
 
     def model(self, name: str | None) -> ServedModel:
@@ -230,14 +232,12 @@ class Service:
             prepared = await self.in_pool(model, "decode", lambda: self._prepare(model.detector, image))
             detections = await self._submit(model, model.detector, prepared, deadline)
             boxes = detected_people(detections, model.categories)  # type: ignore[arg-type]  # a detector's result
-        prepared = await self.in_pool(
-            model, "decode", lambda: model.predictor.prepare(self.pixels(image), person_boxes=boxes)
-        )
+        prepared = await self.in_pool(model, "decode", lambda: self._prepare(model.predictor, image, boxes))
         return await self._submit(model, model.predictor, prepared, deadline)
 
-    def _prepare(self, predictor: Predictor | None, image: Image) -> PreparedImage:
+    def _prepare(self, predictor: Predictor | None, image: Image, boxes: PersonBoxes | None = None) -> PreparedImage:
         assert predictor is not None
-        return predictor.prepare(self.pixels(image))
+        return prepare_image(predictor.module, predictor.recipe, self.pixels(image), person_boxes=boxes)
 
     async def _submit(
         self, model: ServedModel, predictor: Predictor, prepared: PreparedImage, deadline: float

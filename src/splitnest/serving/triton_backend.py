@@ -18,6 +18,7 @@ from splitnest.device import on_meta
 from splitnest.errors import SplitnestError, UsageError, WeightsError
 from splitnest.inference.batching import predict_prepared
 from splitnest.inference.exported_model import ExportedModel
+from splitnest.inference.predict_loaded import prepare_image
 from splitnest.inference.predictor import Predictor
 from splitnest.models.build import build_model
 from splitnest.recipe import Recipe
@@ -93,7 +94,8 @@ class TritonPythonModel:
     def _prepare(self, request: Any) -> list[PreparedImage]:
         contents = self._utils.get_input_tensor_by_name(request, "image").as_numpy().ravel()
         pixels = (decode_image(bytes(c), "The image", IMAGE_FORMATS, self._limits.max_pixels) for c in contents)
-        return [self._predictor.prepare(image) for image in pixels]
+        module, recipe = self._predictor.module, self._predictor.recipe
+        return [prepare_image(module, recipe, image) for image in pixels]
 
     def _results(
         self, images: list[tuple[int, PreparedImage]], errors: dict[int, Exception]
