@@ -8,30 +8,18 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 
-from helpers.command_line import CLASSIFIER, Run, start_splitnest
+from helpers.command_line import Run, start_splitnest, write_bright_and_dark
 from helpers.processes import children, wait_for
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Write images of two classes, and a recipe."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 4), ("val", 3)):
-        for name, brightness in (("bright", 220), ("dark", 30)):
-            (tmp_path / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = brightness + rng.integers(-10, 11, (36, 40, 3))
-                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
-    recipe = {**CLASSIFIER, "data": {"classes": "folders", "root": str(tmp_path)}}
-    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, "epochs": 2}
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))
-    return tmp_path
+    return write_bright_and_dark(tmp_path, epochs=2)
 
 
 def start_training(folder: Path, *arguments: str) -> BaseProcess:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 
 from helpers.processes import start_function
@@ -105,6 +106,26 @@ def _splitnest(arguments: Sequence[str], folder: Path, environment: Mapping[str,
     from splitnest.cli.app import main
 
     main()
+
+
+def write_bright_and_dark(folder: Path, **train: int) -> Path:
+    """Write bright and dark images, and a recipe ``small.yaml`` of their classifier; return the folder.
+
+    Args:
+        folder: Folder.
+        train: Values of the section ``train``.
+    """
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 3)):
+        for name, brightness in (("bright", 220), ("dark", 30)):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = brightness + rng.integers(-10, 11, (36, 40, 3))
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / split / name / f"{number}.png")
+    recipe = {**CLASSIFIER, "data": {"classes": "folders", "root": str(folder)}}
+    recipe["train"] = {**CLASSIFIER["train"], "batch_size": 4, **train}
+    (folder / "small.yaml").write_text(yaml.safe_dump(recipe))
+    return folder
 
 
 class CocoFolder:

@@ -186,3 +186,23 @@ def write_voc(folder: Path, images: Sequence[Annotated]) -> Path:
         text = f"<annotation><filename>{escape(image.name)}</filename>{size}{objects}</annotation>"
         (folder / Path(image.name).with_suffix(".xml")).write_text(text)
     return folder
+
+
+def write_shapes(folder: Path, *shapes: dict[str, Any], **content: Any) -> Path:
+    """Write one labelme file of an image 60 wide and 40 high."""
+    write_images(folder, [Annotated("a.png", 60, 40)])
+    content = {"shapes": shapes, "imagePath": "a.png", "imageHeight": 40, "imageWidth": 60, **content}
+    (folder / "a.json").write_text(json.dumps(content))
+    return folder
+
+
+def write_tasks(folder: Path, *tasks: Any) -> Path:
+    write_images(folder, [Annotated("my cat.png", 60, 40)])
+    (folder / "export.json").write_text(json.dumps(tasks))
+    return folder / "export.json"
+
+
+def task(*result: Any, image: str = "/data/local-files/?d=photos/my%20cat.png", **annotation: Any) -> dict[str, Any]:
+    """Return a task of an image 60 wide and 40 high."""
+    size = {"original_width": 60, "original_height": 40}
+    return {"id": 7, "data": {"image": image}, "annotations": [{"result": [size | r for r in result], **annotation}]}

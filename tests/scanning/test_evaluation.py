@@ -48,7 +48,7 @@ def check_equal(model: Path, out: Path, folder: Path) -> dict[str, float]:
     """Check that metrics and written results are equal, and return the metrics."""
     predictor = splitnest.load(model, device="cpu")
     of_model = run_evaluation(predictor)
-    of_scan = run_evaluation(model, predictions=out)
+    of_scan = run_evaluation(predictor.recipe, predictions=out)
     assert of_scan.metrics == of_model.metrics
     assert of_scan.per_class == of_model.per_class
     suffix = task_of(predictor.recipe).results_suffix

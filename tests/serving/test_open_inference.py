@@ -185,7 +185,7 @@ UINT8 = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3]}
         ({**as_base64(IMAGES[:1]), "outputs": [{}]}, "each output must have a name"),
         ({**as_base64(IMAGES[:1]), "outputs": 3}, "outputs must be a list"),
         ({**as_base64(IMAGES[:1]), "parameters": 3}, "parameters must be an object"),
-        ({**as_base64(IMAGES[:1]), "parameters": {"score": [1]}}, "score is '[1]'"),
+        ({**as_base64(IMAGES[:1]), "parameters": {"score": [1]}}, "score is [1]"),
         ({**as_base64(IMAGES[:1]), "id": {}}, "id must be a string"),
     ],
     ids=range(32),

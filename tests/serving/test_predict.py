@@ -92,8 +92,8 @@ def test_scores(client: Client, detector: Predictor) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("?score=2", "score is '2'. Give a number from 0 to 1, or auto."),
-        ("?score=nan", "score is 'nan'"),
+        ("?score=2", "score is 2. Give a number from 0 to 1, or auto."),
+        ("?score=nan", "score is nan"),
         ("?format=xml", "format is 'xml'. Use json, coco, png."),
         ("?image_id=-1", "image_id is '-1'"),
         ("?scores=1", "There is no parameter 'scores'. Use model, score, format, image_id."),

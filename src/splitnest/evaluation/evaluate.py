@@ -39,12 +39,14 @@ class Evaluation(NamedTuple):
         per_class: Class name -> metric name -> value.
         evaluator: Evaluator with all results, which can write them.
         dataset: Evaluated dataset.
+        recipe: Recipe of the model, with the overrides.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     evaluator: Evaluator
     dataset: ImageDataset
+    recipe: Recipe
 
 
 def evaluate(
@@ -90,9 +92,16 @@ def evaluate(
         OutputError: The report cannot be written.
     """
     with process_group():
+        given: Predictor | Recipe
+        if isinstance(model, Predictor):
+            given, changes = model, overrides
+        elif predictions is None:
+            given, changes = load(model, overrides=overrides), None
+        else:
+            given, changes = resolve(model, overrides)[0], None
         evaluation = run_evaluation(
-            model,
-            overrides,
+            given,
+            changes,
             tta,
             data=data,
             batch_size=batch_size,
@@ -113,7 +122,7 @@ def evaluate(
 
 
 def run_evaluation(
-    model: Predictor | str | Path,
+    model: Predictor | Recipe,
     overrides: Mapping[str, Any] | None = None,
     tta: bool = False,
     *,
@@ -131,9 +140,10 @@ def run_evaluation(
 ) -> Evaluation:
     """Evaluate as ``evaluate`` does, and return all results, also for a dataset without annotations.
 
-    In a process group the evaluator of the main process has all results. ``results`` is where they will be written:
-    that they replace none of ``inputs`` and no file of others is checked before the evaluation. ``report`` is the
-    folder that a report is written into, with the slices of the file ``slices``.
+    ``model`` may be a recipe where ``predictions`` of it are given. In a process group the evaluator of the main
+    process has all results. ``results`` is where they will be written: that they replace none of ``inputs`` and no file
+    of others is checked before the evaluation. ``report`` is the folder that a report is written into, with the slices
+    of the file ``slices``.
     """
     check_metrics(metrics)
     if slices is not None and report is None:
@@ -148,14 +158,14 @@ def run_evaluation(
         recipe = _recipe_of(model, overrides)
         predict = partial(evaluate_scan, predictions, recipe, metrics=metrics)
     else:
-        predictor = model if isinstance(model, Predictor) else load(model, overrides=overrides)
-        recipe = _recipe_of(predictor, overrides)
-        predict_image: PredictImage | None = published_tta(predictor.module, recipe) if tta else None
+        assert isinstance(model, Predictor)
+        recipe = _recipe_of(model, overrides)
+        predict_image: PredictImage | None = published_tta(model.module, recipe) if tta else None
         if tile is not None:
-            predict_image = TiledPrediction(predictor.module, recipe, tile, overlap, batch_size)
+            predict_image = TiledPrediction(model.module, recipe, tile, overlap, batch_size)
         predict = partial(
             predict_dataset,
-            predictor.module,
+            model.module,
             recipe,
             batch_size=batch_size,
             workers=workers,
@@ -163,6 +173,8 @@ def run_evaluation(
             metrics=metrics,
         )
     task = task_of(recipe)
+    if results is not None:
+        task.check_results_path(results)
     dataset = task.open_dataset(recipe, "val") if data is None else task.wrap(Items(data, "data"), recipe)
     inputs = [*inputs, dataset.source, *dataset.inputs, *([] if slices is None else [slices])]
     if results is not None and is_main_process():
@@ -171,9 +183,9 @@ def run_evaluation(
     _print_problems(dataset.problems)
     evaluator = predict(dataset=dataset)
     if not dataset.has_annotations:
-        return Evaluation({}, {}, evaluator, dataset)
+        return Evaluation({}, {}, evaluator, dataset, recipe)
     computed = broadcast_from_main(lambda: (evaluator.compute(), evaluator.per_class()))
-    evaluation = Evaluation(*computed, evaluator, dataset)
+    evaluation = Evaluation(*computed, evaluator, dataset, recipe)
     if report is not None:
         source = ReportSource(recipe, dataset, evaluator, evaluation.metrics, evaluation.per_class, tta)
         broadcast_from_main(partial(_write_report, report, source, members))
@@ -195,10 +207,10 @@ def _check_report(folder: Path, slices: Path | None, dataset: ImageDataset, inpu
     return {} if slices is None else read_slices(slices, dataset)
 
 
-def _recipe_of(model: Predictor | str | Path, overrides: Mapping[str, Any] | None) -> Recipe:
+def _recipe_of(model: Predictor | Recipe, overrides: Mapping[str, Any] | None) -> Recipe:
     """Return the recipe of a model with overrides, which may not change a network that exists."""
     if not isinstance(model, Predictor):
-        return resolve(model, overrides)[0]
+        return recipe_overrides.apply(model, overrides) if overrides else model
     recipe = recipe_overrides.apply(model.recipe, overrides) if overrides else model.recipe
     if _network_fields(recipe) != _network_fields(model.recipe):
         raise UsageError(

@@ -2,13 +2,35 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final, Literal
 
-from splitnest.errors import UsageError
+from splitnest.errors import UsageError, printable
 from splitnest.structures import Detections, Result
 from splitnest.structures.score_thresholds import ScoreThresholds
 
-AUTO = "auto"
+AUTO: Final = "auto"
 """Score threshold that stands for those of the checkpoint."""
+
+
+def parse_score(text: object, name: str) -> float | Literal["auto"]:
+    """Return a score threshold that was given as text.
+
+    Args:
+        text: Number from 0 to 1, or ``AUTO``.
+        name: Name of the option in messages.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text == AUTO:
+        return AUTO
+    try:
+        score = float(text)  # type: ignore[arg-type]  # checked by float
+    except (TypeError, ValueError):
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise UsageError(f"{name} is {printable(str(text)[:100])}. Give a number from 0 to 1, or {AUTO}.")
+    return score
 
 
 def score_filter(

@@ -13,7 +13,7 @@ from splitnest._version import __version__
 from splitnest.errors import UsageError
 from splitnest.inference.score_filter import score_filter
 from splitnest.serving.bodies import received_body
-from splitnest.serving.predict import parse_score, unless_disconnected
+from splitnest.serving.predict import requested_score, unless_disconnected
 from splitnest.serving.result_tensors import output_metadata, result_tensors
 from splitnest.serving.served_model import ServedModel
 from splitnest.serving.service import Service, check_score
@@ -65,7 +65,7 @@ async def _infer(request: Request) -> Response:
         header_length = request.headers.get(HEADER_LENGTH)
         max_pixels = service.limits.max_pixels
         parsed = await service.in_pool(model, "decode", lambda: parse_request(body, header_length, max_pixels))
-        score = parse_score(parsed.parameters.get("score"))
+        score = requested_score(parsed.parameters.get("score"))
         check_score(model, score)
         with service.admitted(len(parsed.images)):
             return await unless_disconnected(request, _answer(service, model, parsed, score))

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from splitnest.errors import printable
-from splitnest.inference.score_filter import AUTO, score_filter
+from splitnest.errors import UsageError, printable
+from splitnest.inference.score_filter import parse_score, score_filter
 from splitnest.serving.bodies import Form, read_form, received_body
 from splitnest.serving.served_model import ServedModel
 from splitnest.serving.service import Service, check_score
@@ -60,24 +60,19 @@ class Options:
         number = values.get("image_id", "0")
         if not (number.isascii() and number.isdecimal() and len(number) < 16):
             raise HTTPException(400, f"image_id is {printable(number[:100])!r}. Give an integer of at least 0.")
-        return cls(values.get("model"), parse_score(values.get("score")), form, int(number))
+        return cls(values.get("model"), requested_score(values.get("score")), form, int(number))
 
 
-def parse_score(text: object) -> float | str | None:
-    """Return the minimum score of a request.
+def requested_score(text: object) -> float | str | None:
+    """Return the minimum score of a request; None if it gives none.
 
     Raises:
         HTTPException: The score is neither a number from 0 to 1 nor ``auto`` (400).
     """
-    if text is None or text == AUTO:
-        return text
     try:
-        score = float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise HTTPException(400, f"score is {printable(str(text)[:100])!r}. Give a number from 0 to 1, or auto.")
-    return score
+        return None if text is None else parse_score(text, "score")
+    except UsageError as error:
+        raise HTTPException(400, str(error)) from error
 
 
 async def predict(request: Request) -> Response:

@@ -2,10 +2,8 @@
 
 import base64
 import io
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +14,14 @@ from PIL import Image
 from helpers.tool_exports import (
     Annotated,
     Instance,
+    task,
     write_cvat,
     write_images,
     write_label_studio,
     write_labelme,
     write_open_images,
+    write_shapes,
+    write_tasks,
 )
 from splitnest.data.formats.annotation_file import AnnotationFile
 from splitnest.data.formats.cvat import collect_cvat, read_cvat
@@ -116,14 +117,6 @@ def _own_folder(read: Read) -> Read:
     return read_there
 
 
-def write_shapes(folder: Path, *shapes: dict[str, Any], **content: Any) -> Path:
-    """Write one labelme file of an image 60 wide and 40 high."""
-    write_images(folder, [Annotated("a.png", 60, 40)])
-    content = {"shapes": shapes, "imagePath": "a.png", "imageHeight": 40, "imageWidth": 60, **content}
-    (folder / "a.json").write_text(json.dumps(content))
-    return folder
-
-
 def test_labelme_groups_circles_and_masks(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.fromarray(np.full((4, 6), 255, np.uint8)).save(png, format="PNG")
@@ -187,18 +180,6 @@ def test_cvat_tracks_of_a_video(tmp_path: Path) -> None:
     assert file.boxes_xywh.tolist() == [[1, 2, 10, 10], [3, 2, 10, 10]]
 
 
-def write_tasks(folder: Path, *tasks: Any) -> Path:
-    write_images(folder, [Annotated("my cat.png", 60, 40)])
-    (folder / "export.json").write_text(json.dumps(tasks))
-    return folder / "export.json"
-
-
-def task(*result: Any, image: str = "/data/local-files/?d=photos/my%20cat.png", **annotation: Any) -> dict[str, Any]:
-    """Return a task of an image 60 wide and 40 high."""
-    size = {"original_width": 60, "original_height": 40}
-    return {"id": 7, "data": {"image": image}, "annotations": [{"result": [size | r for r in result], **annotation}]}
-
-
 def rle_of(mask: np.ndarray) -> list[int]:
     """Encode a mask as Label Studio does, in the simplest way: literal bytes."""
     values = np.repeat(mask.ravel().astype(int) * 255, 4).tolist()
@@ -243,113 +224,6 @@ def test_label_studio_min_export_and_annotators(tmp_path: Path) -> None:
     assert file.notes["task with several annotations: the first one is read"]
     cancelled = read_label_studio(write_tasks(tmp_path, task(was_cancelled=True)), tmp_path)
     assert cancelled.file_names == ()
-
-
-BOMB = '<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;">]><annotations>&y;</annotations>'
-
-
-def cvat_shape(text: str) -> str:
-    return f'<annotations>\n<image name="my cat.png" width="60" height="40">\n{text}\n</image></annotations>'
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"a\.xml, line 1: invalid XML"),
-        ("<annotation/>", "its root element is annotation, not annotations"),
-        (BOMB, "has a document type declaration"),
-        (b"\xff\xfe<", "is not UTF-8 text"),
-        ("<annotations>" + "<a>" * 200 + "</a>" * 200 + "</annotations>", "is inside more than 100 elements"),
-        ('<annotations><image width="6" height="4"/></annotations>', "line 1: this image has no name"),
-        ('<annotations><image name="my cat.png" width="6"/></annotations>', "there is no 'height'"),
-        ('<annotations><image name="my cat.png" width="1e9" height="4000"/></annotations>', "million pixels"),
-        (cvat_shape('<box label="a" xtl="1" ytl="2" xbr="wide" ybr="4"/>'), "line 3: 'xbr' is 'wide', not a number"),
-        (cvat_shape('<box label="a" xtl="1" ytl="2" xbr="inf" ybr="4"/>'), "not a finite number"),
-        (cvat_shape('<box label="a" rotation="30" xtl="1" ytl="2" xbr="9" ybr="4"/>'), "rotated by 30 degrees"),
-        (cvat_shape('<box xtl="1" ytl="2" xbr="9" ybr="4"/>'), "this box has no label"),
-        (cvat_shape('<polygon label="a" points="1,2;3,4"/>'), "a polygon has 2 vertices, and needs at least 3"),
-        (cvat_shape('<polygon label="a" points="1,2;3;4,5"/>'), "the point '3' is not two numbers"),
-        (cvat_shape('<mask label="a" rle="1,2" left="1" top="1" width="3" height="2"/>'), "have 3 pixels"),
-        (cvat_shape('<mask label="a" rle="1,2" left="1" top="1" width="999999" height="99999"/>'), "the mask has"),
-        (cvat_shape('<ellipse label="a" cx="1" cy="1" rx="0" ry="1"/>'), "an ellipse has center and radii"),
-        (cvat_shape('<skeleton label="a"></skeleton>'), "the skeleton has no point"),
-    ],
-)  # fmt: skip
-def test_wrong_cvat_files_are_rejected(tmp_path: Path, text: str | bytes, message: str) -> None:
-    write_images(tmp_path, [Annotated("my cat.png", 60, 40)])
-    (tmp_path / "a.xml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DataError, match=message):
-        read_cvat(tmp_path / "a.xml", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "is not valid JSON"),
-        ("[" * 100_000, "is not valid JSON"),
-        ("{}", "its top level is not a list"),
-        ("[1]", "task 0 is not a task of Label Studio"),
-        ([task({"value": {"x": "a", "y": 1, "width": 5, "height": 5, "rectanglelabels": ["a"]}})], "'x' is 'a', not"),
-        ([task({"value": {"x": 1, "y": 1, "width": 5, "height": 5, "rotation": 45, "rectanglelabels": ["a"]}})],
-         "task 7, region 0: the box is rotated by 45 degrees"),
-        ([task({"image_rotation": 90, "value": {"x": 1, "y": 1, "width": 5, "height": 5, "rectanglelabels": ["a"]}})],
-         "the image was rotated"),
-        ([task({"value": {"points": [[1, 2], [3]], "polygonlabels": ["a"]}})], "not a list of points"),
-        ([task({"value": {"rle": [1, 2], "brushlabels": ["a"]}})], "'rle' ends too early"),
-        ([task({"value": {"rle": [0, 0, 0, 4, 0], "brushlabels": ["a"]}})], "has 1 pixels, and the image has 60 x 40"),
-        ([task(), task()], "is annotated by .*task 7 too"),
-    ],
-)  # fmt: skip
-def test_wrong_label_studio_files_are_rejected(tmp_path: Path, content: Any, message: str) -> None:
-    path = write_tasks(tmp_path)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(DataError, match=message):
-        read_label_studio(path, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("shape", "message"),
-    [
-        ({"points": [[1, 2], [3, 4], [5, 9]]}, r"a\.json: shapes\[0\] has no label"),
-        ({"label": "a", "points": "all"}, "'points' is not a list of points"),
-        ({"label": "a", "points": [[1, 2], [3, float("nan")], [4, 4]]}, "'points' is not a list of points"),
-        ({"label": "a", "points": [[1, 2], [3, 4]]}, "a polygon has 2 vertices"),
-        ({"label": "a", "shape_type": "rotation", "points": [[1, 2]] * 4}, "the rectangle is rotated"),
-        ({"label": "a", "shape_type": "circle", "points": [[1, 2], [1, 2]]}, "an ellipse has center and radii"),
-        ({"label": "a", "shape_type": "mask", "mask": "?", "points": [[1, 2], [3, 4]]}, "'mask' is not a PNG file"),
-    ],
-)
-def test_wrong_labelme_files_are_rejected(tmp_path: Path, shape: dict[str, Any], message: str) -> None:
-    write_shapes(tmp_path, shape)
-    with pytest.raises(DataError, match=message):
-        read_labelme(tmp_path, tmp_path)
-
-
-def test_wrong_folders_of_labelme_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no JSON files of labelme"):
-        read_labelme(tmp_path, tmp_path)
-    (tmp_path / "other.json").write_text("[]")
-    with pytest.raises(DataError, match="has no JSON files of labelme"):
-        read_labelme(tmp_path, tmp_path)
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(DataError, match=r"a\.json is not valid JSON"):
-        read_labelme(tmp_path, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "it has no column ImageID"),
-        ("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1,0,2,0,1\n", "line 2: XMax is 2, not a fraction"),
-        ("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1,0,wide,0,1\n", "XMax is 'wide', not a number"),
-        ("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1\n", "XMin is '', not a number"),
-    ],
-)
-def test_wrong_open_images_files_are_rejected(tmp_path: Path, text: str, message: str) -> None:
-    write_images(tmp_path, [Annotated("a.png", 60, 40)])
-    (tmp_path / "boxes.csv").write_text(text)
-    with pytest.raises(DataError, match=message):
-        read_open_images(tmp_path / "boxes.csv", tmp_path)
 
 
 @pytest.mark.parametrize("read", [labelme, cvat, label_studio, open_images])

@@ -28,6 +28,7 @@ from splitnest.errors import printable
 
 if TYPE_CHECKING:
     from splitnest.evaluation.evaluate import Evaluation
+    from splitnest.inference.predictor import Predictor
     from splitnest.recipe import Recipe
 
 EXAMPLE = "Example: splitnest eval mask_rcnn_resnest50_fpn_1x_coco.mmdet data.root=/data/coco"
@@ -87,23 +88,17 @@ def evaluate(
     from splitnest.recipe.overrides import parse
     from splitnest.tasks import task_of
 
-    size = tile_size(tile)
+    size, values = tile_size(tile), parse(overrides or [])
     with process_group():
-        given: Any
+        given: Predictor | Recipe
         if predictions is not None:
-            recipe, _ = resolve(name or model, parse(overrides or []), config)
-            given, values = name or model, parse(overrides or [])
+            given, _ = resolve(name or model, values, config)
         else:
             options: dict[str, Any] = {"fast": fast, "precision": precision, "compile": compile}
-            given = load(*named(model, name, weights), device, parse(overrides or []), config=config, **options)
-            recipe, values = given.recipe, {}
-        task = task_of(recipe)
-        if results is not None:
-            task.check_results_path(results)
+            given = load(*named(model, name, weights), device, values, config=config, **options)
         inputs = [path for path in (model, name, weights, config) if path is not None]
         evaluation = run_evaluation(
             given,
-            values,
             tta=tta,
             batch_size=batch_size,
             workers=workers,
@@ -118,11 +113,12 @@ def evaluate(
         if not is_main_process():
             return
     if json:
-        print_json(_facts(recipe, evaluation))
+        print_json(_facts(evaluation))
     else:
-        print_evaluation(recipe, evaluation, tta)
+        print_evaluation(evaluation, tta)
     if results is None and not evaluation.metrics:
-        results = Path(f"{recipe.name}_results{task.results_suffix}")
+        recipe = evaluation.recipe
+        results = Path(f"{recipe.name}_results{task_of(recipe).results_suffix}")
     if results is not None:
         evaluation.evaluator.write(results)
     with text_to_stderr(json):
@@ -132,21 +128,21 @@ def evaluate(
             print(f"report: {printable(report / REPORT_FILE)}")
 
 
-def _facts(recipe: "Recipe", evaluation: "Evaluation") -> dict[str, Any]:
+def _facts(evaluation: "Evaluation") -> dict[str, Any]:
     """Return metrics from 0 to 1, -1 where undefined; published ones in percent."""
     from splitnest.evaluation.published import published_columns
 
     return {
-        "model": recipe.name,
+        "model": evaluation.recipe.name,
         "data": str(evaluation.dataset.source),
         "num_images": len(evaluation.dataset),
         "metrics": evaluation.metrics,
         "per_class": evaluation.per_class,
-        "published_percent": published_columns(recipe, evaluation.metrics),
+        "published_percent": published_columns(evaluation.recipe, evaluation.metrics),
     }
 
 
-def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = False) -> None:
+def print_evaluation(evaluation: "Evaluation", tta: bool = False) -> None:
     """Print the metrics in percent, beside them those that were published, and those of each class."""
     from rich.console import Console
     from rich.table import Table
@@ -154,7 +150,7 @@ def print_evaluation(recipe: "Recipe", evaluation: "Evaluation", tta: bool = Fal
     from splitnest.evaluation.published import published_columns
     from splitnest.metrics.evaluator import percent
 
-    console = Console(soft_wrap=True, markup=False)
+    recipe, console = evaluation.recipe, Console(soft_wrap=True, markup=False)
     if not evaluation.metrics:
         console.print(
             "The dataset has no annotations, as for a test set, so no metrics can be computed. Upload the results to "

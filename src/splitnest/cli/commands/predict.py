@@ -24,7 +24,7 @@ from splitnest.cli.options import (
     tile_size,
     weights_or_none,
 )
-from splitnest.errors import DataError, OutputError, UsageError, first_few, printable, tell
+from splitnest.errors import DataError, OutputError, UsageError, first_few, tell
 
 EXAMPLE = (
     "Example: splitnest predict mask_rcnn_resnest50_fpn_1x_coco.mmdet images/ --out predictions. "
@@ -101,9 +101,10 @@ def predict(
     from splitnest.cli.picture_names import named_sources
     from splitnest.cli.results import ResultsFile
     from splitnest.data.writers.formats import check_formats, parse_formats
+    from splitnest.inference.score_filter import AUTO, parse_score
 
     formats = [] if write is None else parse_formats(write)
-    min_score = _parsed_score(score)
+    min_score = parse_score(score, "--score")
     size = tile_size(tile)
     if detector is None and detector_weights != "auto":
         raise UsageError("--detector-weights has no effect without --detector. Give the detector, or omit both.")
@@ -133,7 +134,7 @@ def predict(
         options: dict[str, Any] = {"device": device, "fast": fast, "precision": precision, "compile": compile}
         predictor = load(*named(model, name, weights), config=config, **options)
         check_formats(formats, predictor.recipe.task)
-        thresholds = min_score if min_score is not None else predictor.required_score_thresholds()
+        thresholds = predictor.required_score_thresholds() if min_score == AUTO else min_score
         shared: dict[str, Any] = {
             "pictures": pictures,
             "batch_size": batch_size,
@@ -183,20 +184,3 @@ def _only_video(sources: list[str], needs_video: bool, needs_images: bool) -> st
     if needs_images and videos:
         raise UsageError("A video is predicted as a whole, without --skip-existing and --write. Omit them.")
     return videos[0] if videos else None
-
-
-def _parsed_score(text: str) -> float | None:
-    """Return the value of ``--score``; None for ``auto``.
-
-    Raises:
-        UsageError: The value is neither ``auto`` nor a number from 0 to 1.
-    """
-    if text == "auto":
-        return None
-    try:
-        score = float(text)
-    except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise UsageError(f"--score is {printable(text)}. Give a number from 0 to 1, or auto.")
-    return score

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,8 +19,9 @@ from splitnest.cli.options import (
     Tiles,
     Tta,
     tile_size,
+    weights_or_none,
 )
-from splitnest.errors import UsageError, printable
+from splitnest.errors import printable
 
 EXAMPLE = (
     "Example: splitnest scan faster_rcnn_resnest50_fpn_1x_coco.mmdet s3://bucket/data-{0000..0999}.tar --out "
@@ -103,22 +104,23 @@ def run(
 ) -> None:
     """Predict for all images; write one Parquet file for each shard. Repeat the command to continue."""
     from splitnest.cli.interruption import interruptible
+    from splitnest.inference.score_filter import parse_score
     from splitnest.scanning.scan import run_job, scan_job
     from splitnest.scanning.status import scan_status
 
-    if weights == "none":
-        raise UsageError("Random weights differ in each process, so nothing can be scanned. Give a checkpoint.")
-    options: dict[str, Any] = {"what": what, "batch_size": batch_size, "score_threshold": _score(score), "tta": tta}
     job = scan_job(
         model,
         sources,
         out,
-        **options,
+        what=what,
+        batch_size=batch_size,
+        score_threshold=None if score is None else parse_score(score, "--score"),
+        tta=tta,
         tile=tile_size(tile),
         overlap=overlap,
         boxes=boxes,
         detector=detector,
-        weights=weights,
+        weights=weights_or_none(weights),
         config=config,
         fast=fast,
         precision=precision,
@@ -148,20 +150,3 @@ app.command("status", epilog=scan_results.STATUS_EXAMPLE, cls=Command)(scan_resu
 app.command("retry", epilog=scan_results.RETRY_EXAMPLE, cls=Command)(scan_results.retry)
 app.command("to-coco", epilog=scan_results.COCO_EXAMPLE, cls=Command)(scan_results.coco)
 app.command("to-jsonl", epilog=scan_results.JSONL_EXAMPLE, cls=Command)(scan_results.jsonl)
-
-
-def _score(text: str | None) -> Any:
-    """Return the value of ``--score``: a number, ``auto``, or None for all detections.
-
-    Raises:
-        UsageError: The value is something else.
-    """
-    if text in (None, "auto"):
-        return text
-    try:
-        score = float(str(text))
-    except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise UsageError(f"--score is {printable(text)}. Give a number from 0 to 1, or auto.")
-    return score
