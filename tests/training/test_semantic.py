@@ -104,7 +104,7 @@ def test_resumed_run_equals_an_uninterrupted_one(finished: Path, recipe_file: Pa
 def test_evaluation_does_not_depend_on_batch_size_and_workers(finished: Path) -> None:
     expected = splitnest.evaluate(finished / "last.pt")
     assert list(expected) == ["miou", "macc", "pixel_accuracy"]
-    evaluation = run_evaluation(splitnest.load(finished / "last.pt"), batch_size=2, workers=1)
+    evaluation = run_evaluation(finished / "last.pt", batch_size=2, workers=1)
     assert evaluation.metrics == expected
     assert list(evaluation.per_class) == CLASSES
 

@@ -92,16 +92,9 @@ def evaluate(
         OutputError: The report cannot be written.
     """
     with process_group():
-        given: Predictor | Recipe
-        if isinstance(model, Predictor):
-            given, changes = model, overrides
-        elif predictions is None:
-            given, changes = load(model, overrides=overrides), None
-        else:
-            given, changes = resolve(model, overrides)[0], None
         evaluation = run_evaluation(
-            given,
-            changes,
+            model,
+            overrides,
             tta,
             data=data,
             batch_size=batch_size,
@@ -122,7 +115,7 @@ def evaluate(
 
 
 def run_evaluation(
-    model: Predictor | Recipe,
+    model: Predictor | Recipe | str | Path,
     overrides: Mapping[str, Any] | None = None,
     tta: bool = False,
     *,
@@ -149,6 +142,9 @@ def run_evaluation(
     if slices is not None and report is None:
         raise UsageError("Slices are shown in a report. Give its folder too: --report DIR, report=DIR.")
     check_tiling(tile, overlap, tta)
+    if isinstance(model, str | Path):
+        model = load(model, overrides=overrides) if predictions is None else resolve(model, overrides)[0]
+        overrides = None
     predict: Callable[..., Evaluator]
     if predictions is not None:
         if tta or tile is not None:
