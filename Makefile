@@ -34,8 +34,9 @@ browser: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serving
 
 soak: $(STAMP)
-	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/training/test_kills.py --timeout 3600
-	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest tests/scanning/test_kills.py tests/scanning/test_scan.py tests/cli/test_machines.py --timeout 3600
+	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest --timeout 3600 tests/training/test_kills.py \
+		tests/data/loading/test_workers.py tests/scanning/test_kills.py tests/scanning/test_scan.py \
+		tests/cli/test_machines.py
 	OMP_NUM_THREADS=1 SPLITNEST_FUZZ=2000 $(BIN)/pytest -n auto tests/fuzz
 
 scale: $(STAMP)

@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,16 +43,15 @@ from splitnest.weights.onnx_metadata import read_metadata
 
 CLASSIFIER = "resnest50_imagenet.official"
 ONE_STAGE = "panoptic, one stage"
-POSE = "simplebaseline_resnest50_256x192_coco.mmpose"
-DETECTOR = "mask_rcnn_resnest50_fpn_1x_coco.mmdet"
-TESTED = [CLASSIFIER, DETECTOR]
-"""One family of each kind of inputs. ``make parity`` tests the others too."""
+DETECTOR = "faster_rcnn_resnest50_fpn_1x_coco.mmdet"
 
 OTHERS = [
-    pytest.param(name, marks=pytest.mark.parity) for name in [ONE_STAGE, *FAMILIES, *VARIANTS] if name not in TESTED
+    pytest.param(name, marks=pytest.mark.parity) for name in [ONE_STAGE, *FAMILIES, *VARIANTS] if name != CLASSIFIER
 ]
-THRESHOLDS = ScoreThresholds(0.5, tuple(0.1 + 0.01 * index for index in range(80)))
-SIZES = [(2, (96, 128)), (1, (96, 128)), (3, (64, 160)), (1, (64, 160))]
+"""Models that ``make parity`` exports to ONNX. ``make test`` traces a detector too, for torch.export's format."""
+THRESHOLDS = ScoreThresholds(0.5, tuple(0.0005 * index for index in range(1000)))
+LARGER = [(2, (96, 128)), (1, (96, 128)), (3, (128, 160))]
+SIZES = [*LARGER, (3, (64, 160)), (1, (64, 160))]
 """Number of images, and their height and width."""
 
 
@@ -69,7 +68,7 @@ def small(name: str) -> splitnest.Predictor:
     model = randomize_norms(splitnest.load(row, weights=None, device="cpu", overrides=overrides))
     if isinstance(model.module, RCNN | PanopticFPN):
         randomize_detections(model.module, logits_std=5 if name in VARIANTS else 0.5)
-    if name == DETECTOR:
+    if name == CLASSIFIER:  # of a detector in practice, whose export takes three times as long
         return splitnest.Predictor(model.module, model.recipe, lambda: THRESHOLDS)
     return model
 
@@ -97,19 +96,20 @@ def classifier(exported: Callable[[str], Exported]) -> Exported:
     return exported(CLASSIFIER)
 
 
-@pytest.mark.parametrize("name", [*TESTED, *OTHERS])
+@pytest.mark.parametrize("name", [CLASSIFIER, *OTHERS])
 def test_exported_network_computes_the_same(name: str, exported: Callable[[str], Exported]) -> None:
     model, path = exported(name)
-    check_outputs(model, path)
+    check_outputs(model, runtimes.open_session(path))
     check_results(model, path)
     check_metadata(model, path)
 
 
 @torch.inference_mode()
-def check_outputs(model: splitnest.Predictor, path: Path) -> None:
+def check_outputs(
+    model: splitnest.Predictor, session: runtimes.Session, sizes: Sequence[tuple[int, tuple[int, int]]] = SIZES
+) -> None:
     """Compare outputs for several numbers and sizes of images, in any order of equal scores."""
-    session = runtimes.open_session(path)
-    for count, (height, width) in SIZES:
+    for count, (height, width) in sizes:
         inputs = [torch.randn(count, 3, height, width)]
         if isinstance(model.module, RCNN | PanopticFPN):
             inputs.append(torch.tensor([[height - 4.0, width - 6.0]] * count))
@@ -181,14 +181,11 @@ def test_folders_of_the_maker_are_not_exported() -> None:
 
 
 def test_torch_reads_pt2(tmp_path: Path) -> None:
-    model = small(POSE)
+    model = small(DETECTOR)
     path = splitnest.export(model, tmp_path / "small.pt2")
     metadata = {"splitnest.json": ""}
-    network = torch.export.load(path, extra_files=metadata).module()
+    check_outputs(model, exporter._session_of(torch.export.load(path, extra_files=metadata)), LARGER)
     assert json.loads(metadata["splitnest.json"])["model"] == model.recipe.name
-    images = torch.randn(3, 3, 64, 96)
-    with torch.inference_mode():
-        assert torch.allclose(network(images), model.module(images), atol=1e-5)
 
 
 def test_example_of_the_documentation(classifier: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from splitnest.inference.semantic_tta import SemanticTTA
 from splitnest.structures import SemanticSegmentation
 
 MODELS = [
-    "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
+    pytest.param("deeplabv3plus_resnest101_d8_cityscapes.mmseg", marks=pytest.mark.parity),
     pytest.param("fcn_resnest101_d8_cityscapes.mmseg", marks=pytest.mark.parity),
     pytest.param("fcn_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
     pytest.param("pspnet_resnest101_d8_ade20k.mmseg", marks=pytest.mark.parity),
@@ -26,7 +26,6 @@ MODELS = [
         [
             "deeplabv3plus_r18-d8_4xb4-80k_isaid-896x896.mmseg",
             "fcn_r18b-d8_4xb2-80k_cityscapes-769x769.mmseg",
-            "ocrnet_r101-d8_4xb2-40k_cityscapes-512x1024.mmseg",
         ],
     ),
 ]

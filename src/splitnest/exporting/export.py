@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
@@ -111,13 +111,25 @@ def _trace(module: Model, device: torch.device) -> ExportedProgram:
     names = module.input_names
     with torch.no_grad():
         program = torch.export.export(
-            module,
+            module if len(module.output_names) == 1 else _PlainOutputs(module),
             tuple(arguments[name] for name in names),
             dynamic_shapes=tuple(dict.fromkeys(AXES[name], Dim.DYNAMIC) for name in names),
             strict=False,
         )
     drop_stack_traces(program.graph_module)
     return program
+
+
+class _PlainOutputs(nn.Module):
+    """Detector whose outputs are a plain tuple, which programs without splitnest can load too."""
+
+    def __init__(self, network: Model) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of ``output_names``."""
+        return tuple(pytree.tree_leaves(self.network(images, sizes)))
 
 
 def _write_onnx(program: ExportedProgram, module: Model, entries: dict[str, str], path: Path) -> None:

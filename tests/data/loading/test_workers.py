@@ -64,6 +64,7 @@ def test_error_about_open_files_in_the_main_process_is_plain() -> None:
         raise FileNotFoundError(2, "No such file")
 
 
+@pytest.mark.skipif("SPLITNEST_SOAK" not in os.environ, reason="starts three interpreters; make soak runs it")
 def test_script_without_guard_is_named(recipe_file: Path, tmp_path: Path) -> None:
     """Where workers are spawned they import the script, and would train too."""
     script = tmp_path / "script.py"
