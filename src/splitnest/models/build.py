@@ -56,7 +56,10 @@ def build_model(recipe: Recipe, parts: Parts | None = None) -> Model:
         case SemanticRecipe():
             model = _build_segmentor(recipe, parts)
         case PoseRecipe():
-            model = _build_pose_estimator(recipe, parts)
+            from splitnest.models.pose.build import build_pose_estimator
+
+            backbone = _backbone_of(parts.backbone, recipe.model.backbone, ("c5",))
+            model = build_pose_estimator(recipe, backbone, parts.heatmap_head, build_categories(recipe))
     set_checkpoint_stages(model, recipe)
     return model.to(memory_format=torch.channels_last)
 
@@ -251,25 +254,4 @@ def _build_auxiliary_head(config: SegmentorConfig, channels: Mapping[str, int], 
         concat_input=False,
         norm=config.norm,
         dropout=config.dropout,
-    )
-
-
-def _build_pose_estimator(recipe: PoseRecipe, parts: Parts) -> Model:
-    from splitnest.models.pose.estimator import PoseEstimator
-    from splitnest.models.pose.heatmap_head import HeatmapHead
-
-    config, skeleton = recipe.model, skeleton_of(recipe)
-    backbone = _backbone_of(parts.backbone, config.backbone, ("c5",))
-    head: Any = parts.heatmap_head
-    if head is None:
-        head = HeatmapHead(backbone.channels["c5"], len(skeleton.names), config.deconv_channels, config.norm)
-    return PoseEstimator(
-        backbone,
-        head,
-        build_categories(recipe),
-        skeleton.flip_indices,
-        stride=backbone.strides["c5"] // head.upsampling,
-        sigma=config.sigma,
-        flip_test=recipe.input.flip_test,
-        shift_heatmap=recipe.input.shift_heatmap,
     )

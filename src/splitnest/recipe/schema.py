@@ -78,13 +78,33 @@ class PoseModelConfig(Section):
         deconv_channels: Channels of each transposed convolution.
         norm: Normalization of the transposed convolutions.
         sigma: Standard deviation of the target heatmaps in cells.
+        codec: Codec of the heatmaps: ``msra`` (SimpleBaseline), ``dark`` (Zhang et al. 2020) or ``udp`` (Huang et al.
+            2020).
+        offsets: Whether the codec ``udp`` has three maps of each keypoint, a disk and the offsets to the keypoint.
+        blur_kernel: Side in cells of the Gaussian blur before the decoding of ``dark`` and ``udp``; half of it with
+            ``offsets``.
+        loss: Loss of the heatmaps: squared error, or adaptive wing (Wang et al. 2019).
     """
 
-    not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma"})
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma", "codec", "blur_kernel", "loss"})
     backbone: AnyBackboneConfig
     deconv_channels: Annotated[tuple[Channels, ...], Field(max_length=5)] = (256, 256, 256)
     norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
+    codec: Literal["msra", "dark", "udp"] = "msra"
+    offsets: bool = False
+    blur_kernel: int = Field(11, ge=9, le=99)
+    loss: Literal["mse", "adaptive_wing"] = "mse"
+
+    @model_validator(mode="after")
+    def _check_codec(self) -> Self:
+        if self.offsets and self.codec != "udp":
+            raise ValueError(f"offsets are of codec udp, not of {self.codec}: set codec to udp or offsets to false")
+        if self.offsets and self.loss != "mse":
+            raise ValueError(f"loss {self.loss} is of heatmaps without offsets: set loss to mse")
+        if self.blur_kernel % 2 == 0:
+            raise ValueError(f"blur_kernel is {self.blur_kernel}: give an odd number")
+        return self
 
     @model_validator(mode="after")
     def _check_heatmap_size(self) -> Self:

@@ -37,9 +37,6 @@ class HeatmapHead(nn.Module):
         num_keypoints: K.
         channels: Number of channels of each transposed convolution.
         norm: Name of their normalization.
-
-    Attributes:
-        upsampling: Resolution of the heatmaps relative to the feature map.
     """
 
     def __init__(self, in_channels: int, num_keypoints: int, channels: Sequence[int], norm: str) -> None:
@@ -50,8 +47,7 @@ class HeatmapHead(nn.Module):
         nn.init.normal_(self.output.weight, std=INITIAL_STD)
         assert self.output.bias is not None
         nn.init.zeros_(self.output.bias)
-        self.upsampling = UPSAMPLING ** len(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``[N, in_channels, H, W]`` to heatmaps ``[N, K, upsampling * H, upsampling * W]``."""
+        """Map ``[N, in_channels, H, W]`` to heatmaps ``[N, K, h, w]``, doubled by each layer."""
         return self.output(self.deconvs(features))
