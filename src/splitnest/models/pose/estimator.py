@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from splitnest.distributed import loss_normalizer
 from splitnest.models.base import Forward, Model
 from splitnest.models.layers.precision import at_least_float32
+from splitnest.models.layers.resize_concat import resize_concat
 from splitnest.models.pose.codec import MSRACodec
 from splitnest.models.pose.heatmap_losses import squared_errors
 from splitnest.structures import Poses, Result
@@ -23,10 +24,11 @@ class PoseEstimator(Model):
     """Top-down pose estimator.
 
     Args:
-        backbone: Backbone that returns c5.
+        backbone: Backbone that returns the feature maps of ``levels``.
         head: Head that returns heatmaps ``[N, K, h, w]``.
-        categories: Class of the persons, with the names of their keypoints.
+        categories: Class of the persons, with the names of their keypoints: of all, or the first ones of predictions.
         flip_indices: Keypoint that each keypoint becomes under a horizontal flip, K of them.
+        levels: Names of the feature maps that the head takes, resized to the first one and concatenated.
         codec: Codec of the heatmaps.
         criterion: Sum of the loss over all cells, as a function of heatmaps, targets and weights of the keypoints.
         flip_test: Whether ``predict`` averages the heatmaps of an image and of its horizontal flip.
@@ -42,6 +44,7 @@ class PoseEstimator(Model):
         categories: Categories,
         flip_indices: Sequence[int],
         *,
+        levels: Sequence[str] = ("c5",),
         codec: MSRACodec | None = None,
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor] = squared_errors,
         flip_test: bool = True,
@@ -50,12 +53,14 @@ class PoseEstimator(Model):
         super().__init__()
         self.backbone, self.head, self.categories = backbone, head, categories
         self.flip_indices, self.codec, self.criterion = tuple(flip_indices), codec or MSRACodec(), criterion
+        self.levels = tuple(levels)
         self.flip_test, self.shift_heatmap = flip_test, shift_heatmap
         self.num_passes = 2 if flip_test else 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the heatmaps ``[N, K, h, w]`` of normalized images ``[N, 3, H, W]``."""
-        return self.head(self.backbone(images)["c5"])
+        features = self.backbone(images)
+        return self.head(resize_concat([features[name] for name in self.levels]))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss_heatmap``: the loss averaged over all cells of all keypoints, ignored ones included.
@@ -93,11 +98,12 @@ class PoseEstimator(Model):
         size_hw = batch.images.shape[2], batch.images.shape[3]
         found, scores = self.codec.decode(at_least_float32(self.heatmaps(batch.images, forward)), size_hw)
         points, peaks = found.float().cpu().numpy(), scores.float().cpu().numpy()
+        num_keypoints = len(self.categories.keypoint_names)
         people = batch.people or [Person.whole_image(size) for size in batch.sizes]
         return [
             Poses(
-                keypoints=person.region.to_original(points[n : n + 1], size_hw),
-                scores=peaks[n : n + 1],
+                keypoints=person.region.to_original(points[n : n + 1, :num_keypoints], size_hw),
+                scores=peaks[n : n + 1, :num_keypoints],
                 boxes=person.box[None],
                 box_scores=np.array([person.score], np.float32),
                 labels=np.array([person.label], np.int64),
