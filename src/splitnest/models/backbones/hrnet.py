@@ -22,6 +22,7 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,7 +74,8 @@ class Fusion(nn.Module):
         if source > self.target:
             factor = 2 ** (source - self.target)
             x = F.interpolate(x, size=[factor * side for side in x.shape[-2:]], mode=self.upsampling)
-            if x.shape[-2:] != size:  # of sides that are no multiple of the stride, as in mmsegmentation
+            # Sides that are no multiple of the stride, as in mmsegmentation; an exported network has any size.
+            if torch.compiler.is_exporting() or x.shape[-2:] != size:
                 x = F.interpolate(x, size=list(size), mode=self.upsampling)
         return x
 
@@ -158,6 +160,7 @@ class HRNet(nn.Module):
         names = STAGES[: len(channels)]
         if unknown := sorted(set(out) - set(names)) or (["nothing"] if not out else []):
             raise ValueError(f"out holds {unknown[0]!r}, but the branches are {', '.join(names)}")
+        self.out = tuple(out)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.stem = stem
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
@@ -190,7 +193,7 @@ class HRNet(nn.Module):
         branches = [self.stage1(self.stem(images))]
         for stage in (self.stage2, self.stage3, self.stage4):
             branches = stage(branches)
-        return {name: x for name, x in zip(STAGES, branches, strict=False) if name in self.channels}
+        return {name: x for name, x in zip(STAGES, branches, strict=False) if name in self.out}
 
 
 def hrnet(
