@@ -230,11 +230,20 @@ def _mmpose(record: Mapping[str, Any]) -> Recipe:
                     **{"colors": [(0, 0, 0)] * len(names), "lower_body": []},
                 },
             },
-            "input": {**_input(record), "height": height, "width": width, "padding": record["padding"]},
+            "input": {
+                **{**_input(record), "height": height, "width": width, "padding": record["padding"]},
+                **{"udp": record["use_udp"], "shift_heatmap": record["test_cfg"]["shift_heatmap"]},
+            },
             "model": {
                 "backbone": _openmmlab_backbone(record["upstream_model"]["backbone"]),
                 "deconv_channels": head.get("deconv_out_channels") or (256, 256, 256),
                 "sigma": record["codec"]["sigma"],
+                "codec": _codec(record["codec"]),
+                "offsets": record["codec"].get("heatmap_type") == "combined",
             },
         }
     )
+
+
+def _codec(codec: Mapping[str, Any]) -> str:
+    return "udp" if codec["type"] == "UDPHeatmap" else "dark" if codec.get("unbiased") else "msra"

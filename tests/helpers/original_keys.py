@@ -6,7 +6,8 @@ Written from what the originals call their modules, without our key maps and rec
 from collections.abc import Mapping
 from typing import Any
 
-Shapes = dict[str, list[int]]
+from helpers.hrnet_keys import Shapes, hrnet
+
 Config = Mapping[str, Any]
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -36,7 +37,9 @@ def _kind(section: Config) -> str | None:
 
 
 def openmmlab_backbone(config: Config, framework: str) -> Shapes:
-    """Return ResNet, ResNetV1c, ResNetV1d or ResNeXt."""
+    """Return ResNet, ResNetV1c, ResNetV1d, ResNeXt or HRNet."""
+    if config["type"] == "HRNet":
+        return hrnet(config, framework)
     norm, depth = _kind(config) or "BN", config["depth"]
     short, deep = NORM_NAMES[norm], config["type"] in ("ResNetV1c", "ResNetV1d")
     shapes = {} if deep else _layer("backbone.conv1", 64, 3, 7, 7) | _norm(f"backbone.{short}1", 64, norm)
@@ -96,7 +99,12 @@ def _context_block(key: str, channels: int, reduced: int) -> Shapes:
 def mmdet(model: Config) -> Shapes:
     """Return Faster, Mask or Cascade R-CNN with FPN of mmdetection."""
     shapes, neck, rpn, roi = openmmlab_backbone(model["backbone"], "mmdet"), model["neck"], model["rpn_head"], None
-    for level, channels in enumerate(neck["in_channels"]):
+    if neck["type"] == "HRFPN":
+        shapes |= _module("neck.reduction_conv", 256, sum(neck["in_channels"]), 1, 1)
+        shapes |= {
+            key: shape for n in range(5) for key, shape in _module(f"neck.fpn_convs.{n}", 256, 256, 3, 3).items()
+        }
+    for level, channels in enumerate(neck["in_channels"] if neck["type"] == "FPN" else ()):
         shapes |= _module(f"neck.lateral_convs.{level}", 256, channels, 1, 1, norm=_kind(neck))
         shapes |= _module(f"neck.fpn_convs.{level}", 256, 256, 3, 3, norm=_kind(neck))
     convs, anchors = rpn.get("num_convs", 1), len(rpn["anchor_generator"]["ratios"])
@@ -153,8 +161,14 @@ def mmseg(model: Config) -> Shapes:
     return shapes
 
 
+def _width(head: Config) -> int:
+    """Return the number of channels of a head's input, which may be several levels."""
+    width = head["in_channels"]
+    return sum(width) if isinstance(width, list) else width
+
+
 def _fcn(head: Config) -> Shapes:
-    shapes, before, channels = {}, head["in_channels"], head["channels"]
+    shapes, before, channels = {}, _width(head), head["channels"]
     size = head.get("kernel_size", 3)
     for index in range(head.get("num_convs", 2)):
         shapes |= _module(f"convs.{index}", channels, channels if index else before, size, size, norm="BN")
@@ -199,7 +213,7 @@ def _separable_aspp(head: Config) -> Shapes:
 
 def _ocr(head: Config) -> Shapes:
     channels, inner = head["channels"], head["ocr_channels"]
-    shapes, block = _module("bottleneck", channels, head["in_channels"], 3, 3, norm="BN"), "object_context_block"
+    shapes, block = _module("bottleneck", channels, _width(head), 3, 3, norm="BN"), "object_context_block"
     for name in ("query_project", "key_project"):
         shapes |= _module(f"{block}.{name}.0", inner, channels, 1, 1, norm="BN")
         shapes |= _module(f"{block}.{name}.1", inner, inner, 1, 1, norm="BN")
@@ -218,11 +232,16 @@ def mmpose(model: Config, *, old: bool = False) -> Shapes:
     """Return a top-down estimator of mmpose; an old file has ``keypoint_head`` instead of ``head``."""
     shapes, head, before = openmmlab_backbone(model["backbone"], "mmpose"), model["head"], model["head"]["in_channels"]
     key = "keypoint_head" if old else "head"
-    for index, channels in enumerate(head.get("deconv_out_channels", (256, 256, 256))):
+    for index, channels in enumerate(head.get("deconv_out_channels", (256, 256, 256)) or ()):
         shapes[f"{key}.deconv_layers.{3 * index}.weight"] = [before, channels, 4, 4]
         shapes |= _norm(f"{key}.deconv_layers.{3 * index + 1}", channels, "BN")
         before = channels
-    return shapes | _layer(f"{key}.final_layer", head["out_channels"], before, 1, 1, bias=True)
+    for channels in head.get("conv_out_channels", ()):  # one at most
+        first, norm = ("final_layer.0", "final_layer.1") if old else ("conv_layers.0", "conv_layers.1")
+        shapes |= _layer(f"{key}.{first}", channels, before, 1, 1, bias=True) | _norm(f"{key}.{norm}", channels, "BN")
+        before = channels
+    last = "final_layer.3" if old and head.get("conv_out_channels") else "final_layer"
+    return shapes | _layer(f"{key}.{last}", head["out_channels"], before, 1, 1, bias=True)
 
 
 def detectron2(model: Config) -> Shapes:

@@ -19,6 +19,8 @@ STEPS = {
     "3 ResNet-18/34/152": 39,
     "4 GN32 + WS": 26,
     "5 DCN + ContextBlock": 34,
+    "6 HRNet": 126,
+    "7 UDP + DARK": 30,
     "9 UPer, semantic FPN, stride 16": 19,
 }
 """Rows of each step of the recorded list."""

@@ -84,8 +84,6 @@ def test_parts_of_a_classifier_and_a_pose_estimator() -> None:
     assert pose(torch.rand(1, 3, 64, 64)).shape == (1, 17, 4, 4)
 
     class Head(nn.Module):
-        upsampling = 1
-
         def __init__(self) -> None:
             super().__init__()
             self.conv = nn.Conv2d(20, 17, 1)
@@ -95,7 +93,6 @@ def test_parts_of_a_classifier_and_a_pose_estimator() -> None:
 
     pose = splitnest.build(POSE, backbone=backbone, heatmap_head=Head())
     assert pose(torch.rand(1, 3, 64, 64)).shape == (1, 17, 2, 2)
-    assert pose.stride == 32
 
 
 def test_class_loss_of_nothing_and_of_labeled_pixels() -> None:

@@ -157,7 +157,7 @@ def test_rules_of_keys_are_those_of_the_recordings() -> None:
         keys = original_keys.of_row(path.parent.name, model.get("MODEL", model))
         assert keys == recorded["state_dict"], path.name
         num_recorded += 1
-    assert num_recorded == 55
+    assert num_recorded == 64
 
 
 def test_resnet_of_plain_values_has_the_golden_keys() -> None:

@@ -12,10 +12,12 @@ import splitnest
 from helpers import oracle
 from helpers.ordinary import marked, names_of
 from helpers.paths import INPUTS
+from splitnest.data.images.warp import warp_points
 from splitnest.data.pose.crop import crop as crop_region
 from splitnest.data.pose.crop import crop_matrix, crop_people
 from splitnest.data.pose.person_boxes import PersonBoxes
-from splitnest.models.pose.heatmaps import encode
+from splitnest.models.backbones.hrnet import HRNet
+from splitnest.models.layers.resize_concat import resize_concat
 from splitnest.structures.batch import Batch, collate
 
 MODELS = [
@@ -23,7 +25,10 @@ MODELS = [
     pytest.param("simplebaseline_resnest101_384x288_coco.mmpose", marks=pytest.mark.parity),
     *marked(names_of("mmpose"), []),
 ]
-TRAINED = ["simplebaseline_resnest50_256x192_coco.mmpose", "td-hm_res50_8xb64-210e_coco-256x192.mmpose"]
+TRAINED = [
+    "simplebaseline_resnest50_256x192_coco.mmpose",
+    *(name for name in names_of("mmpose") if oracle.exists(f"{name}.train")),
+]
 
 
 def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
@@ -37,7 +42,7 @@ def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
         (person,) = prepared.people
         assert person.region.center.tolist() == pytest.approx(row["center"], abs=0)
         assert person.region.size.tolist() == pytest.approx(row["scale"], abs=0)
-        pixels = crop_region(image, person.region, input_cfg.size_hw)[..., ::-1].transpose(2, 0, 1)
+        pixels = crop_region(image, person.region, input_cfg.size_hw, input_cfg.udp)[..., ::-1].transpose(2, 0, 1)
         assert oracle.distance(torch.from_numpy(pixels.copy()), row["crop_uint8_bgr"]) == 0
         crops.append(prepared.inputs[0])
         people.append(person)
@@ -45,14 +50,17 @@ def batch_of(record: dict[str, Any], predictor: splitnest.Predictor) -> Batch:
     return collate(crops, sizes, people=people)
 
 
-def keypoints_of(record: dict[str, Any], batch: Batch) -> list[torch.Tensor]:
+def keypoints_of(record: dict[str, Any], batch: Batch, udp: bool) -> list[torch.Tensor]:
     """Return the keypoints of the recorded persons in pixels of their crops."""
     scenes = {row["file"]: row for row in json.loads((INPUTS / "scenes.json").read_text())["images"]}
     keypoints = []
     for row, person in zip(record["people"], batch.people or (), strict=True):
         points = np.array(scenes[row["image"]]["objects"][row["object_index"]]["keypoints"], np.float32).reshape(-1, 3)
-        matrix = crop_matrix(person.region, (batch.images.shape[2], batch.images.shape[3])).astype(np.float32)
-        moved = np.column_stack([points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] > 0])
+        points = points[
+            np.arange(len(record.get("keypoints", points))) % len(points)
+        ]  # in turn, where a network has more
+        matrix = crop_matrix(person.region, (batch.images.shape[2], batch.images.shape[3]), udp)
+        moved = np.column_stack([warp_points(points[:, :2], matrix), points[:, 2] > 0])
         keypoints.append(torch.from_numpy(moved.astype(np.float32)))
     return keypoints
 
@@ -62,12 +70,15 @@ def test_model(name: str, tmp_path: Path) -> None:
     """Crops are equal to the bit; stages, and keypoints of the flip test in pixels of the image, agree."""
     record, recorded = oracle.recording(name), oracle.results(name)
     predictor = oracle.model(name, tmp_path)
+    if isinstance(predictor.module.backbone, HRNet):  # in float32, the sums of two memory formats differ by over 1e-4
+        predictor.module.double()
     batch = batch_of(record, predictor)
     outputs = oracle.record_outputs(backbone=predictor.module.backbone, heatmaps=predictor.module.head)
     boxes = [np.array([row["box_xywh"]]) for row in record["people"]]
     images = [oracle.image(Path(row["image"]).stem) for row in record["people"]]
     results = predictor.predict(images, batch_size=len(batch), boxes_xywh=boxes)
-    stages = {"input": batch.images, **outputs["backbone"], "heatmaps": outputs["heatmaps"]}
+    features = resize_concat([outputs["backbone"][name] for name in predictor.module.levels])
+    stages = {"input": batch.images, "c5": features, "heatmaps": outputs["heatmaps"]}  # c5: what the head takes
     for stage, values in record["features"].items():
         assert oracle.distance(stages[stage], values) < 1e-4, stage
     keypoints = np.concatenate([poses.keypoints for poses in results])
@@ -76,9 +87,16 @@ def test_model(name: str, tmp_path: Path) -> None:
     swapped = flips[flips] == np.arange(len(flips))  # one keypoint of DeepFashion2 is not
     stable = stable & swapped
     assert stable.mean() > 0.5
-    assert np.abs(keypoints - recorded["keypoints"])[stable].max() < 1e-3
+    differences = np.abs(keypoints - recorded["keypoints"])[stable]
+    assert np.median(differences) < 1e-3
+    # DARK and UDP divide by second differences of the logarithm: stable keypoints move by less than 0.05 pixel with a
+    # noise of 1e-5, and the recorded float32 heatmaps of HRNets differ by 4e-5 from those of float64
+    bound = 0.2 if isinstance(predictor.module.backbone, HRNet) else 0.05
+    assert differences.max() < (1e-3 if predictor.recipe.model.codec == "msra" else bound)
     scores = np.concatenate([poses.scores for poses in results])
-    assert np.abs(scores - recorded["scores"])[:, swapped].max() < 1e-5
+    assert np.abs(scores - recorded["scores"])[:, swapped].max() < max(
+        1e-5, 1e-4 * record["features"]["heatmaps"]["std"]
+    )
 
 
 @pytest.mark.parity
@@ -88,8 +106,9 @@ def test_losses_and_gradients(name: str, tmp_path: Path) -> None:
     predictor = oracle.model(name, tmp_path)
     module = predictor.module.double().train()
     batch = batch_of(record, predictor)
-    points = keypoints_of(record, batch)
-    heatmaps, weights = encode(torch.stack(points), tuple(recorded["target_heatmaps"]["shape"][2:]), 4, 2.0)
+    points, codec = keypoints_of(record, batch, predictor.recipe.input.udp), predictor.module.codec
+    size_hw = tuple(recorded["target_heatmaps"]["shape"][2:])
+    heatmaps, weights = codec.encode(torch.stack(points), size_hw, predictor.recipe.input.size_hw)
     assert oracle.distance(heatmaps, recorded["target_heatmaps"]) < 1e-5
     assert weights.tolist() == recorded["target_weights"]
     loss = module.loss(collate(list(batch.images), batch.original_sizes, keypoints=points))["loss_heatmap"]

@@ -53,7 +53,7 @@ def test_model(name: str, tmp_path: Path) -> None:
     outputs = oracle.record_outputs(backbone=module.backbone, decode_head=module.decode_head)
     with torch.inference_mode():
         module(predictor.batch([features_image]).images)
-        auxiliary_logits = module.auxiliary_head(outputs["backbone"])
+        auxiliary_logits = (module.auxiliary_head or module.decode_head)(outputs["backbone"])  # of HRNets there is none
         (rows,) = module.rows(predictor.batch([image]).images)
         stages = {
             **outputs["backbone"],

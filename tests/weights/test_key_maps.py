@@ -33,6 +33,8 @@ def index_of(name: str) -> int:
     if source == "detectron2":
         return PANOPTIC if name.startswith("panoptic") else DETECTRON2
     pooled, *plain = (index for index, key_map in enumerate(KEY_MAPS) if key_map.name == source)
+    if "hrnet" in name or "_hr18" in name:
+        return plain[1]
     return pooled if not plain or "resnest" in name or "resnetv1d" in name else plain[0]
 
 

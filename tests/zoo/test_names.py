@@ -54,8 +54,8 @@ def test_zoo_has_the_64_published_models() -> None:
     assert zoo.TASKS == TASKS
 
 
-def test_zoo_has_the_448_published_models_with_ordinary_backbones() -> None:
-    assert Counter(map(zoo.source_of, upstream.ROWS)) == {"mmdet": 168, "mmseg": 179, "mmpose": 75, "detectron2": 26}
+def test_zoo_has_the_604_published_models_with_ordinary_backbones() -> None:
+    assert Counter(map(zoo.source_of, upstream.ROWS)) == {"mmdet": 186, "mmseg": 240, "mmpose": 152, "detectron2": 26}
     assert not upstream.ROWS.keys() & PUBLISHED.keys()
     assert zoo.list_models() == sorted(zoo.TASK_OF, key=lambda name: (TASKS.index(zoo.TASK_OF[name]), name))
 
@@ -74,7 +74,7 @@ def test_list_is_filtered_by_task_and_pattern() -> None:
 
 def test_list_is_filtered_by_source_dataset_and_backbone() -> None:
     assert set(map(zoo.source_of, zoo.list_models(source="timm"))) == {"timm"}
-    assert len(zoo.list_models(source="mmpose", dataset="mpii")) == 7
+    assert len(zoo.list_models(source="mmpose", dataset="mpii")) == 11
     assert zoo.list_models(backbone="resnext-152*", dataset="COCO", source="detectron2") == [
         "cascade_mask_rcnn_X_152_32x8d_FPN_IN5k_gn_dconv.detectron2"
     ]

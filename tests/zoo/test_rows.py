@@ -44,6 +44,7 @@ def test_hash_is_the_one_in_the_file_name() -> None:
         "faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2",
         "cascade_mask_rcnn_resnest200_fpn_3x_coco.detectron2",
         "mask-rcnn_r50_fpn_15e_deepfashion.mmdet",
+        "td-hm_hrnet-w32_8xb64-210e_exlpose-256x192.mmpose",
     )
     for name, (url, sha256, _, _) in ((name, zoo.published(name)) for name in zoo.TASK_OF):
         assert url.startswith("https://"), name

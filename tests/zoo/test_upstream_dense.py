@@ -56,6 +56,7 @@ def test_mmseg_rows_are_the_upstream_configurations(name: str) -> None:
     assert recipe["model"] == {
         "backbone": backbone_of_mm(model["backbone"], output_stride=8),
         "head": heads[decode["type"]],
+        "all_levels": False,
         "head_channels": decode["channels"],
         "auxiliary_channels": auxiliary["channels"],
         "norm": {"SyncBN": "sync_bn"}[decode["norm_cfg"]["type"]],
@@ -141,7 +142,10 @@ def test_mmpose_rows_are_the_upstream_configurations(name: str) -> None:
         "deconv_channels": (256, 256, 256),
         "norm": "bn",
         "sigma": codec["sigma"],
+        **{"codec": "msra", "offsets": False, "blur_kernel": 11, "loss": "mse"},
+        **{"all_levels": False, "conv_channels": None, "output_keypoints": None},
     }
+    assert codec["type"] == "MSRAHeatmap"
     assert (model["test_cfg"]["flip_mode"], model["head"]["loss"]["use_target_weight"]) == ("heatmap", True)
     assert recipe["train"] == mmpose_training(config, name)
     assert recipe["input"] == {
@@ -152,6 +156,7 @@ def test_mmpose_rows_are_the_upstream_configurations(name: str) -> None:
         "height": height,
         "width": width,
         "padding": 1.25,
+        "udp": False,
         "flip_test": model["test_cfg"]["flip_test"],
         "shift_heatmap": model["test_cfg"]["shift_heatmap"],
     }

@@ -139,6 +139,7 @@ def test_mmdet_rows_are_the_upstream_configurations(name: str) -> None:
     assert "norm_cfg" not in model["neck"]
     assert recipe["model"] == {
         "backbone": backbone_of_mm(model["backbone"]),
+        "neck": "fpn",
         "conventions": "mmdet",
         "fpn_norm": None,
         "box_norm": {"SyncBN": "sync_bn"}[box_heads[0]["norm_cfg"]["type"]],
@@ -218,6 +219,7 @@ def test_detectron2_rows_are_the_upstream_configurations(name: str) -> None:
     weights = model["ROI_BOX_CASCADE_HEAD"]["BBOX_REG_WEIGHTS"]
     assert DETECTRON2.cascade_box_stds == tuple(tuple(1 / weight for weight in stage) for stage in weights)
     assert recipe["model"] == {
+        "neck": "fpn",
         "backbone": {
             **RESNEST,
             **shape,

@@ -42,8 +42,7 @@ def build(
             the mask logits ``[R, 28, 28]`` of these classes.
         decode_head, auxiliary_head: Heads of a segmentor, which map the features of the backbone (``c2`` to ``c5``) to
             logits ``[N, K, h, w]``.
-        heatmap_head: Head of a pose estimator, which maps ``c5`` to heatmaps ``[N, K, h, w]``; its attribute
-            ``upsampling`` is the stride of ``c5`` divided by that of the heatmaps.
+        heatmap_head: Head of a pose estimator, which maps ``c5`` to heatmaps ``[N, K, h, w]``.
         class_loss: Function from logits ``[R, K]`` and classes ``[R]`` to the loss of each row ``[R]``, in place of the
             cross entropy.
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from splitnest.errors import UsageError
+from splitnest.models.backbones.hrnet import HRNet, hrnet
 from splitnest.models.backbones.resnet import STAGES, ResNet, resnet
 from splitnest.models.backbones.timm_backbone import TimmBackbone, timm_backbone
 from splitnest.models.base import Model
@@ -17,6 +18,7 @@ from splitnest.recipe import (
     BackboneConfig,
     ClassificationRecipe,
     DetectionRecipe,
+    HRNetConfig,
     PoseRecipe,
     Recipe,
     SegmentorConfig,
@@ -56,7 +58,11 @@ def build_model(recipe: Recipe, parts: Parts | None = None) -> Model:
         case SemanticRecipe():
             model = _build_segmentor(recipe, parts)
         case PoseRecipe():
-            model = _build_pose_estimator(recipe, parts)
+            from splitnest.models.pose.build import build_pose_estimator, pose_levels
+
+            levels = pose_levels(recipe.model)
+            backbone = _backbone_of(parts.backbone, recipe.model.backbone, levels)
+            model = build_pose_estimator(recipe, backbone, levels, parts.heatmap_head, build_categories(recipe))
     set_checkpoint_stages(model, recipe)
     return model.to(memory_format=torch.channels_last)
 
@@ -98,7 +104,7 @@ def _build_classes(recipe: Recipe) -> Categories:
 
 def build_backbone(
     config: AnyBackboneConfig, out: Collection[str] = STAGES, *, drop_block: float = 0.0
-) -> ResNet | TimmBackbone:
+) -> ResNet | HRNet | TimmBackbone:
     """Return the backbone of a recipe.
 
     Args:
@@ -108,6 +114,9 @@ def build_backbone(
     """
     if isinstance(config, TimmBackboneConfig):
         return timm_backbone(config.timm, output_stride=config.output_stride, out=out)
+    if isinstance(config, HRNetConfig):
+        fields = dict(config)
+        return hrnet(fields.pop("hrnet"), **fields, out=out)
     return resnet(**dict(config), drop_block=drop_block, out=out)
 
 
@@ -175,8 +184,9 @@ def _build_segmentor(recipe: SemanticRecipe, parts: Parts) -> Model:
     _check_class_loss(recipe, parts)
     config, classes = recipe.model, build_categories(recipe)
     needed = {
-        "c2": parts.decode_head is None and config.head == "separable_aspp",
-        "c4": parts.auxiliary_head is None and config.auxiliary_channels is not None,
+        "c2": parts.decode_head is None and (config.head == "separable_aspp" or config.all_levels),
+        "c3": config.all_levels,
+        "c4": (parts.auxiliary_head is None and config.auxiliary_channels is not None) or config.all_levels,
         "c5": parts.decode_head is None,
     }
     has_own_head = parts.decode_head is not None or parts.auxiliary_head is not None
@@ -217,7 +227,9 @@ def _build_decode_head(config: SegmentorConfig, channels: Mapping[str, int], num
     dilations, align_corners = config.aspp_dilations, config.align_corners
     match config.head:
         case "fcn":
-            return heads.FCNHead("c5", channels["c5"], *size, dilation=config.fcn_dilation, **options)
+            if config.all_levels:
+                return _one_by_one(channels, size, align_corners=align_corners, **options)
+            return heads.FCNHead(["c5"], channels["c5"], *size, dilation=config.fcn_dilation, **options)
         case "psp":
             return heads.PSPHead(channels["c5"], *size, align_corners=align_corners, **options)
         case "aspp":
@@ -233,7 +245,9 @@ def _build_decode_head(config: SegmentorConfig, channels: Mapping[str, int], num
                 **options,
             )
         case "ocr":
-            return OCRHead(channels["c5"], *size, config.ocr_channels, **options)
+            sources = STAGES if config.all_levels else ["c5"]
+            in_channels = sum(channels[name] for name in sources)
+            return OCRHead(sources, in_channels, *size, config.ocr_channels, align_corners=align_corners, **options)
 
 
 def _build_auxiliary_head(config: SegmentorConfig, channels: Mapping[str, int], num_classes: int) -> nn.Module | None:
@@ -241,35 +255,27 @@ def _build_auxiliary_head(config: SegmentorConfig, channels: Mapping[str, int], 
 
     if config.auxiliary_channels is None:
         return None
+    size = num_classes, config.auxiliary_channels
+    options: dict[str, Any] = {"norm": config.norm, "dropout": config.dropout, "align_corners": config.align_corners}
+    if config.all_levels:
+        return _one_by_one(channels, size, **options)
     return heads.FCNHead(
-        "c4",
-        channels["c4"],
-        num_classes,
-        config.auxiliary_channels,
-        num_convs=1,
-        dilation=config.fcn_dilation,
-        concat_input=False,
-        norm=config.norm,
-        dropout=config.dropout,
+        ["c4"], channels["c4"], *size, num_convs=1, dilation=config.fcn_dilation, concat_input=False, **options
     )
 
 
-def _build_pose_estimator(recipe: PoseRecipe, parts: Parts) -> Model:
-    from splitnest.models.pose.estimator import PoseEstimator
-    from splitnest.models.pose.heatmap_head import HeatmapHead
+def _one_by_one(channels: Mapping[str, int], size: tuple[int, int], **options: Any) -> nn.Module:
+    """Return the FCN head over all feature maps (``fcn_hr18.py`` of mmsegmentation), of this many classes."""
+    from splitnest.models.segmentation.decode_heads import FCNHead
 
-    config, skeleton = recipe.model, skeleton_of(recipe)
-    backbone = _backbone_of(parts.backbone, config.backbone, ("c5",))
-    head: Any = parts.heatmap_head
-    if head is None:
-        head = HeatmapHead(backbone.channels["c5"], len(skeleton.names), config.deconv_channels, config.norm)
-    return PoseEstimator(
-        backbone,
-        head,
-        build_categories(recipe),
-        skeleton.flip_indices,
-        stride=backbone.strides["c5"] // head.upsampling,
-        sigma=config.sigma,
-        flip_test=recipe.input.flip_test,
-        shift_heatmap=recipe.input.shift_heatmap,
+    num_classes, width = size
+    return FCNHead(
+        STAGES,
+        sum(channels.values()),
+        num_classes,
+        width,
+        num_convs=1,
+        kernel_size=1,
+        concat_input=False,
+        **options,
     )

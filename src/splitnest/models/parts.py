@@ -31,7 +31,7 @@ class Parts:
         neck: Module that maps c2 to c5 to the levels p2 to p6 of a detector, ``model.fpn_channels`` each.
         box_heads, mask_heads: Heads of a detector, one for each stage.
         decode_head, auxiliary_head: Heads of a segmentor, which map the features of the backbone to logits.
-        heatmap_head: Head of a pose estimator, with ``upsampling``: the stride of c5 divided by that of heatmaps.
+        heatmap_head: Head of a pose estimator, which maps c5 to heatmaps.
         class_loss: Loss of the classes in place of the cross entropy.
     """
 

@@ -1,6 +1,6 @@
 """Recipes: the validated definition of a model, its data and its training. Never imports torch."""
 
-from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, NormName, TimmBackboneConfig
+from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, HRNetConfig, NormName, TimmBackboneConfig
 from splitnest.recipe.class_tables import CLASS_TABLES
 from splitnest.recipe.conventions import DETECTRON2, MMDET, Conventions
 from splitnest.recipe.detection_training import DetectionTraining
@@ -48,6 +48,7 @@ __all__ = [
     "DetectionRecipe",
     "DetectionTraining",
     "DetectorConfig",
+    "HRNetConfig",
     "Input",
     "Keypoints",
     "Logger",

@@ -1,4 +1,4 @@
-"""Backbone section of a recipe: the parameters in which published ResNets and ResNeSts differ, or a model of timm."""
+"""Backbone section of a recipe: the parameters in which published backbones differ, or the name of a model of timm."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from splitnest.recipe.base import Section
 
 Dilation = Annotated[int, Field(ge=1, le=64)]
 Stage = Literal[2, 3, 4, 5]
+Count = Annotated[int, Field(ge=1, le=64)]
 NormName = Literal["bn", "frozen_bn", "gn", "gn32", "sync_bn"]
 
 NUM_BLOCKS: dict[int, tuple[int, int, int, int]] = {
@@ -156,14 +157,50 @@ class TimmBackboneConfig(Section):
         return self.output_stride
 
 
+class HRNetConfig(Section):
+    """HRNet, whose branches are the feature maps c2 to c5.
+
+    Attributes:
+        hrnet: Number of channels of the finest branch (the 32 of HRNet-W32); it doubles with each branch.
+        num_blocks: Number of residual blocks of stage 1, and of each branch in the modules of the stages 2 to 4.
+        num_modules: Number of modules of the stages 2 to 4.
+        all_branches: Whether the last module returns all branches; otherwise c2 alone, as in top-down pose estimation.
+        upsampling: Interpolation of coarser branches in fusions.
+        norm: Normalization layer, as in ``BackboneConfig``.
+        norm_eval: Whether batch normalization uses its running statistics in training too; its weights are trained.
+        frozen_stages: Number of frozen stages: 0 for none, 1 for the stem, 2 for the stem and stage 1, up to 5.
+    """
+
+    not_architecture: ClassVar[frozenset[str]] = frozenset({"frozen_stages", "norm_eval"})
+    hrnet: int = Field(ge=4, le=256)
+    num_blocks: tuple[Count, Count, Count, Count] = (4, 4, 4, 4)
+    num_modules: tuple[Count, Count, Count] = (1, 4, 3)
+    all_branches: bool = True
+    upsampling: Literal["nearest", "bilinear"] = "nearest"
+    norm: NormName = "bn"
+    norm_eval: bool = False
+    frozen_stages: int = Field(0, ge=0, le=5)
+
+    @property
+    def stride(self) -> int:
+        """Stride of the finest feature map in pixels of the input."""
+        return 4
+
+
+KINDS: dict[str, str] = {"timm": "a model of timm", "hrnet": "an HRNet"}
+"""Key of a backbone section -> kind of backbone that has it; any other section is a ResNet."""
+
+
 def _kind(value: Any) -> str:
-    """Return which class a backbone section has; the key ``timm`` decides."""
-    has_name = "timm" in value if isinstance(value, Mapping) else isinstance(value, TimmBackboneConfig)
-    return "a model of timm" if has_name else "a ResNet"
+    """Return which class a backbone section has; a key that only one of them has decides."""
+    fields = value if isinstance(value, Mapping) else type(value).model_fields if isinstance(value, Section) else ()
+    return next((kind for key, kind in KINDS.items() if key in fields), "a ResNet")
 
 
 AnyBackboneConfig = Annotated[
-    Annotated[BackboneConfig, Tag("a ResNet")] | Annotated[TimmBackboneConfig, Tag("a model of timm")],
+    Annotated[BackboneConfig, Tag("a ResNet")]
+    | Annotated[HRNetConfig, Tag("an HRNet")]
+    | Annotated[TimmBackboneConfig, Tag("a model of timm")],
     Discriminator(_kind),
 ]
-"""Backbone section: a model of timm if it has the key ``timm``."""
+"""Backbone section: a model of timm if it has the key ``timm``, an HRNet if it has ``hrnet``."""

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from splitnest.recipe.backbone import AnyBackboneConfig, NormName
+from splitnest.recipe.backbone import AnyBackboneConfig, HRNetConfig, NormName
 from splitnest.recipe.base import Section
 from splitnest.recipe.conventions import Conventions, named_conventions
 from splitnest.recipe.limits import Channels, Length, Pixels, Regions
@@ -79,6 +79,7 @@ class DetectorConfig(Section):
 
     Attributes:
         backbone: Backbone.
+        neck: Feature pyramid: ``fpn``, or ``hrfpn`` of HRNets.
         conventions: Conventions of a code base: ``mmdet``, ``detectron2``, or the fields themselves.
         fpn_norm, box_norm, mask_norm: Normalization of the convolutions of FPN, box head and mask head; None for a bias
             instead.
@@ -130,6 +131,7 @@ class DetectorConfig(Section):
         }
     )
     backbone: AnyBackboneConfig
+    neck: Literal["fpn", "hrfpn"] = "fpn"
     conventions: Annotated[Conventions, BeforeValidator(named_conventions)]
     fpn_norm: NormName | None
     box_norm: NormName | None
@@ -168,6 +170,16 @@ class DetectorConfig(Section):
     box_loss_weight: PositiveFloat = 1.0
     pisa: PISAConfig | None = None
     dynamic: DynamicConfig | None = None
+
+    @model_validator(mode="after")
+    def _check_neck(self) -> Self:
+        if self.neck == "hrfpn" and (self.fpn_norm is not None or self.weight_standardization):
+            raise ValueError(
+                "neck hrfpn has plain convolutions: set fpn_norm to null and weight_standardization to false"
+            )
+        if isinstance(self.backbone, HRNetConfig) and not self.backbone.all_branches:
+            raise ValueError("a detector needs all branches of an HRNet: set backbone.all_branches to true")
+        return self
 
     @model_validator(mode="after")
     def _check_second_stage(self) -> Self:

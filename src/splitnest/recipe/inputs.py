@@ -119,6 +119,8 @@ class PoseInput(Input):
     Attributes:
         height, width: Size of the network's input in pixels.
         padding: Factor by which the sides of the person box are multiplied.
+        udp: Whether the crop is that of UDP (Huang et al. 2020): the region reaches from the center of its first pixel
+            to that of its last.
         flip_test: Whether the heatmaps of a crop and of its horizontal flip are averaged, as in the published protocol.
         shift_heatmap: Whether the heatmaps of the flipped crop are shifted by one cell, as in the published protocol.
     """
@@ -127,6 +129,7 @@ class PoseInput(Input):
     height: int = Field(ge=32, le=32_768, multiple_of=32)
     width: int = Field(ge=32, le=32_768, multiple_of=32)
     padding: float = Field(1.25, gt=0, le=10)
+    udp: bool = False
     flip_test: bool = True
     shift_heatmap: bool = True
 

@@ -217,7 +217,10 @@ def _unused_key(label: str, values: Mapping[str, Any], cls: RecipeClass) -> str:
     key, chosen = union.choice(section(values, owner) or {})
     if key:
         return f"{label} has no effect with {owner}.{key} {chosen}. Remove it."
-    return f"{label} has an effect with {' or '.join(f'{owner}.{key}' for key in union.keys)} only. Remove it."
+    name = label.rpartition(".")[2]
+    pairs = zip(union.keys, union.members[1:], strict=True) if union.keys else ()
+    deciding = [f"{owner}.{key}" for key, member in pairs if name in member.model_fields]
+    return f"{label} has an effect with {' or '.join(deciding)} only. Remove it."
 
 
 def _expected(kind: str, message: str) -> str:

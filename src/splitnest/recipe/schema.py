@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from splitnest.files import plain_name
-from splitnest.recipe.backbone import AnyBackboneConfig, Dilation, NormName, TimmBackboneConfig
+from splitnest.recipe.backbone import AnyBackboneConfig, BackboneConfig, Dilation, HRNetConfig, NormName
 from splitnest.recipe.base import Section
 from splitnest.recipe.data import ClassificationData, DetectionData, PoseData
 from splitnest.recipe.detection_training import DetectionTraining
@@ -36,13 +36,21 @@ class ClassifierConfig(Section):
     backbone: AnyBackboneConfig
 
 
+def _check_levels(backbone: Section, all_levels: bool) -> None:
+    """Raise a ValueError if a head takes all levels of a backbone without branches."""
+    if all_levels and not (isinstance(backbone, HRNetConfig) and backbone.all_branches):
+        raise ValueError("all_levels takes the branches of an HRNet: set backbone.hrnet and all_branches, or false")
+
+
 class SegmentorConfig(Section):
-    """Semantic segmentor: dilated backbone, decode head on c5 and auxiliary FCN head on c4.
+    """Semantic segmentor: dilated backbone or HRNet, decode head on c5 and auxiliary FCN head on c4.
 
     Attributes:
         backbone: Backbone.
         head: Decode head: ``fcn``, ``psp``, ``aspp`` (DeepLabV3), ``separable_aspp`` (DeepLabV3+) or ``ocr`` (OCRNet),
             whose regions are the prediction of the auxiliary head.
+        all_levels: Whether the heads take all branches of an HRNet, resized to the finest and concatenated; FCN heads
+            have one 1x1 convolution then. Heads ``fcn`` and ``ocr``.
         head_channels: Channels of the decode head.
         auxiliary_channels: Channels of the auxiliary head; None for a segmentor without one.
         fcn_dilation: Dilation of the convolutions in FCN heads, the auxiliary head included.
@@ -57,6 +65,7 @@ class SegmentorConfig(Section):
     not_architecture: ClassVar[frozenset[str]] = frozenset({"dropout"})
     backbone: AnyBackboneConfig
     head: Literal["fcn", "psp", "aspp", "separable_aspp", "ocr"]
+    all_levels: bool = False
     head_channels: Channels = 512
     auxiliary_channels: Channels | None = 256
     fcn_dilation: Dilation = 1
@@ -69,29 +78,61 @@ class SegmentorConfig(Section):
 
     @model_validator(mode="after")
     def _check_regions(self) -> Self:
+        _check_levels(self.backbone, self.all_levels)
+        if self.all_levels and self.head not in ("fcn", "ocr"):
+            raise ValueError(f"head {self.head} takes c5: set all_levels to false, or head to fcn or ocr")
         if self.head == "ocr" and self.auxiliary_channels is None:
             raise ValueError("head ocr takes its regions from the auxiliary head: set auxiliary_channels")
         return self
 
 
 class PoseModelConfig(Section):
-    """Top-down pose estimator (SimpleBaseline): backbone, transposed convolutions and one heatmap per keypoint.
+    """Top-down pose estimator: backbone, transposed convolutions (SimpleBaseline) or none (HRNet), and heatmaps.
 
     Attributes:
-        backbone: Backbone.
+        backbone: Backbone; the head takes c5, or c2 of an HRNet.
+        all_levels: Whether the head takes all branches of an HRNet, resized to the finest and concatenated (HRNetV2).
         deconv_channels: Channels of each transposed convolution.
-        norm: Normalization of the transposed convolutions.
+        conv_channels: Channels of a 1x1 convolution before the heatmaps; None for none.
+        norm: Normalization of the convolutions of the head.
         sigma: Standard deviation of the target heatmaps in cells.
+        codec: Codec of the heatmaps: ``msra`` (SimpleBaseline), ``dark`` (Zhang et al. 2020) or ``udp`` (Huang et al.
+            2020).
+        offsets: Whether the codec ``udp`` has three maps of each keypoint, a disk and the offsets to the keypoint.
+        blur_kernel: Side in cells of the Gaussian blur before the decoding of ``dark`` and ``udp``; half of it with
+            ``offsets``.
+        output_keypoints: Number of keypoints of predictions, the first ones of ``data.keypoints``; None for all.
+        loss: Loss of the heatmaps: squared error, or adaptive wing (Wang et al. 2019).
     """
 
-    not_architecture: ClassVar[frozenset[str]] = frozenset({"sigma"})
+    not_architecture: ClassVar[frozenset[str]] = frozenset(
+        {"sigma", "codec", "blur_kernel", "loss", "output_keypoints"}
+    )
     backbone: AnyBackboneConfig
+    all_levels: bool = False
+    conv_channels: Channels | None = None
     deconv_channels: Annotated[tuple[Channels, ...], Field(max_length=5)] = (256, 256, 256)
     norm: NormName = "bn"
     sigma: float = Field(2.0, gt=0)
+    codec: Literal["msra", "dark", "udp"] = "msra"
+    offsets: bool = False
+    blur_kernel: int = Field(11, ge=9, le=99)
+    loss: Literal["mse", "adaptive_wing"] = "mse"
+    output_keypoints: int | None = Field(None, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _check_codec(self) -> Self:
+        if self.offsets and self.codec != "udp":
+            raise ValueError(f"offsets are of codec udp, not of {self.codec}: set codec to udp or offsets to false")
+        if self.offsets and self.loss != "mse":
+            raise ValueError(f"loss {self.loss} is of heatmaps without offsets: set loss to mse")
+        if self.blur_kernel % 2 == 0:
+            raise ValueError(f"blur_kernel is {self.blur_kernel}: give an odd number")
+        return self
 
     @model_validator(mode="after")
     def _check_heatmap_size(self) -> Self:
+        _check_levels(self.backbone, self.all_levels)
         if 2 ** len(self.deconv_channels) > self.backbone.stride:
             raise ValueError(
                 f"deconv_channels has {len(self.deconv_channels)} layers, each of which doubles the resolution of "
@@ -160,10 +201,10 @@ class ClassificationRecipe(RecipeBase):
 
     @model_validator(mode="after")
     def _check_blocks(self) -> Self:
-        if self.train is not None and isinstance(self.model.backbone, TimmBackboneConfig):
+        if self.train is not None and not isinstance(self.model.backbone, BackboneConfig):
             for key, none in (("drop_block", "0"), ("zero_init_last", "false")):
                 if getattr(self.train, key):
-                    raise ValueError(f"train.{key} is of ResNets: set it to {none} with a model of timm")
+                    raise ValueError(f"train.{key} is of ResNets: set it to {none} with another backbone")
         return self
 
 

@@ -81,7 +81,10 @@ def select_members(cls: type[BaseModel], values: dict[str, Any], changes: dict[s
             is_same = after[1] in (None, before[1])
         if is_same:
             continue
-        common = set.intersection(*(set(member.model_fields) for member in union.members))
+        members = union.members
+        if union.discriminator is None:
+            members = tuple(members[union.keys.index(name) + 1 if name else 0] for name, _ in (before, after))
+        common = set.intersection(*(set(member.model_fields) for member in members))
         kept = {name: value for name, value in old.items() if name in common}
         old.clear()
         old.update(kept)

@@ -13,7 +13,7 @@ from splitnest.distributed import (
 from splitnest.errors import UsageError
 from splitnest.files import versions
 from splitnest.inference.resolve import CHECKPOINT_SUFFIXES, complete, read_recipe
-from splitnest.recipe import BackboneConfig, Recipe, Training
+from splitnest.recipe import BackboneConfig, HRNetConfig, Recipe, Training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.tasks import task_of
 from splitnest.training.loggers.open import check_loggers
@@ -107,7 +107,7 @@ def check_trainable(recipe: Recipe, train_cfg: Training, processes: int, own_mod
                 "one value per channel. Set train.batch_size to at least 2 * train.accumulate per process, or "
                 f"{key}=gn."
             )
-    if isinstance(backbone, BackboneConfig) and backbone.frozen_stages and train_cfg.init_from is None:
+    if isinstance(backbone, BackboneConfig | HRNetConfig) and backbone.frozen_stages and train_cfg.init_from is None:
         raise UsageError(
             f"model.backbone.frozen_stages is {backbone.frozen_stages}, but random weights cannot be frozen. Set "
             f"train.init_from to a checkpoint or a model, or model.backbone.frozen_stages=0."

@@ -28,7 +28,7 @@ from splitnest.errors import UsageError
 from splitnest.metrics.own import Metric, check_metrics
 from splitnest.models.build import build_model, set_checkpoint_stages
 from splitnest.models.own import check_network
-from splitnest.recipe import BackboneConfig, Recipe, required_training
+from splitnest.recipe import BackboneConfig, HRNetConfig, Recipe, required_training
 from splitnest.recipe import overrides as recipe_overrides
 from splitnest.recipe.serialization import dump_yaml
 from splitnest.training import checkpoint
@@ -275,6 +275,6 @@ def _new_model(recipe: Recipe, seed: int, device: torch.device, own_model: nn.Mo
 def _uses_sync_bn(recipe: Recipe) -> bool:
     """Return whether batch normalization is synchronized: by the backbone's norm, or the heads' for a model of timm."""
     backbone = recipe.model.backbone
-    if isinstance(backbone, BackboneConfig):
+    if isinstance(backbone, BackboneConfig | HRNetConfig):
         return backbone.norm == "sync_bn"
     return "sync_bn" in {value for key, value in recipe.model if key.endswith("norm")}

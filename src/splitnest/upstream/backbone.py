@@ -1,8 +1,10 @@
-"""Backbone section of an OpenMMLab configuration: ResNets and ResNeSts of mmdetection, mmsegmentation and mmpose."""
+"""Backbone section of an OpenMMLab configuration: ResNets, ResNeSts and HRNets."""
 
 from typing import Any
 
 from splitnest.errors import UsageError
+from splitnest.recipe.backbone import BASIC_DEPTHS
+from splitnest.upstream.hrnet import branches
 from splitnest.upstream.section import Section
 
 _KINDS: dict[str, dict[str, Any]] = {
@@ -33,6 +35,8 @@ def backbone(section: Section, framework: str) -> dict[str, Any]:
         UsageError: The backbone is none of the family.
     """
     kind = section.text("type")
+    if kind == "HRNet":
+        return _hrnet(section, framework)
     if kind not in _KINDS:
         raise UsageError(f"{section.where}: the backbone is a {kind}; splitnest has no such backbone.")
     fields: dict[str, Any] = {**_PLAIN, "depth": section.integer("depth"), **_KINDS[kind]}
@@ -49,6 +53,25 @@ def backbone(section: Section, framework: str) -> dict[str, Any]:
     section.skip("init_cfg", "pretrained", "with_cp", "zero_init_residual", "pretrain_img_size", "frozen_stages")
     section.close()
     return fields
+
+
+def _hrnet(section: Section, framework: str) -> dict[str, Any]:
+    fields = branches(section, framework)
+    if conv(section) != "Conv2d":
+        raise section.error("conv_cfg", "splitnest has plain convolutions in HRNets")
+    section.only("in_channels", 3)
+    section.skip("init_cfg", "pretrained", "with_cp", "zero_init_residual", "frozen_stages")
+    fields |= _norm(section, framework)
+    section.close()
+    return fields
+
+
+def widths(network: dict[str, Any]) -> tuple[int, ...]:
+    """Return the number of channels of c2 to c5, or of those that the backbone returns."""
+    if "hrnet" in network:
+        return tuple(network["hrnet"] * 2**branch for branch in range(4 if network["all_branches"] else 1))
+    narrowest = 64 if network["depth"] in BASIC_DEPTHS else 256
+    return tuple(narrowest * 2**stage for stage in range(4))
 
 
 def _stem(section: Section, fields: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from splitnest.errors import UsageError
 from splitnest.recipe.conventions import MMDET
-from splitnest.upstream.backbone import backbone, conv, norm
+from splitnest.upstream.backbone import backbone, conv, norm, widths
 from splitnest.upstream.pipeline import resize, statistics, steps
 from splitnest.upstream.section import Section
 
@@ -32,11 +32,11 @@ def detector(model: Section) -> tuple[dict[str, Any], int]:
             f"model (--config FILE), or the name of a published model (--model NAME)."
         )
     network = backbone(model.section("backbone"), "mmdet")
-    channels, neck = _neck(model.section("neck"), network["depth"])
+    channels, neck = _neck(model.section("neck"), widths(network))
     roi_head = model.section("roi_head")
     heads, num_classes = _roi_head(roi_head, channels)
     fields = {
-        **{"backbone": network, "fpn_channels": channels, "fpn_norm": neck["norm"]},
+        **{"backbone": network, "neck": neck["kind"], "fpn_channels": channels, "fpn_norm": neck["norm"]},
         **_rpn(model.section("rpn_head"), channels),
         **heads,
         **_test_cfg(model.section("test_cfg"), heads["mask_convs"] > 0),
@@ -66,12 +66,13 @@ def detection_input(preprocessor: Section, pipeline: list[Section], where: str) 
     return {**fields, "short_side": short_side, "long_side": long_side, "resize": "opencv", "divisor": divisor}
 
 
-def _neck(neck: Section, depth: int) -> tuple[int, dict[str, Any]]:
-    """Return the channels of the pyramid, and normalization and convolutions of FPN."""
-    if neck.is_list("type") or neck.text("type") != "FPN":
-        raise UsageError(f"{neck.where}: the neck is {neck.raw('type')}; splitnest has only FPN.")
-    widest = 512 if depth in (18, 34) else 2048
-    neck.only("in_channels", tuple(widest // 2**level for level in (3, 2, 1, 0)))
+def _neck(neck: Section, in_channels: tuple[int, ...]) -> tuple[int, dict[str, Any]]:
+    """Return the channels of the pyramid, and its kind, normalization and convolutions."""
+    if neck.is_list("type") or neck.text("type") not in ("FPN", "HRFPN"):
+        raise UsageError(f"{neck.where}: the neck is {neck.raw('type')}; splitnest has only FPN and HRFPN.")
+    neck.only("in_channels", in_channels)
+    if neck.text("type") == "HRFPN":
+        return _hrfpn(neck)
     for key, value in (("num_outs", 5), ("start_level", 0), ("end_level", -1), ("add_extra_convs", False)):
         neck.only(key, value)
     for key in ("relu_before_extra_convs", "no_norm_on_lateral"):
@@ -82,7 +83,20 @@ def _neck(neck: Section, depth: int) -> tuple[int, dict[str, Any]]:
     if "act_cfg" in neck:
         raise neck.error("act_cfg", "splitnest has no activation in FPN")
     neck.skip("init_cfg", "type")
-    fields = {"norm": norm(neck.section("norm_cfg", None)), "conv": conv(neck)}
+    fields = {"kind": "fpn", "norm": norm(neck.section("norm_cfg", None)), "conv": conv(neck)}
+    channels = neck.integer("out_channels")
+    neck.close()
+    return channels, fields
+
+
+def _hrfpn(neck: Section) -> tuple[int, dict[str, Any]]:
+    neck.only("num_outs", 5)
+    neck.only("pooling_type", "AVG")
+    neck.only("stride", 1)
+    if "norm_cfg" in neck:
+        raise neck.error("norm_cfg", "splitnest has no normalization in HRFPN")
+    fields = {"kind": "hrfpn", "norm": None, "conv": conv(neck)}
+    neck.skip("init_cfg", "type", "with_cp")
     channels = neck.integer("out_channels")
     neck.close()
     return channels, fields

@@ -9,16 +9,32 @@ from splitnest.upstream.training import common
 _WITHOUT_EFFECT = ("LoadImage", "GetBBoxCenterScale", "TopdownAffine", "GenerateTarget", "PackPoseInputs")
 
 
-def pose(config: Section) -> dict[str, Any]:
+def pose(config: Section, model: Section) -> dict[str, Any]:
     """Return the training section of a pose estimator.
+
+    Args:
+        config: Configuration.
+        model: Its section ``model``.
 
     Raises:
         UsageError: Splitnest has not got a part of it.
     """
     fields: dict[str, Any] = {**common(config, "mmpose"), "flip": 0.0, "half_body": 0.0}
+    _check_loss(model.section("head", {}).section("loss", {}))
     for step in config.sections("train_pipeline"):
         fields |= _pose_step(step)
     return fields
+
+
+def _check_loss(loss: Section) -> None:
+    """Raise a UsageError for a loss that splitnest has not, or whose parameters are not the usual ones."""
+    if loss.text("type", None) is None:
+        return
+    loss.only("type", "KeypointMSELoss", "CombinedTargetMSELoss", "AdaptiveWingLoss")
+    if not loss.flag("use_target_weight", False):
+        raise loss.error("use_target_weight", "splitnest weights the loss of each keypoint")
+    loss.only("loss_weight", 1.0)
+    loss.close()
 
 
 def _pose_step(step: Section) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from splitnest.errors import UsageError
-from splitnest.upstream.backbone import backbone, conv, norm
+from splitnest.upstream.backbone import backbone, conv, norm, widths
 from splitnest.upstream.pipeline import resize, statistics, steps
 from splitnest.upstream.section import Section, shown
 
@@ -19,14 +19,14 @@ def segmentor(model: Section) -> tuple[dict[str, Any], int]:
         UsageError: The segmentor has a part that splitnest has not.
     """
     network = backbone(model.section("backbone"), "mmseg")
-    widest = 512 if network["depth"] in (18, 34) else 2048
+    channels = widths(network)
     if "neck" in model:
         raise model.error("neck", "splitnest has no neck in segmentors")
     if model.only("type", *SEGMENTORS) == "CascadeEncoderDecoder":
-        fields, num_classes = _cascade(model, widest)
+        fields, num_classes = _cascade(model, channels)
     else:
-        fields, num_classes = _head(model.section("decode_head"), widest)
-        fields |= _auxiliary(model, fields, widest, num_classes)
+        fields, num_classes = _head(model.section("decode_head"), channels)
+        fields |= _auxiliary(model, fields, channels, num_classes)
     model.skip("train_cfg", "test_cfg", "data_preprocessor", "init_cfg", "pretrained")
     model.close()
     return {"backbone": network, **fields}, num_classes
@@ -78,14 +78,15 @@ def _common(head: Section) -> dict[str, Any]:
     }
 
 
-def _head(head: Section, widest: int) -> tuple[dict[str, Any], int]:
+def _head(head: Section, channels: tuple[int, ...]) -> tuple[dict[str, Any], int]:
     kind = head.text("type")
     if kind not in _HEADS:
         raise UsageError(f"{head.where}: this is a {kind}; splitnest has no such head.")
     fields = {"head": _HEADS[kind], **_common(head)}
-    head.only("in_channels", widest)
-    head.only("in_index", 3, -1)
+    fields["all_levels"] = _takes_all_levels(head, channels, 3)
     match _HEADS[kind]:
+        case "fcn" if fields["all_levels"]:
+            _check_one_by_one(head)
         case "fcn":
             fields["fcn_dilation"] = head.integer("dilation", 1)
             for key, value in (("num_convs", 2), ("concat_input", True), ("kernel_size", 3)):
@@ -98,14 +99,14 @@ def _head(head: Section, widest: int) -> tuple[dict[str, Any], int]:
                 raise head.error("dilations", "splitnest has ASPP with a first dilation of 1")
             fields["aspp_dilations"] = dilations[1:]
     if _HEADS[kind] == "separable_aspp":
-        head.only("c1_in_channels", widest // 8)
+        head.only("c1_in_channels", channels[0])
         fields["c2_channels"] = head.integer("c1_channels")
     head.close()
     num_classes: int = fields.pop("num_classes")
     return fields, num_classes
 
 
-def _auxiliary(model: Section, fields: dict[str, Any], widest: int, num_classes: int) -> dict[str, Any]:
+def _auxiliary(model: Section, fields: dict[str, Any], channels: tuple[int, ...], num_classes: int) -> dict[str, Any]:
     """Return the channels of the auxiliary head, which must agree with the decode head in everything else."""
     if "auxiliary_head" not in model:
         return {"auxiliary_channels": None}
@@ -116,8 +117,10 @@ def _auxiliary(model: Section, fields: dict[str, Any], widest: int, num_classes:
         raise UsageError(f"{head.where}: this is a {head.raw('type')}; splitnest has only an FCNHead there.")
     expected = {key: fields[key] for key in ("norm", "align_corners")} | {"num_classes": num_classes}
     own = _common(head)
-    head.only("in_channels", widest // 2)
-    head.only("in_index", 2)
+    if _takes_all_levels(head, channels, 2):
+        raise head.error("input_transform", "splitnest has an auxiliary head of one level")
+    if fields["all_levels"]:
+        raise UsageError(f"{head.where}: the decode head takes all levels; splitnest has auxiliary heads that do too.")
     _check_single_convolution(head)
     expected["fcn_dilation"] = fields.get("fcn_dilation", 1)
     own["fcn_dilation"] = head.integer("dilation", 1)
@@ -126,6 +129,31 @@ def _auxiliary(model: Section, fields: dict[str, Any], widest: int, num_classes:
             raise UsageError(f"{head.where}: {key} is {shown(own[key])} here and {shown(value)} in the decode head.")
     head.close()
     return {"auxiliary_channels": own["head_channels"]}
+
+
+def _takes_all_levels(head: Section, channels: tuple[int, ...], index: int) -> bool:
+    """Return whether a head takes all levels, resized and concatenated; otherwise it must take one of them.
+
+    Args:
+        head: Section of the head.
+        channels: Number of channels of c2 to c5.
+        index: Index of the level that the head may take alone.
+    """
+    if head.only("input_transform", None, "resize_concat") is None:
+        head.only("in_channels", channels[index])
+        head.only("in_index", index, index - len(channels))
+        return False
+    head.only("in_channels", channels)
+    head.only("in_index", tuple(range(len(channels))))
+    return True
+
+
+def _check_one_by_one(head: Section) -> None:
+    """Raise a UsageError if an FCN head over all levels does not consist of one 1x1 convolution."""
+    for key, value, default in (("kernel_size", 1, 3), ("num_convs", 1, 2), ("concat_input", False, True)):
+        if head.raw(key, default) != value:
+            raise head.error(key, f"splitnest has {key} {value} in a head over all levels")
+    head.only("dilation", 1)
 
 
 def _check_single_convolution(head: Section) -> None:
@@ -137,7 +165,7 @@ def _check_single_convolution(head: Section) -> None:
         raise head.error("concat_input", "splitnest does not concatenate the input in this head")
 
 
-def _cascade(model: Section, widest: int) -> tuple[dict[str, Any], int]:
+def _cascade(model: Section, channels: tuple[int, ...]) -> tuple[dict[str, Any], int]:
     """Return the fields of OCRNet, whose first head predicts the regions of the second one."""
     heads = model.sections("decode_head")
     if len(heads) != 2 or model.integer("num_stages", 2) != 2 or heads[1].text("type") != "OCRHead":
@@ -148,12 +176,11 @@ def _cascade(model: Section, widest: int) -> tuple[dict[str, Any], int]:
     if first.text("type") != "FCNHead":
         raise UsageError(f"{first.where}: this is a {first.raw('type')}; splitnest has only an FCNHead there.")
     regions, fields = _common(first), {"head": "ocr", **_common(second)}
-    first.only("in_channels", widest // 2)
-    first.only("in_index", 2)
+    fields["all_levels"] = _takes_all_levels(first, channels, 2)
     first.only("dilation", 1)
-    _check_single_convolution(first)
-    second.only("in_channels", widest)
-    second.only("in_index", 3, -1)
+    (_check_one_by_one if fields["all_levels"] else _check_single_convolution)(first)
+    if _takes_all_levels(second, channels, 3) != fields["all_levels"]:
+        raise second.error("input_transform", "splitnest has the same levels in both heads")
     second.only("scale", 1)
     for key in ("num_classes", "norm", "align_corners"):
         if regions[key] != fields[key]:

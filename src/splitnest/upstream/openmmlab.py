@@ -154,7 +154,7 @@ def _pose(config: Section, model: Section, metadata: Metadata) -> Content:
     if inputs["flip_test"] and not found.has_flips:
         inputs["flip_test"] = False
         notes.append("flip test: off, as the pairs of keypoints that a flip swaps are unknown")
-    training, remarks = _training(mmpose_training.pose, config)
+    training, remarks = _training(mmpose_training.pose, config, model)
     classes = _pose_classes(metadata, found.keypoints, config.where)
     is_coco = found.keypoints == "coco" and (_dataset_type(config) or "").endswith("CocoDataset")
     fields = {
@@ -204,8 +204,6 @@ def _old_targets(config: Section, model: Section) -> Fields:
     fields: Fields = {"sigma": 2.0}
     for step in config.sections("train_pipeline"):
         if step.text("type", "") == "TopDownGenerateTarget":
-            if step.text("encoding", "MSRA") != "MSRA" or step.flag("unbiased_encoding", False):
-                raise step.error("encoding", "splitnest has no UDP and no DARK")
             fields["sigma"] = step.number("sigma", 2.0)
     size = config.section("data_cfg", {}).integers("image_size", None)
     if size is not None:

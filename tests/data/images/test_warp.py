@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from helpers.paths import INPUTS
-from splitnest.data.images.warp import affine_matrix, inverse_matrix, warp_opencv
+from splitnest.data.images.warp import affine_matrix, inverse_matrix, warp_opencv, warp_points
 from splitnest.data.pose.crop import crop as crop_region
 from splitnest.data.pose.crop import crop_matrix, crop_people
 from splitnest.data.pose.person_boxes import NO_BOXES, PersonBoxes
@@ -108,3 +108,12 @@ def test_crop_people(image: NDArray[np.uint8]) -> None:
     assert (prepared.people[1].box == boxes[1]).all()
     crop = crop_region(image, prepared.people[0].region, (64, 32))
     assert (prepared.inputs[0].numpy() == crop.transpose(2, 0, 1)).all()
+
+
+def test_points_are_mapped_with_fused_operations() -> None:
+    rng = np.random.default_rng(0)
+    points, matrix = rng.uniform(-300, 300, (50, 2)).astype(np.float32), rng.uniform(-3, 3, (2, 3))
+    warped = warp_points(points, matrix)
+    assert warped.dtype == np.float32
+    assert np.abs(warped - (points @ matrix[:, :2].T + matrix[:, 2])).max() < 1e-3
+    assert warp_points(np.zeros((0, 17, 2), np.float32), matrix).shape == (0, 17, 2)

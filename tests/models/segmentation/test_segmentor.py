@@ -146,7 +146,7 @@ def test_hard_pixels_without_a_threshold_are_those_of_the_highest_loss() -> None
 
 
 def test_dropout_drops_whole_channels_in_training_only() -> None:
-    head = heads.FCNHead("c5", 8, 3, 8, dropout=0.5)
+    head = heads.FCNHead(["c5"], 8, 3, 8, dropout=0.5)
     features = {"c5": torch.randn(2, 8, 4, 4)}
     head.eval()
     assert torch.equal(head(features), head(features))

@@ -48,6 +48,14 @@ def inverse_matrix(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([[a, b, -a * c - b * f], [d, e, -d * c - e * f]])
 
 
+def warp_points(points: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Map points ``[..., 2]``, x and y in pixels, with fused multiply-adds in float32, close to ``cv2.transform``."""
+    (a, b, c), (d, e, f) = matrix.astype(np.float32).astype(np.float64)
+    x, y = points[..., 0].astype(np.float64), points[..., 1].astype(np.float64)
+    inner = (b * y + c).astype(np.float32), (e * y + f).astype(np.float32)
+    return np.stack([a * x + inner[0], d * x + inner[1]], -1).astype(np.float32)
+
+
 def warp_opencv(image: NDArray[np.uint8], matrix: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Warp an image, bit-identical to ``cv2.warpAffine(..., flags=cv2.INTER_LINEAR)`` of OpenCV 4.
 

@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 from splitnest.data.augmentations.augmentations import Augmentations, Views
 from splitnest.data.augmentations.view import View, from_pixels, is_same_target, to_pixels
 from splitnest.data.images.normalize import normalize
+from splitnest.data.images.warp import warp_points
 from splitnest.data.loading.sample import TrainingSample
 from splitnest.data.loading.seeds import generator
 from splitnest.data.loading.training_loader import TrainingSet
@@ -86,10 +87,9 @@ class PoseTrainingSet(TrainingSet):
         person = augment(AnnotatedPerson(pixels, region, keypoints), dataset.skeleton, self.train_cfg, rng)
         size_hw = self.input_cfg.size_hw
         region = person.region.with_aspect_ratio(self.input_cfg.width / self.input_cfg.height)
-        matrix = crop_matrix(region, size_hw).astype(np.float32)
         warped = person.keypoints.copy()
-        warped[:, :2] = person.keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        return crop(person.pixels, region, size_hw), warped, (pixels.shape[0], pixels.shape[1])
+        warped[:, :2] = warp_points(person.keypoints[:, :2], crop_matrix(region, size_hw, self.input_cfg.udp))
+        return crop(person.pixels, region, size_hw, self.input_cfg.udp), warped, (pixels.shape[0], pixels.shape[1])
 
     def _cite(self, index: int) -> str:
         return self.dataset.cite(int(self.rows[index]))

@@ -14,6 +14,7 @@ from splitnest.models.detection.box_losses import BoxLoss
 from splitnest.models.detection.cascade import CascadeHeads, CascadeRules
 from splitnest.models.detection.dynamic_rcnn import DynamicHeads, DynamicRules
 from splitnest.models.detection.fpn import FPN
+from splitnest.models.detection.hrfpn import HRFPN
 from splitnest.models.detection.mask_head import MaskHead
 from splitnest.models.detection.matcher import Matcher
 from splitnest.models.detection.nms import Suppression
@@ -56,7 +57,9 @@ def build_detector(
     check_strides(backbone, dict(zip(STAGES, ROI_STRIDES, strict=True)))
     in_channels = {name: backbone.channels[name] for name in STAGES}
     neck = parts.neck
-    if neck is None:
+    if neck is None and config.neck == "hrfpn":
+        neck = HRFPN(in_channels, channels)
+    elif neck is None:
         neck = FPN(in_channels, channels, config.fpn_norm, standardize=config.weight_standardization)
     coder = BoxCoder(clamp_shrinkage=rules.clamp_shrinkage)
     detector = RCNN(

@@ -1,9 +1,9 @@
 """Top-down pose estimator: a backbone and a heatmap for each keypoint, one person per image.
 
-Shapes: N images, K keypoints, h x w cells of a heatmap, H x W pixels of an image.
+Shapes: N images, K keypoints, h x w cells of a heatmap, H x W pixels of an image. The offset codec of UDP has 3 K maps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from splitnest.distributed import loss_normalizer
 from splitnest.models.base import Forward, Model
 from splitnest.models.layers.precision import at_least_float32
-from splitnest.models.pose.heatmaps import decode, encode, flip_back
+from splitnest.models.layers.resize_concat import resize_concat
+from splitnest.models.pose.codec import MSRACodec
+from splitnest.models.pose.heatmap_losses import squared_errors
 from splitnest.structures import Poses, Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
@@ -22,12 +24,13 @@ class PoseEstimator(Model):
     """Top-down pose estimator.
 
     Args:
-        backbone: Backbone that returns c5.
+        backbone: Backbone that returns the feature maps of ``levels``.
         head: Head that returns heatmaps ``[N, K, h, w]``.
-        categories: Class of the persons, with the names of their keypoints.
+        categories: Class of the persons, with the names of their keypoints: of all, or the first ones of predictions.
         flip_indices: Keypoint that each keypoint becomes under a horizontal flip, K of them.
-        stride: Stride of the heatmaps in pixels.
-        sigma: Standard deviation of the target heatmaps in cells.
+        levels: Names of the feature maps that the head takes, resized to the first one and concatenated.
+        codec: Codec of the heatmaps.
+        criterion: Sum of the loss over all cells, as a function of heatmaps, targets and weights of the keypoints.
         flip_test: Whether ``predict`` averages the heatmaps of an image and of its horizontal flip.
         shift_heatmap: Whether the heatmaps of the flipped image are shifted right by one cell.
     """
@@ -41,23 +44,26 @@ class PoseEstimator(Model):
         categories: Categories,
         flip_indices: Sequence[int],
         *,
-        stride: int = 4,
-        sigma: float = 2.0,
+        levels: Sequence[str] = ("c5",),
+        codec: MSRACodec | None = None,
+        criterion: Callable[[Tensor, Tensor, Tensor], Tensor] = squared_errors,
         flip_test: bool = True,
         shift_heatmap: bool = True,
     ) -> None:
         super().__init__()
         self.backbone, self.head, self.categories = backbone, head, categories
-        self.flip_indices, self.stride, self.sigma = tuple(flip_indices), stride, sigma
+        self.flip_indices, self.codec, self.criterion = tuple(flip_indices), codec or MSRACodec(), criterion
+        self.levels = tuple(levels)
         self.flip_test, self.shift_heatmap = flip_test, shift_heatmap
         self.num_passes = 2 if flip_test else 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the heatmaps ``[N, K, h, w]`` of normalized images ``[N, 3, H, W]``."""
-        return self.head(self.backbone(images)["c5"])
+        features = self.backbone(images)
+        return self.head(resize_concat([features[name] for name in self.levels]))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``loss_heatmap``: the squared error averaged over all cells, those of ignored keypoints included.
+        """Return ``loss_heatmap``: the loss averaged over all cells of all keypoints, ignored ones included.
 
         Raises:
             ValueError: The batch has no keypoints.
@@ -65,9 +71,10 @@ class PoseEstimator(Model):
         if batch.keypoints is None:
             raise ValueError("the batch has no keypoints, the ground truth of the loss")
         heatmaps = at_least_float32(self(batch.images))
-        targets, weights = encode(batch.keypoints, (heatmaps.shape[2], heatmaps.shape[3]), self.stride, self.sigma)
-        errors = (heatmaps - targets.to(heatmaps.dtype)) ** 2 * weights[..., None, None].to(heatmaps.dtype)
-        return {"loss_heatmap": errors.sum() / loss_normalizer(errors.numel(), errors)}
+        input_hw = batch.images.shape[2], batch.images.shape[3]
+        targets, weights = self.codec.encode(batch.keypoints, (heatmaps.shape[2], heatmaps.shape[3]), input_hw)
+        total = self.criterion(heatmaps, targets.to(heatmaps.dtype), weights.to(heatmaps.dtype))
+        return {"loss_heatmap": total / loss_normalizer(heatmaps.numel() // self.codec.maps_per_keypoint, total)}
 
     def heatmaps(self, images: Tensor, forward: Forward | None = None) -> Tensor:
         """Return the heatmaps ``[N, K, h, w]`` that keypoints are decoded from, averaged over the flip test.
@@ -80,22 +87,23 @@ class PoseEstimator(Model):
         heatmaps = compute(images)
         if not self.flip_test:
             return heatmaps
-        return (heatmaps + flip_back(compute(images.flip(-1)), self.flip_indices, self.shift_heatmap)) * 0.5
+        flipped = self.codec.flip_back(compute(images.flip(-1)), self.flip_indices, self.shift_heatmap)
+        return (heatmaps + flipped) * 0.5
 
     def predict_with(self, forward: Forward, batch: Batch) -> list[Result]:
         """Return the pose of the person in each image, in pixels of the original images.
 
         Without ``batch.people``, an image is taken as the box of a person in an original image of its size.
         """
-        cells, scores = decode(at_least_float32(self.heatmaps(batch.images, forward)))
-        points = (cells * self.stride).float().cpu().numpy()
-        peaks = scores.float().cpu().numpy()
         size_hw = batch.images.shape[2], batch.images.shape[3]
+        found, scores = self.codec.decode(at_least_float32(self.heatmaps(batch.images, forward)), size_hw)
+        points, peaks = found.float().cpu().numpy(), scores.float().cpu().numpy()
+        num_keypoints = len(self.categories.keypoint_names)
         people = batch.people or [Person.whole_image(size) for size in batch.sizes]
         return [
             Poses(
-                keypoints=person.region.to_original(points[n : n + 1], size_hw),
-                scores=peaks[n : n + 1],
+                keypoints=person.region.to_original(points[n : n + 1, :num_keypoints], size_hw),
+                scores=peaks[n : n + 1, :num_keypoints],
                 boxes=person.box[None],
                 box_scores=np.array([person.score], np.float32),
                 labels=np.array([person.label], np.int64),

@@ -1,4 +1,4 @@
-"""Heatmap codec of keypoints (MSRA: Xiao et al. 2018, "Simple Baselines for Human Pose Estimation").
+"""Heatmaps of keypoints (Xiao et al. 2018, "Simple Baselines for Human Pose Estimation"): targets, peaks, flips.
 
 Shapes: N persons, K keypoints, h x w cells of a heatmap.
 """
@@ -27,19 +27,46 @@ def encode(keypoints: Tensor, size_hw: tuple[int, int], stride: float, sigma: fl
     Returns:
         Targets, float32 ``[N, K, h, w]``, and weights, float32 ``[N, K]``, 1 or 0.
     """
+    return gaussian_windows(keypoints[..., :2] / stride, keypoints[..., 2] > 0.5, size_hw, sigma, at_cells=True)
+
+
+def gaussian_windows(
+    points: Tensor, labeled: Tensor, size_hw: tuple[int, int], sigma: float, at_cells: bool
+) -> tuple[Tensor, Tensor]:
+    """Return Gaussians in windows around the cells nearest to points, and the weight of each.
+
+    Args:
+        points: x and y in cells, ``[N, K, 2]``.
+        labeled: Whether each keypoint is labeled, bool ``[N, K]``.
+        size_hw: h and w.
+        sigma: Standard deviation in cells; a window has ``6 * sigma + 1`` cells.
+        at_cells: Whether a Gaussian has its center at the nearest cell; otherwise at the point itself.
+    """
     radius = 3 * sigma
     height, width = size_hw
-    centers = (keypoints[..., :2] / stride + 0.5).to(torch.int64)  # rounds towards 0, as in mmpose
-    limits = torch.tensor([width, height], device=keypoints.device)
-    outside = (centers - radius >= limits) | (centers + radius + 1 < 0)
-    weights = ((keypoints[..., 2] > 0.5) & ~outside.any(-1)).to(torch.float32)
+    nearest = (points + 0.5).to(torch.int64)  # rounds towards 0, as in mmpose, and so do the two limits
+    first, end = (nearest - radius).to(torch.int64), (nearest + radius + 1).to(torch.int64)
+    limits = torch.tensor([width, height], device=points.device)
+    weights = (labeled & ~((first >= limits) | (end < 0)).any(-1)).to(torch.float32)
+    centers = (first + int(2 * radius + 1) // 2).to(points.dtype)
+    if not at_cells:
+        centers = centers + (points - nearest)
 
-    def gaussian(side: int, centers: Tensor) -> Tensor:
-        distances = (torch.arange(side, device=centers.device) - centers[..., None]).to(torch.float32)
-        return torch.exp(-(distances**2) / (2 * sigma**2)) * (distances.abs() <= radius)
+    def gaussian(side: int, axis: int) -> Tensor:
+        cells = torch.arange(side, device=points.device)
+        distances = (cells - centers[..., axis, None]).to(torch.float32)
+        inside = (cells >= first[..., axis, None]) & (cells < end[..., axis, None])
+        return torch.exp(-(distances**2) / (2 * sigma**2)) * inside
 
-    rows, columns = gaussian(height, centers[..., 1]) * weights[..., None], gaussian(width, centers[..., 0])
+    rows, columns = gaussian(height, 1) * weights[..., None], gaussian(width, 0)
     return rows[..., :, None] * columns[..., None, :], weights
+
+
+def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return column, row and value of the highest cell of each heatmap ``[..., h, w]``, the first of equal ones."""
+    scores, place = heatmaps.flatten(-2).max(-1)
+    width = heatmaps.shape[-1]
+    return place % width, place // width, scores
 
 
 def decode(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,8 +83,8 @@ def decode(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """
     height, width = heatmaps.shape[-2:]
     values = heatmaps.flatten(-2)
-    scores, place = values.max(-1)
-    x, y = place % width, place // width
+    x, y, scores = peaks(heatmaps)
+    place = y * width + x
 
     def step(inside: Tensor, distance: int) -> Tensor:
         places = torch.stack((place - distance, place + distance), -1).clamp(0, height * width - 1)

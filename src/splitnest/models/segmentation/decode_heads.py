@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from splitnest.models.layers.conv import ConvNormAct
 from splitnest.models.layers.precision import at_least_float32
+from splitnest.models.layers.resize_concat import resize_concat
 
 POOL_SIZES = (1, 2, 3, 6)
 """Sides of the pooled features in cells (PSPNet, Zhao et al. 2017)."""
@@ -43,23 +44,25 @@ class DecodeHead(nn.Module):
 
 
 class FCNHead(DecodeHead):
-    """FCN head (Long et al. 2015, as in mmsegmentation): 3x3 convolutions, fused with their input.
+    """FCN head (Long et al. 2015, as in mmsegmentation): convolutions, fused with their input.
 
     Args:
-        source: Name of the input features.
-        in_channels: Number of their channels.
+        sources: Names of the input features; several are resized to the first one and concatenated.
+        in_channels: Number of their channels, all together.
         num_classes: Number of classes.
         channels: Number of channels of the convolutions.
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
         num_convs: Number of convolutions.
+        kernel_size: Side of their kernels in cells.
         dilation: Dilation of these convolutions.
         concat_input: Whether a further convolution fuses their output with the input.
+        align_corners: Same as in ``DecodeHead``.
     """
 
     def __init__(
         self,
-        source: str,
+        sources: Sequence[str],
         in_channels: int,
         num_classes: int,
         channels: int = 512,
@@ -67,20 +70,22 @@ class FCNHead(DecodeHead):
         norm: str = "bn",
         dropout: float = 0.1,
         num_convs: int = 2,
+        kernel_size: int = 3,
         dilation: int = 1,
         concat_input: bool = True,
+        align_corners: bool = False,
     ) -> None:
-        super().__init__(channels, num_classes, dropout)
-        self.source = source
+        super().__init__(channels, num_classes, dropout, align_corners)
+        self.sources = tuple(sources)
         widths = [in_channels, *[channels] * num_convs]
         self.convs = nn.Sequential(
-            *(ConvNormAct(widths[i], channels, 3, dilation=dilation, norm=norm) for i in range(num_convs))
+            *(ConvNormAct(widths[i], channels, kernel_size, dilation=dilation, norm=norm) for i in range(num_convs))
         )
         self.fuse = ConvNormAct(in_channels + channels, channels, 3, norm=norm) if concat_input else None
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return the logits ``[N, K, h, w]`` for the features of the backbone."""
-        x = features[self.source]
+        x = resize_concat([features[name] for name in self.sources], self.align_corners)
         hidden = self.convs(x)
         if self.fuse is not None:
             hidden = self.fuse(torch.cat((x, hidden), dim=1))

@@ -3,29 +3,33 @@
 Shapes: N images, C channels, h x w cells, K classes, each of which has one object region.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from splitnest.models.layers.conv import ConvNormAct
+from splitnest.models.layers.resize_concat import resize_concat
 from splitnest.models.segmentation.decode_heads import DecodeHead
 
 
 class OCRHead(DecodeHead):
-    """OCR head: each cell of c5 attends to the mean features of the object regions that another head predicts.
+    """OCR head: each cell attends to the mean features of the object regions that another head predicts.
 
     Args:
-        in_channels: Number of channels of c5.
+        sources: Names of the input features; several are resized to the first one and concatenated.
+        in_channels: Number of their channels, all together.
         num_classes: Number of classes.
         channels: Number of channels of the convolutions.
         key_channels: Number of channels of queries, keys and values.
         norm: Name of the normalization.
         dropout: Dropout probability of a channel.
+        align_corners: Same as in ``DecodeHead``.
     """
 
     def __init__(
         self,
+        sources: Sequence[str],
         in_channels: int,
         num_classes: int,
         channels: int = 512,
@@ -33,8 +37,10 @@ class OCRHead(DecodeHead):
         *,
         norm: str = "bn",
         dropout: float = 0.1,
+        align_corners: bool = False,
     ) -> None:
-        super().__init__(channels, num_classes, dropout)
+        super().__init__(channels, num_classes, dropout, align_corners)
+        self.sources = tuple(sources)
 
         def projection() -> nn.Sequential:
             widths = (channels, key_channels, key_channels)
@@ -53,7 +59,7 @@ class OCRHead(DecodeHead):
             features: Features of the backbone.
             regions: Logits ``[N, K, h, w]`` of the head that predicts the object regions.
         """
-        pixels = self.pixels(features["c5"])
+        pixels = self.pixels(resize_concat([features[name] for name in self.sources], self.align_corners))
         weights = regions.to(pixels.dtype).flatten(2).softmax(2)  # [N, K, h * w]
         objects = torch.bmm(weights, pixels.flatten(2).transpose(1, 2)).transpose(1, 2)[..., None]  # [N, C, K, 1]
         query = self.query(pixels).flatten(2).transpose(1, 2)  # [N, h * w, key channels]

@@ -6,37 +6,39 @@ projection of c2 has stride 1 and no pooling before it, so its convolution has i
 
 from splitnest.weights.key_maps import openmmlab
 
-_COMMON = (
-    openmmlab.BLOCKS
-    | openmmlab.STEM
-    | {
-        "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
-        "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
-        "keypoint_head.deconv_layers.0": "head.deconvs.0.conv",
-        "keypoint_head.deconv_layers.1": "head.deconvs.0.norm",
-        "keypoint_head.deconv_layers.3": "head.deconvs.1.conv",
-        "keypoint_head.deconv_layers.4": "head.deconvs.1.norm",
-        "keypoint_head.deconv_layers.6": "head.deconvs.2.conv",
-        "keypoint_head.deconv_layers.7": "head.deconvs.2.norm",
-        "keypoint_head.deconv_layers.9": "head.deconvs.3.conv",
-        "keypoint_head.deconv_layers.10": "head.deconvs.3.norm",
-        "keypoint_head.deconv_layers.12": "head.deconvs.4.conv",
-        "keypoint_head.deconv_layers.13": "head.deconvs.4.norm",
-        "keypoint_head.final_layer": "head.output",
-        "keypoint_head.final_layer.3": "head.output",  # of the versions in which it may follow other layers
-        "head.deconv_layers.0": "head.deconvs.0.conv",
-        "head.deconv_layers.1": "head.deconvs.0.norm",
-        "head.deconv_layers.3": "head.deconvs.1.conv",
-        "head.deconv_layers.4": "head.deconvs.1.norm",
-        "head.deconv_layers.6": "head.deconvs.2.conv",
-        "head.deconv_layers.7": "head.deconvs.2.norm",
-        "head.deconv_layers.9": "head.deconvs.3.conv",
-        "head.deconv_layers.10": "head.deconvs.3.norm",
-        "head.deconv_layers.12": "head.deconvs.4.conv",
-        "head.deconv_layers.13": "head.deconvs.4.norm",
-        "head.final_layer": "head.output",
-    }
-)
+_HEADS = {
+    "backbone.stem.{conv}.conv": "backbone.stem.{conv}.conv",
+    "backbone.stem.{conv}.bn": "backbone.stem.{conv}.norm",
+    "keypoint_head.deconv_layers.0": "head.deconvs.0.conv",
+    "keypoint_head.deconv_layers.1": "head.deconvs.0.norm",
+    "keypoint_head.deconv_layers.3": "head.deconvs.1.conv",
+    "keypoint_head.deconv_layers.4": "head.deconvs.1.norm",
+    "keypoint_head.deconv_layers.6": "head.deconvs.2.conv",
+    "keypoint_head.deconv_layers.7": "head.deconvs.2.norm",
+    "keypoint_head.deconv_layers.9": "head.deconvs.3.conv",
+    "keypoint_head.deconv_layers.10": "head.deconvs.3.norm",
+    "keypoint_head.deconv_layers.12": "head.deconvs.4.conv",
+    "keypoint_head.deconv_layers.13": "head.deconvs.4.norm",
+    "keypoint_head.final_layer": "head.output",
+    "keypoint_head.final_layer.0": "head.conv.conv",
+    "keypoint_head.final_layer.1": "head.conv.norm",
+    "keypoint_head.final_layer.3": "head.output",  # of the versions in which it may follow other layers
+    "head.deconv_layers.0": "head.deconvs.0.conv",
+    "head.deconv_layers.1": "head.deconvs.0.norm",
+    "head.deconv_layers.3": "head.deconvs.1.conv",
+    "head.deconv_layers.4": "head.deconvs.1.norm",
+    "head.deconv_layers.6": "head.deconvs.2.conv",
+    "head.deconv_layers.7": "head.deconvs.2.norm",
+    "head.deconv_layers.9": "head.deconvs.3.conv",
+    "head.deconv_layers.10": "head.deconvs.3.norm",
+    "head.deconv_layers.12": "head.deconvs.4.conv",
+    "head.deconv_layers.13": "head.deconvs.4.norm",
+    "head.conv_layers.0": "head.conv.conv",
+    "head.conv_layers.1": "head.conv.norm",
+    "head.final_layer": "head.output",
+}
+
+_COMMON = openmmlab.BLOCKS | openmmlab.STEM | _HEADS
 
 POOLED = _COMMON | {
     "backbone.layer1.0.downsample.0": "backbone.c2.0.shortcut.conv",
@@ -51,7 +53,10 @@ POOLED = _COMMON | {
 """Modules of a network with pooling in its shortcuts, but not in that of c2."""
 
 PLAIN = _COMMON | openmmlab.PLAIN_SHORTCUTS
-"""Modules of any other network."""
+"""Modules of any other network with a ResNet, ResNeXt or ResNeSt."""
+
+HRNET = openmmlab.HRNET | _HEADS
+"""Modules of a network with an HRNet."""
 
 DROPPED = {
     "data_preprocessor.mean": "input statistics are in the recipe",

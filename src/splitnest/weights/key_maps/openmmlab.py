@@ -1,4 +1,4 @@
-"""Module names of ResNet, ResNeXt and ResNeSt backbones in checkpoints of OpenMMLab.
+"""Module names of ResNet, ResNeXt, ResNeSt and HRNet backbones in checkpoints of OpenMMLab.
 
 A pooling layer in a projection shortcut has index 0 there, so the convolution after it has index 1.
 """
@@ -55,3 +55,45 @@ POOLED_SHORTCUTS = {
     "backbone.layer{stage}.{block}.downsample.2": "backbone.c{stage+1}.{block}.shortcut.norm",
 }
 """Projection shortcuts with pooling: ResNet-D, ResNeSt."""
+
+HRNET = {
+    "backbone.conv1": "backbone.stem.0.conv",
+    "backbone.bn1": "backbone.stem.0.norm",
+    "backbone.conv2": "backbone.stem.1.conv",
+    "backbone.bn2": "backbone.stem.1.norm",
+    "backbone.layer1.{block}.conv1": "backbone.stage1.{block}.conv1.conv",
+    "backbone.layer1.{block}.bn1": "backbone.stage1.{block}.conv1.norm",
+    "backbone.layer1.{block}.conv2": "backbone.stage1.{block}.conv2.conv",
+    "backbone.layer1.{block}.bn2": "backbone.stage1.{block}.conv2.norm",
+    "backbone.layer1.{block}.conv3": "backbone.stage1.{block}.conv3.conv",
+    "backbone.layer1.{block}.bn3": "backbone.stage1.{block}.conv3.norm",
+    "backbone.layer1.{block}.downsample.0": "backbone.stage1.{block}.shortcut.conv",
+    "backbone.layer1.{block}.downsample.1": "backbone.stage1.{block}.shortcut.norm",
+    "backbone.transition{before}.{branch}.0": "backbone.stage{before+1}.transition.{branch}.0.conv",
+    "backbone.transition{before}.{branch}.1": "backbone.stage{before+1}.transition.{branch}.0.norm",
+    "backbone.transition{before}.{branch}.{conv}.0": "backbone.stage{before+1}.transition.{branch}.{conv}.conv",
+    "backbone.transition{before}.{branch}.{conv}.1": "backbone.stage{before+1}.transition.{branch}.{conv}.norm",
+    **{
+        f"backbone.stage{{stage}}.{{module}}.branches.{{branch}}.{{block}}.{source}": (
+            f"backbone.stage{{stage}}.blocks.{{module}}.branches.{{branch}}.{{block}}.{target}"
+        )
+        for source, target in (
+            ("conv1", "conv1.conv"),
+            ("bn1", "conv1.norm"),
+            ("conv2", "conv2.conv"),
+            ("bn2", "conv2.norm"),
+        )
+    },
+    **{
+        f"backbone.stage{{stage}}.{{module}}.fuse_layers.{{target}}.{{source}}.{conv}": (
+            f"backbone.stage{{stage}}.blocks.{{module}}.fuse.{{target}}.paths.{{source}}.{ours}"
+        )
+        for conv, ours in (
+            ("0", "0.conv"),
+            ("1", "0.norm"),
+            ("{conv}.0", "{conv}.conv"),
+            ("{conv}.1", "{conv}.norm"),
+        )
+    },
+}
+"""HRNet. A path of one 1x1 convolution has it at index 0; a path of strided ones has a sequence for each."""

@@ -105,7 +105,10 @@ def _substitute(template: str, numbers: Mapping[str, str]) -> str:
 
 def _own_modules() -> dict[str, str]:
     """Return the identity of our own module names, with and without a network around a backbone."""
-    tables = (official.MODULES, mmdet.PLAIN, mmseg.PLAIN, mmpose.PLAIN, detectron2.MODULES)
+    tables = (
+        *(official.MODULES, mmdet.PLAIN, mmseg.PLAIN, mmpose.PLAIN, detectron2.MODULES),
+        *(mmdet.HRNET, mmseg.HRNET, mmpose.HRNET),
+    )
     names = {_NUMBER.sub(r"{\1}", target) for table in tables for target in table.values()}
     own = {name.removeprefix("backbone."): name for name in names} | {name: name for name in names}
     return (
@@ -123,9 +126,13 @@ KEY_MAPS = (
     KeyMap("mmdet", mmdet.PLAIN, mmdet.DROPPED),
     KeyMap("mmseg", mmseg.PLAIN, mmseg.DROPPED),
     KeyMap("mmpose", mmpose.PLAIN, mmpose.DROPPED),
+    KeyMap("mmdet", mmdet.HRNET, mmdet.DROPPED),
+    KeyMap("mmseg", mmseg.HRNET, mmseg.DROPPED),
+    KeyMap("mmpose", mmpose.HRNET, mmpose.DROPPED),
     KeyMap("detectron2", detectron2.MODULES, detectron2.DROPPED),
     KeyMap("detectron2", _PANOPTIC, detectron2.DROPPED),
     KeyMap("torchvision", torchvision.MODULES, torchvision.DROPPED),
+    KeyMap("torchvision", torchvision.HRNET, torchvision.HRNET_DROPPED),
     KeyMap("caffe2", caffe2.MODULES, caffe2.DROPPED, caffe2.ENDINGS),
     KeyMap("splitnest", _own_modules(), {}),
 )
