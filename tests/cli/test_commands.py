@@ -20,7 +20,7 @@ from splitnest.zoo import TASKS
 def test_list(run: Run) -> None:
     """In a new interpreter, with a wide margin: benchmarks/startup.py measures the bound of 0.3 s."""
     start = time.perf_counter()
-    assert len(run("list", fresh=True).stdout.splitlines()) == 512
+    assert len(run("list", fresh=True).stdout.splitlines()) == 668
     assert time.perf_counter() - start < 3
     (line,) = run("list", "faster*resnest50_fpn*mmdet").stdout.splitlines()
     assert line.split() == ["detection", "faster_rcnn_resnest50_fpn_1x_coco.mmdet"]
@@ -30,7 +30,7 @@ def test_list(run: Run) -> None:
     assert "of the task classification matches 'rsnest50'. The nearest are resnest50_imagenet" in nothing.stderr
     downloaded = run("list", "--downloaded")
     assert downloaded.stdout == ""
-    assert "The weights of none of these 512 models are in " in downloaded.stderr
+    assert "The weights of none of these 668 models are in " in downloaded.stderr
     lines = run("list", "td-hm_res50*", "--source", "mmpose", "--dataset", "mpii").stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["td-hm_res50_8xb64-210e_mpii-256x256.mmpose"]
 
