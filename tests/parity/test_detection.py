@@ -24,16 +24,10 @@ MODELS = [
     pytest.param("mask_rcnn_resnest50_fpn_1x_coco.mmdet", marks=pytest.mark.parity),
     pytest.param("faster_rcnn_resnest50_dcn_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
     pytest.param("faster_rcnn_resnet50_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
-    "cascade_rcnn_resnet50_fpn_1x_coco.detectron2",
+    pytest.param("cascade_rcnn_resnet50_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
     pytest.param("cascade_mask_rcnn_resnest50_fpn_1x_coco.detectron2", marks=pytest.mark.parity),
     pytest.param("cascade_mask_rcnn_resnest50_fpn_1x_coco.mmdet", marks=pytest.mark.parity),
 ]
-QUICK = [
-    "faster-rcnn_r50_fpn_soft-nms_1x_coco.mmdet",
-    "mask-rcnn_r50-syncbn-gcb-r16-c3-c5_fpn_1x_coco.mmdet",
-]
-"""Recordings of ordinary backbones of which ``make test`` runs one of each family; the others are marked."""
-
 OTHER_FEATURES = "mask_rcnn_R_50_FPN_3x_dconv_c3-c5.detectron2"
 """Recording that is not of the weights that it describes.
 
@@ -43,9 +37,7 @@ detectron2 itself (main branch, built for the CPU), with ``upstream_model`` and 
 """
 
 ORDINARY = [
-    *marked(
-        [n for n in names_of("mmdet", "detectron2") if not n.startswith("panoptic") and n != OTHER_FEATURES], QUICK
-    ),
+    *marked([n for n in names_of("mmdet", "detectron2") if not n.startswith("panoptic") and n != OTHER_FEATURES], []),
     pytest.param(
         OTHER_FEATURES, marks=[pytest.mark.parity, pytest.mark.xfail(strict=True, reason="not of its own weights")]
     ),
