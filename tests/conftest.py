@@ -1,5 +1,6 @@
 """What tests of all kinds share."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,12 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what is in memory before the tests from garbage collection: each full one would take 0.3 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -8,20 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        *("pytest", "torchvision.ops", "torchvision.transforms.v2", "torch.utils.tensorboard", "hotcoco"),
-        *("PIL.JpegImagePlugin", "PIL.PngImagePlugin", "rich.console", "rich.table", "typer.rich_utils"),
-        *("splitnest.cli.app", "splitnest.cli.predictions", "splitnest.evaluation.evaluate"),
-        *("splitnest.training.train", "splitnest.training.tensorboard"),
-        *("pyarrow.parquet", "pyarrow.dataset", "splitnest.scanning.scan", "splitnest.scanning.conversion"),
-    ]
-)
+CONTEXT.set_forkserver_preload(["helpers.preloaded"])
 
 
 def start_function(function: Callable[..., Any], *arguments: Any, log: Path) -> BaseProcess:
@@ -29,9 +23,22 @@ def start_function(function: Callable[..., Any], *arguments: Any, log: Path) -> 
 
     A job in the background of a shell has SIGINT ignored, one of nohup SIGHUP, and so have its children.
     """
+    _start_server()
     process = CONTEXT.Process(target=_run, args=(function, arguments, log))
     process.start()
     return process
+
+
+@cache
+def _start_server() -> None:
+    """Start the process that the others are forked from. Python 3.11 does not tell it ``sys.path``."""
+    given = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *given.values()])
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        os.environ.update(given)
 
 
 def run_function(function: Callable[..., Any], *arguments: Any, log: Path) -> str:
