@@ -1,4 +1,4 @@
-"""Training on two machines, as two elastic agents of torchrun on this one (``make soak``)."""
+"""Training and evaluation on two machines, as two elastic agents of torchrun on this one (``make soak``)."""
 
 import os
 import signal
@@ -79,3 +79,18 @@ def test_a_killed_process_is_restarted_and_the_training_is_the_same(folder: Path
     assert one["step"] == other["step"]
     for key, tensor in one["state_dict"].items():
         assert torch.equal(tensor, other["state_dict"][key]), key
+
+
+def test_two_machines_measure_the_metrics_of_one(folder: Path) -> None:
+    run_splitnest(folder, "train", "small.yaml", "--out", "run")
+    options = ("eval", "run/best.safetensors", f"data.root={folder}", "--results")
+    alone = run_splitnest(folder, *options, "one").stdout
+    for number, agent in enumerate(start_agents(folder, *options, "two")):
+        assert agent.wait(TIMEOUT_S) == 0, (folder / f"agent{number}.log").read_text()[-3000:]
+    one, two = ((folder / name / "predictions.csv").read_text() for name in ("one", "two"))
+    assert one == two
+    assert len(one.splitlines()) == 1 + 6
+    metrics = [line for line in alone.splitlines() if "top1" in line]
+    logs = [(folder / f"agent{number}.log").read_text() for number in range(2)]
+    assert metrics
+    assert sorted(sum(line in log for log in logs) for line in metrics) == [1] * len(metrics)
