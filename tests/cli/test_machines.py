@@ -83,7 +83,7 @@ def test_a_killed_process_is_restarted_and_the_training_is_the_same(folder: Path
 
 def test_two_machines_measure_the_metrics_of_one(folder: Path) -> None:
     run_splitnest(folder, "train", "small.yaml", "--out", "run")
-    options = ("eval", "run/best.safetensors", f"data.root={folder}", "--results")
+    options = ("eval", "run", f"data.root={folder}", "--results")
     alone = run_splitnest(folder, *options, "one").stdout
     for number, agent in enumerate(start_agents(folder, *options, "two")):
         assert agent.wait(TIMEOUT_S) == 0, (folder / f"agent{number}.log").read_text()[-3000:]
