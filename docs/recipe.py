@@ -71,7 +71,7 @@ def file_schema() -> dict[str, Any]:
     recipes = [definitions.pop(cls.__name__)["properties"] for cls in get_args(Recipe)]
     texts = {key: text for cls in get_args(Recipe) for key, text in descriptions(cls).items()}
     keys = dict.fromkeys(key for properties in recipes for key in properties)
-    merged = {key: _union([properties[key] for properties in recipes], texts.get(key, "")) for key in keys}
+    merged = {key: _union([each[key] for each in recipes if key in each], texts.get(key, "")) for key in keys}
     base = {"type": "string", "description": "Published model, or recipe file relative to this one."}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -27,6 +27,8 @@ STEPS = "12345679"
 
 METRICS = {"box AP": "box_ap", "mask AP": "mask_ap", "PQ": "pq", "mIoU": "miou", "mIoU(ms+flip)": "miou_ms_flip"}
 METRICS |= {"AP": "ap", "AP@0.5": "ap50", "AP@0.75": "ap75", "AR": "ar", "AR@0.5": "ar50"}
+METRICS |= {"AP (E)": "ap_easy", "AP (M)": "ap_medium", "AP (H)": "ap_hard", "AP (L)": "ap_large", "PCK@0.2": "pck"}
+METRICS |= {"Mean@0.1": "pckh_0_1", "NME full": "nme", "NME test": "nme"}
 """Published metric -> our name; others are spelled with underscores."""
 
 DATASETS = {
@@ -75,9 +77,15 @@ def published(row: dict[str, Any]) -> dict[str, float]:
     for name, value in (item for group in groups for item in group.items()):
         if name == "lr sched" or value == "":
             continue
-        ours = METRICS.get(name) or re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        known = _mean(row) if name == "Mean" else METRICS.get(name)
+        ours = known or re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         metrics[ours] = float(value)
     return metrics
+
+
+def _mean(row: dict[str, Any]) -> str:
+    """Return the metric that a row gives the mean over keypoints of."""
+    return "pckh" if row["dataset"] == "MPII" else "pck"
 
 
 def checksum(url: str) -> str:

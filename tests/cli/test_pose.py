@@ -186,6 +186,25 @@ def test_published_metrics_are_printed_in_percent(run: Run) -> None:
     assert "ap 72.1" in run("info", "simplebaseline_resnest50_256x192_coco").stdout
 
 
+def test_metrics_of_other_datasets(run: Run, people: Path) -> None:
+    """PCK, PCKh by head boxes, and NME, in place of AP: printed, as JSON, in a report, and for the best model."""
+    root = f"data.root={people}"
+    done = run("train", "small.yaml", root, "evaluation.type=nme", "train.best_by=nme", "--out", "run1")
+    assert "nme" in done.stdout
+    text = run("eval", "run1/best.pt", "evaluation.type=pck", "--report", "report").stdout
+    assert [name in text for name in (" pck ", " auc ", " epe ", " ap ")] == [True, True, True, False]
+    assert "Distance by keypoint" in (people / "report" / "report.html").read_text()
+    assert "has no 'head_box'" in run("eval", "run1/best.pt", "evaluation.type=pckh", code=3).stderr
+    content = json.loads((people / "people.json").read_text())
+    for row in content["annotations"]:
+        row["head_box"] = [8, 8, 30, 40]  # a diagonal of 50 pixels
+    (people / "people.json").write_text(json.dumps(content))
+    values = json.loads(run("eval", "run1/best.pt", "evaluation.type=pckh", "--json").stdout)
+    assert list(values["metrics"]) == ["pckh", "pckh_0_1"]
+    error = run("eval", "run1/best.pt", "evaluation.type=pckh", "data.val_detections=boxes.json", code=2).stderr
+    assert "Set data.val_detections=null" in error
+
+
 def test_persons_without_labeled_keypoints(run: Run, people: Path) -> None:
     content = json.loads((people / "people.json").read_text())
     for annotation in content["annotations"]:

@@ -1,7 +1,5 @@
 """AP of keypoints: published numbers, pycocotools as the oracle, and OKS suppression."""
 
-import contextlib
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO as Reference
-from pycocotools.cocoeval import COCOeval
 
 import splitnest
 from helpers import person_tree
+from helpers.keypoint_reference import reference, val_dataset
 from splitnest import zoo
 from splitnest.data.pose.dataset import PoseDataset
 from splitnest.errors import DataError, OutputError
@@ -23,15 +20,8 @@ from splitnest.metrics.oks import oks, oks_nms
 from splitnest.recipe import PoseInput, PoseRecipe, overrides
 from splitnest.structures import Poses
 from splitnest.structures.skeleton import COCO
-from splitnest.tasks import task_of
 
 COCO_PERSON = {"keypoints": "coco", "classes": ["person"]}
-
-
-def val_dataset(recipe: PoseRecipe) -> PoseDataset:
-    dataset = task_of(recipe).open_dataset(recipe, "val")
-    assert isinstance(dataset, PoseDataset)
-    return dataset
 
 
 def dataset_of(root: Path, file: str, images: str = ".") -> tuple[PoseDataset, PoseInput]:
@@ -39,18 +29,6 @@ def dataset_of(root: Path, file: str, images: str = ".") -> tuple[PoseDataset, P
     recipe = overrides.apply(zoo.get("simplebaseline_resnest50_256x192_coco"), {"data": paths})
     assert isinstance(recipe, PoseRecipe)
     return val_dataset(recipe), recipe.input
-
-
-def reference(file: Path, rows: list[dict[str, Any]], sigmas: Any = None) -> list[float]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        ground_truth = Reference(str(file))
-        evaluation = COCOeval(ground_truth, ground_truth.loadRes(rows), "keypoints")
-        if sigmas is not None:
-            evaluation.params.kpt_oks_sigmas = np.array(sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats.tolist()
 
 
 def test_images_without_poses_have_metrics_of_zero(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from splitnest.metrics.report.analysis import Analysis, Slices
 from splitnest.metrics.statistics.base import ImageStatistics
+from splitnest.metrics.statistics.errors import is_fraction
 from splitnest.structures import Result
 from splitnest.structures.score_thresholds import ScoreThresholds
 
@@ -18,13 +19,9 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}" if value >= 0 else "-"
 
 
-VAL_LOSS = "val_loss"
-"""Beginning of the names of losses on the validation dataset, which are neither fractions nor better if higher."""
-
-
 def readable(name: str, value: float) -> str:
-    """Return a metric in percent, or a loss as it is, as people read it."""
-    return f"{value:.4g}" if name.startswith(VAL_LOSS) else percent(value)
+    """Return a metric in percent, or a loss and EPE as they are, as people read it; ``-`` for an undefined metric."""
+    return percent(value) if is_fraction(name) or value == -1 else f"{value:.4g}"
 
 
 class Evaluator(ABC):
@@ -45,6 +42,8 @@ class Evaluator(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Return the metrics by name, from 0 to 1, or -1 for an undefined metric; models are compared by the first.
+
+        Less of ``nme`` and ``epe`` is better; ``epe`` is in pixels.
 
         Raises:
             DataError: The dataset has no annotations.

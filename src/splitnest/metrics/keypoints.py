@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from splitnest.data.pose.crop import region_of_box
 from splitnest.data.pose.dataset import PoseDataset
-from splitnest.errors import DataError
 from splitnest.files import write_json
-from splitnest.metrics.coco_evaluation import image_rows, mean_defined
+from splitnest.metrics.coco_evaluation import mean_defined
 from splitnest.metrics.evaluator import Evaluator
+from splitnest.metrics.keypoint_evaluation import ALL, Selection, areas, curves, evaluated
 from splitnest.metrics.matches import Matches
 from splitnest.metrics.oks import oks_nms
 from splitnest.metrics.report.analysis import Analysis, Slices
@@ -35,10 +35,16 @@ class KeypointEvaluator(Evaluator):
     Args:
         dataset: Images with persons, or without annotations.
         input_cfg: Section ``input`` of the recipe: OKS suppression is relative to the area of the crop regions.
+        area_of_box: Whether the area of a person in OKS is that of its box times 0.53, for datasets without areas; None
+            for the default of the class.
     """
 
-    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput) -> None:
+    area_of_box = False
+
+    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput, area_of_box: bool | None = None) -> None:
         self._dataset, self._input_cfg = dataset, input_cfg
+        if area_of_box is not None:
+            self.area_of_box = area_of_box
         self._sigmas = np.array(dataset.skeleton.sigmas)
         self._known = set(dataset.image_ids)
         self._rows: dict[int, list[dict[str, Any]]] = {}
@@ -82,14 +88,14 @@ class KeypointEvaluator(Evaluator):
         Raises:
             DataError: The file has no annotations.
         """
-        return keypoint_metrics(self._dataset, self.results())
+        return keypoint_metrics(self._dataset, self.results(), self._selection)
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Return ``ap`` and ``ar`` of each class by its name if there are several; -1 for a class without persons."""
         names = [name for _, name in self._dataset.file.categories]
         if len(names) < 2:
             return {}
-        precision, recall = _curves(self._dataset, self.results())
+        precision, recall = curves(self._dataset, self.results(), self._selection)
         return {
             name: {"ap": mean_defined(precision[:, :, k, 0]), "ar": mean_defined(recall[:, k, 0])}
             for k, name in enumerate(names)
@@ -116,7 +122,7 @@ class KeypointEvaluator(Evaluator):
 
     def statistics(self) -> ImageStatistics:
         """Return the poses matched to persons."""
-        return PrecisionStatistics(Matches.of(_evaluated(self._dataset, self.results())))
+        return PrecisionStatistics(Matches.of(evaluated(self._dataset, self.results(), self._selection)))
 
     def analyze(self, slices: Slices) -> Analysis:
         """Return OKS by keypoint and by size, and the worst images.
@@ -125,12 +131,12 @@ class KeypointEvaluator(Evaluator):
             DataError: The dataset has no annotations.
         """
         dataset, rows = self._dataset, self.results()
-        evaluation = _evaluated(dataset, rows)
+        evaluation = evaluated(dataset, rows, self._selection)
         kept = ~dataset.file.iscrowd
         persons = Persons(
             dataset.file.ids[kept],
             dataset.keypoints[kept],
-            dataset.file.areas[kept],
+            areas(dataset, self.area_of_box)[kept],
             dataset.skeleton.names,
             self._sigmas,
         )
@@ -140,71 +146,23 @@ class KeypointEvaluator(Evaluator):
         """Write the poses as a COCO keypoint results file for the evaluation server."""
         write_json(path, self.results())
 
+    @property
+    def _selection(self) -> Selection:
+        return Selection(area_of_box=self.area_of_box)
+
     def _area(self, box: NDArray[np.float32]) -> float:
         return float(np.prod(region_of_box(box, self._input_cfg).size))
 
 
-def keypoint_metrics(dataset: PoseDataset, rows: list[dict[str, Any]]) -> dict[str, float]:
+def keypoint_metrics(dataset: PoseDataset, rows: list[dict[str, Any]], selection: Selection = ALL) -> dict[str, float]:
     """Return ``METRICS`` of the rows of a COCO keypoint results file, from 0 to 1; -1 without persons.
 
     Raises:
         DataError: The dataset has no annotations.
     """
-    precision, recall = _curves(dataset, rows)
+    precision, recall = curves(dataset, rows, selection)
     selections = [(slice(None), 0), (slice(0, 1), 0), (slice(5, 6), 0), (slice(None), 1), (slice(None), 2)]
     metrics = [
         mean_defined(values[thresholds, ..., area]) for values in (precision, recall) for thresholds, area in selections
     ]
     return dict(zip(METRICS, metrics, strict=True))
-
-
-def _curves(dataset: PoseDataset, rows: list[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision ``[T, R, K, A]`` and recall ``[T, K, A]``; -1 without persons.
-
-    T are OKS thresholds from 0.5 to 0.95, R recall points, K classes, and A areas of all, medium and large persons.
-
-    Raises:
-        DataError: The dataset has no annotations.
-    """
-    curves = _evaluated(dataset, rows).eval
-    return np.asarray(curves["precision"])[..., 0], np.asarray(curves["recall"])[..., 0]  # one limit of persons
-
-
-def _evaluated(dataset: PoseDataset, rows: list[dict[str, Any]]) -> Any:
-    """Return the evaluated and accumulated ``hotcoco.COCOeval`` of the rows of a results file.
-
-    Raises:
-        DataError: The dataset has no annotations.
-    """
-    if not dataset.has_annotations:
-        raise DataError(
-            f"{dataset.source} has no annotations, as for a test set, so no metrics can be computed. Write the poses "
-            f"for the evaluation server, or give a file with annotations."
-        )
-    import hotcoco
-
-    ground_truth = hotcoco.COCO(_coco_json(dataset))
-    evaluation = hotcoco.COCOeval(ground_truth, ground_truth.load_res(rows), "keypoints")
-    evaluation.params.kpt_oks_sigmas = list(dataset.skeleton.sigmas)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation
-
-
-def _coco_json(dataset: PoseDataset) -> dict[str, Any]:
-    file = dataset.file
-    annotations = [
-        {
-            "id": int(file.ids[row]),
-            "image_id": int(file.image_ids[file.image_index[row]]),
-            "category_id": file.categories[file.category_index[row]][0],
-            "bbox": file.boxes_xywh[row].tolist(),
-            "area": float(file.areas[row]),
-            "iscrowd": int(file.iscrowd[row]),
-            "keypoints": dataset.keypoints[row].ravel().tolist(),
-            "num_keypoints": int(dataset.num_keypoints[row]),
-        }
-        for row in range(len(file.ids))
-    ]
-    categories = [{"id": id_, "name": name} for id_, name in file.categories]
-    return {"images": image_rows(file), "annotations": annotations, "categories": categories}

@@ -81,9 +81,10 @@ class Poly(Section):
     min_lr: float = Field(0.0, ge=0)
 
 
-def _from_name(value: Any) -> Any:
+def from_name(value: Any) -> Any:
+    """Return a section for the name of its type, which stands for the defaults."""
     return {"type": value} if isinstance(value, str) else value
 
 
-OptimizerConfig = Annotated[SGD | Adam | AdamW, Field(discriminator="type"), BeforeValidator(_from_name)]
-ScheduleConfig = Annotated[MultiStep | Cosine | Poly, Field(discriminator="type"), BeforeValidator(_from_name)]
+OptimizerConfig = Annotated[SGD | Adam | AdamW, Field(discriminator="type"), BeforeValidator(from_name)]
+ScheduleConfig = Annotated[MultiStep | Cosine | Poly, Field(discriminator="type"), BeforeValidator(from_name)]

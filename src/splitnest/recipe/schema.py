@@ -14,6 +14,7 @@ from splitnest.recipe.file_data import Data
 from splitnest.recipe.inputs import ClassificationInput, DetectionInput, PoseInput, SemanticInput
 from splitnest.recipe.label_map_data import SemanticData
 from splitnest.recipe.limits import Channels
+from splitnest.recipe.pose_evaluation import PoseEvaluation, PoseEvaluationConfig, published_evaluation
 from splitnest.recipe.training import ClassificationTraining, PoseTraining, SemanticTraining
 
 Task = Literal["classification", "detection", "instance", "panoptic", "semantic", "pose"]
@@ -281,6 +282,8 @@ class PoseRecipe(RecipeBase):
     Attributes:
         model: Pose estimator.
         input: Size, channel order and statistics of its input.
+        evaluation: Metrics; None for those that models of the dataset of ``data.keypoints`` are published with, and
+            COCO's for keypoints of no published dataset.
         train: Training; None for a recipe that is not trained.
     """
 
@@ -288,7 +291,13 @@ class PoseRecipe(RecipeBase):
     data: PoseData
     model: PoseModelConfig
     input: PoseInput
+    evaluation: PoseEvaluationConfig = None
     train: PoseTraining | None = None
+
+    @property
+    def metrics(self) -> PoseEvaluation:
+        """Metrics: ``evaluation``, or the published ones."""
+        return published_evaluation(self.data.keypoints) if self.evaluation is None else self.evaluation
 
 
 Recipe = ClassificationRecipe | DetectionRecipe | SemanticRecipe | PoseRecipe

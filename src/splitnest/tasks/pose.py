@@ -15,9 +15,13 @@ from splitnest.data.pose.dataset import PoseDataset
 from splitnest.data.pose.open import open_dataset, with_complete_keypoints
 from splitnest.data.pose.person_boxes import PersonBoxes
 from splitnest.data.pose.sequence import SequencePose
+from splitnest.metrics.crowdpose import CrowdPoseEvaluator
+from splitnest.metrics.distance_evaluator import DistanceEvaluator
 from splitnest.metrics.keypoints import KeypointEvaluator
+from splitnest.metrics.wholebody import WholeBodyEvaluator
 from splitnest.models.build import build_categories
 from splitnest.recipe import PoseRecipe, Split
+from splitnest.recipe.pose_evaluation import CrowdPoseEvaluation, OksEvaluation, WholeBodyEvaluation
 from splitnest.structures import Poses
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
@@ -27,7 +31,7 @@ from splitnest.tasks.base import Task
 
 
 class PoseTask(Task[PoseRecipe, PoseDataset]):
-    """Top-down pose estimation: a crop of one size for each person, COCO keypoint metrics."""
+    """Top-down pose estimation: a crop of one size for each person."""
 
     has_fixed_input_size = True
     uses_person_boxes = True
@@ -56,9 +60,17 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
         print_report(findings, split)
         return findings
 
-    def evaluator(self, dataset: PoseDataset, recipe: PoseRecipe) -> KeypointEvaluator:
-        """Return an evaluator of COCO keypoint metrics."""
-        return KeypointEvaluator(dataset, recipe.input)
+    def evaluator(self, dataset: PoseDataset, recipe: PoseRecipe) -> KeypointEvaluator | DistanceEvaluator:
+        """Return an evaluator of the metrics of the recipe."""
+        match recipe.metrics:
+            case OksEvaluation() as cfg:
+                return KeypointEvaluator(dataset, recipe.input, cfg.area == "box")
+            case CrowdPoseEvaluation():
+                return CrowdPoseEvaluator(dataset, recipe.input)
+            case WholeBodyEvaluation():
+                return WholeBodyEvaluator(dataset, recipe.input)
+            case cfg:
+                return DistanceEvaluator(dataset, cfg)
 
     def ground_truth(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> Poses:
         """Return the persons of one image as a result."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from splitnest.evaluation.report.files import REPORT_FILE
 from splitnest.files import write_text
-from splitnest.metrics.evaluator import VAL_LOSS, readable
+from splitnest.metrics.evaluator import readable
+from splitnest.metrics.statistics.errors import is_error
 from splitnest.training.display import duration
 from splitnest.training.metrics_log import Row, headline
 from splitnest.training.run_panels import METRICS, metric_names, panels
@@ -185,7 +186,7 @@ def _metrics(rows: Sequence[Row]) -> Section:
     lines: dict[str, Sequence[Cell]] = {}
     for name in last:
         values = [(row[name], -int(row["step"])) for row in evaluations if name in row]
-        best, step = min(values) if name.startswith(VAL_LOSS) else max(values)
+        best, step = min(values) if is_error(name) else max(values)
         lines[name] = (name, readable(name, last[name]), readable(name, best), -step)
     header = ("metric", "last", "best", "at step")
     blocks = [Block(table(header, [lines[name] for name in headline(last)]))]

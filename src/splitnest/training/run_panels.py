@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.metrics.statistics.errors import VAL_LOSS
 from splitnest.training.metrics_log import Row, headline
 from splitnest.visualize.curves import Panel
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.metrics.statistics.errors import VAL_LOSS
 from splitnest.training.metrics_log import Row
 
 RECENT = 20

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from splitnest.errors import UsageError
-from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.metrics.statistics.errors import VAL_LOSS, is_error
 
 
 def selected_first(metrics: Mapping[str, float], best_by: str | None) -> dict[str, float]:
@@ -23,14 +23,14 @@ def selected_first(metrics: Mapping[str, float], best_by: str | None) -> dict[st
 
 
 def score(metrics: Mapping[str, float]) -> float | None:
-    """Return the first metric, or the negative of a loss, so that more is better.
+    """Return the first metric, or the negative of a loss or another error, so that more is better.
 
     None stands for an undefined metric: -1, as without ground truth, or a number that is not finite.
     """
     name, value = next(iter(metrics.items()), ("", -1.0))
     if value == -1 or not math.isfinite(value):
         return None
-    return -value if name.startswith(VAL_LOSS) else value
+    return -value if is_error(name) else value
 
 
 @dataclass

@@ -13,8 +13,9 @@ from splitnest.distributed import broadcast_from_main
 from splitnest.errors import DataError, UsageError
 from splitnest.evaluation.predict_dataset import PreparedImages, predict_dataset, prepared_images
 from splitnest.evaluation.report.write import ReportSource, write_report
-from splitnest.metrics.evaluator import VAL_LOSS, Evaluator
+from splitnest.metrics.evaluator import Evaluator
 from splitnest.metrics.own import Metric
+from splitnest.metrics.statistics.errors import VAL_LOSS
 from splitnest.models.base import Model
 from splitnest.recipe import Recipe, required_training
 from splitnest.tasks import task_of

@@ -6,7 +6,7 @@ import torch
 
 from splitnest.data.dataset import ImageDataset
 from splitnest.distributed import all_reduce_mean, world_size
-from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.metrics.statistics.errors import VAL_LOSS
 from splitnest.models.base import Model
 from splitnest.models.own import check_losses
 from splitnest.recipe import Recipe, required_training

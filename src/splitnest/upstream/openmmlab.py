@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from splitnest.errors import UsageError
-from splitnest.upstream import mmdet_training, mmpose_training, mmseg_training
+from splitnest.upstream import mmdet_training, mmpose_evaluation, mmpose_training, mmseg_training
 from splitnest.upstream.classes import Classes, detection_classes, names_of, semantic_classes
 from splitnest.upstream.content import Content, Fields, Metadata
 from splitnest.upstream.datasets import dataset, detection_data, pose_data, semantic_data
@@ -156,6 +156,7 @@ def _pose(config: Section, model: Section, metadata: Metadata) -> Content:
         notes.append("flip test: off, as the pairs of keypoints that a flip swaps are unknown")
     training, remarks = _training(mmpose_training.pose, config, model)
     classes = _pose_classes(metadata, found.keypoints, config.where)
+    metrics = _metrics(config, found.keypoints, notes)
     is_coco = found.keypoints == "coco" and (_dataset_type(config) or "").endswith("CocoDataset")
     fields = {
         "task": "pose",
@@ -166,9 +167,21 @@ def _pose(config: Section, model: Section, metadata: Metadata) -> Content:
         },
         "model": network,
         "input": inputs,
+        "evaluation": metrics,
         "train": _with_weights(training, model),
     }
     return Content(fields, "mmpose", (*notes, *remarks))
+
+
+def _metrics(config: Section, keypoints: Any, notes: list[str]) -> Fields | None:
+    """Return the metrics of an estimator; those that cannot be read are noted, and the published ones are taken."""
+    try:
+        metrics, remarks = mmpose_evaluation.evaluation(config, keypoints)
+    except UsageError as error:
+        notes.append(f"metrics: those of the dataset, as {error}".rstrip("."))
+        return None
+    notes += remarks
+    return metrics
 
 
 _CATEGORIES = {

@@ -148,7 +148,7 @@ def print_evaluation(evaluation: "Evaluation", tta: bool = False) -> None:
     from rich.table import Table
 
     from splitnest.evaluation.published import published_columns
-    from splitnest.metrics.evaluator import percent
+    from splitnest.metrics.evaluator import readable
 
     recipe, console = evaluation.recipe, Console(soft_wrap=True, markup=False)
     if not evaluation.metrics:
@@ -160,7 +160,7 @@ def print_evaluation(evaluation: "Evaluation", tta: bool = False) -> None:
     columns = published_columns(recipe, evaluation.metrics)
     table = Table("metric", "measured, with TTA" if tta else "measured", *columns, title=f"{recipe.name}, in percent")
     for key, value in evaluation.metrics.items():
-        table.add_row(key, percent(value), *(f"{of[key]:g}" if key in of else "" for of in columns.values()))
+        table.add_row(key, readable(key, value), *(f"{of[key]:g}" if key in of else "" for of in columns.values()))
     console.print(table)
     if evaluation.per_class:
         console.print(_class_table(evaluation.per_class))

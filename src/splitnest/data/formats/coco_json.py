@@ -33,12 +33,15 @@ class Columns(Protocol):
 C = TypeVar("C", bound=Columns)
 
 
-def read_annotations(path: str | Path, make_columns: Callable[[], C]) -> tuple[dict[str, Any], C]:
+def read_annotations(
+    path: str | Path, make_columns: Callable[[], C], add_image: Callable[[dict[str, Any]], None] | None = None
+) -> tuple[dict[str, Any], C]:
     """Parse a file, and collect its ``annotations`` in columns; their parsed JSON never exists as a whole.
 
     Args:
         path: Path of the file.
         make_columns: Constructor of empty columns.
+        add_image: Function that gets each image as it is parsed, for further values of it; None for none.
 
     Returns:
         Content of the file, with a placeholder for each annotation; and the annotations.
@@ -52,7 +55,10 @@ def read_annotations(path: str | Path, make_columns: Callable[[], C]) -> tuple[d
         collect("annotations", row, item, columns.append)
 
     def image(row: int, item: Any) -> ImageRow | None:
-        return collect("images", row, item, _image)
+        found = collect("images", row, item, _image)
+        if found is not None and add_image is not None:
+            collect("images", row, item, add_image)
+        return found
 
     def collect(key: str, row: int, item: Any, build: Callable[[dict[str, Any]], T]) -> T | None:
         try:

@@ -3,9 +3,11 @@
 Shapes: N annotations, K keypoints.
 """
 
+import math
+import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,15 @@ from splitnest.data.formats.coco_json import convert, integer, list_of, read_ann
 from splitnest.errors import DataError, first_few
 from splitnest.recipe import Keypoints
 from splitnest.structures.categories import Categories
-from splitnest.structures.skeleton import Skeleton, keypoints_of_category
+from splitnest.structures.skeleton import COCO_NAMES, Skeleton, keypoints_of_category
+
+WHOLE_BODY_PARTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+"""Keys of an annotation of COCO-WholeBody -> number of keypoints; they follow each other in the model."""
+
+WHOLE_BODY_KEYS = tuple(WHOLE_BODY_PARTS)
+
+HEAD_SIZE = 0.6
+"""Head size of MPII relative to the diagonal of the head box."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,22 @@ class KeypointFile:
         keypoints: float64 ``[N, K, 3]``: x and y in pixels, and visibility (0 not labeled, 1 hidden, 2 visible); all 0
             for a person without keypoints.
         num_keypoints: int64 ``[N]``, number of labeled keypoints: as the file gives it, otherwise counted.
+        head_sizes: float64 ``[N]``, head size of each person in pixels, 0.6 times the diagonal of its ``head_box`` (as
+            in MPII); NaN where the file gives none.
+        crowd_indices: float64 ``[I]``, ``crowdIndex`` of each image of CrowdPose, from 0 to 1; NaN where the file gives
+            none.
     """
 
     file: AnnotationFile
     keypoints: NDArray[np.float64]
     num_keypoints: NDArray[np.int64]
+    head_sizes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    crowd_indices: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        for name, count in (("head_sizes", len(self.keypoints)), ("crowd_indices", len(self.file.image_ids))):
+            if len(getattr(self, name)) != count:
+                object.__setattr__(self, name, np.full(count, np.nan))
 
 
 def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton) -> KeypointFile:
@@ -50,7 +71,8 @@ def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton)
         DataError: Same conditions as ``read_coco``; or a class has other keypoints in the file, or an annotation has
             another number of keypoints.
     """
-    content, columns = read_annotations(path, _KeypointColumns)
+    columns = _KeypointColumns(WHOLE_BODY_KEYS if _is_whole_body(skeleton) else ("keypoints",))
+    content, _ = read_annotations(path, lambda: columns, columns.add_image)
     num_values = 3 * len(skeleton.names)
     for row in _category_rows(path, content, categories.names):
         _check_names(path, row, skeleton)
@@ -68,7 +90,13 @@ def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton)
     places = starts[lengths > 0][:, None] + np.arange(num_values)
     keypoints[lengths > 0] = np.asarray(columns.keypoints)[places].reshape(-1, *keypoints.shape[1:])
     counted, given = (keypoints[..., 2] > 0).sum(axis=1), np.asarray(columns.num_keypoints)[rows]
-    return KeypointFile(file, keypoints, np.where(given < 0, counted, given))
+    return KeypointFile(
+        file,
+        keypoints,
+        np.where(given < 0, counted, given),
+        np.asarray(columns.head_sizes)[rows],
+        np.array([columns.crowd_indices.get(id_, np.nan) for id_ in file.image_ids.tolist()]),
+    )
 
 
 def read_keypoint_classes(path: str | Path) -> tuple[str, ...]:
@@ -109,15 +137,39 @@ def read_keypoint_definition(path: str | Path, class_names: Sequence[str], *, re
         ) from error
 
 
+def _is_whole_body(skeleton: Skeleton) -> bool:
+    return len(skeleton.names) == sum(WHOLE_BODY_PARTS.values()) and skeleton.names[: len(COCO_NAMES)] == COCO_NAMES
+
+
 def _check_names(path: str | Path, row: dict[str, Any], skeleton: Skeleton) -> None:
     """Raise a DataError if a category has other keypoints than the model."""
     names = row.get("keypoints", list(skeleton.names))
-    if names != list(skeleton.names):
+    if _is_whole_body(skeleton) and names == list(COCO_NAMES):
+        return  # the other parts of COCO-WholeBody have no names in its files
+    if not isinstance(names, list) or not _agree(names, skeleton.names):
         shown = first_few(names) if isinstance(names, list) else repr(names)
         raise DataError(
             f"{path}: the keypoints of {row['name']!r} are {shown}, but those of the model are "
             f"{first_few(skeleton.names)}. Set data.keypoints=null to use those of the file, or give another file."
         )
+
+
+_WORDS = {"l": "left", "r": "right", "f": "front", "b": "back"}
+"""Abbreviation in a name of a keypoint -> word."""
+
+
+def _agree(names: Sequence[Any], known: Sequence[str]) -> bool:
+    """Return whether names are the same keypoints in the same order.
+
+    Tables of published datasets spell some names in another way than their files: ``L_Eye`` for ``left_eye`` (AP-10K),
+    ``top_head`` for ``head`` (CrowdPose). Names agree if one has all words of the other.
+    """
+    pairs = [(_words(str(name)), _words(other)) for name, other in zip(names, known, strict=False)]
+    return len(names) == len(known) and all(one and other and (one <= other or other <= one) for one, other in pairs)
+
+
+def _words(name: str) -> set[str]:
+    return {_WORDS.get(word, word) for word in re.findall(r"[^\W_]+", name.lower())}
 
 
 def rows_of_classes(file: AnnotationFile, class_names: Sequence[str]) -> tuple[AnnotationFile, NDArray[np.int64]]:
@@ -156,24 +208,47 @@ def _category_rows(path: str | Path, content: dict[str, Any], class_names: Seque
 
 
 class _KeypointColumns(AnnotationColumns):
-    """Columns of annotations with keypoints."""
+    """Columns of annotations with keypoints.
 
-    def __init__(self) -> None:
+    Args:
+        keys: Keys of an annotation whose keypoints follow each other.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
         super().__init__()
+        self._keys = keys
         self.keypoints, self.keypoint_ends, self.num_keypoints = array("d"), array("q"), array("q")
+        self.head_sizes: array[float] = array("d")
+        self.crowd_indices: dict[int, float] = {}
+
+    def add_image(self, item: dict[str, Any]) -> None:
+        """Add the crowd index of an image, if it has one."""
+        if "crowdIndex" in item:
+            self.crowd_indices[integer(item, "id")] = _finite("crowdIndex", item["crowdIndex"])
 
     def append(self, item: dict[str, Any]) -> None:
         try:
-            values = array("d", item.get("keypoints") or [])
+            values = array("d", [value for key in self._keys for value in item.get(key) or []])
         except TypeError as error:
-            raise ValueError("'keypoints' is not a list of numbers") from error
+            raise ValueError(f"{' or '.join(map(repr, self._keys))} is not a list of numbers") from error
         if not np.isfinite(values).all():
             raise ValueError("'keypoints' has numbers that are not finite")
         count = integer(item, "num_keypoints") if "num_keypoints" in item else -1
+        head = item.get("head_box")
+        if head is not None and (not isinstance(head, list) or len(head) != 4):
+            raise ValueError(f"'head_box' is {head}, not four numbers (x, y, width, height)")
+        size = math.nan if head is None else HEAD_SIZE * math.hypot(*(_finite("head_box", side) for side in head[2:]))
         super().append({**item, "segmentation": []})
         self.keypoints.extend(values)
         self.keypoint_ends.append(len(self.keypoints))
         self.num_keypoints.append(count)
+        self.head_sizes.append(float(size))
+
+
+def _finite(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"{key!r} has {value!r}, which is not a finite number")
+    return float(value)
 
 
 class _NoColumns:

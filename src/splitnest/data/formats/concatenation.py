@@ -75,6 +75,8 @@ def concatenate_keypoints(persons: Sequence[KeypointFile], parts: Parts) -> Keyp
         file=concatenate([each.file for each in persons], parts),
         keypoints=np.concatenate([each.keypoints for each in persons]),
         num_keypoints=np.concatenate([each.num_keypoints for each in persons]),
+        head_sizes=np.concatenate([each.head_sizes for each in persons]),
+        crowd_indices=np.concatenate([each.crowd_indices for each in persons]),
     )
 
 

@@ -71,8 +71,15 @@ def limited_annotations(file: AnnotationFile, path: Path) -> AnnotationFile:
 
 def limited_keypoints(persons: KeypointFile, path: Path) -> KeypointFile:
     """Return the images of a list and their persons; see ``limited_annotations``."""
-    file, rows = _annotations_of(persons.file, listed_rows(path, persons.file.file_names))
-    return KeypointFile(file, persons.keypoints[rows], persons.num_keypoints[rows])
+    images = listed_rows(path, persons.file.file_names)
+    file, rows = _annotations_of(persons.file, images)
+    return KeypointFile(
+        file,
+        persons.keypoints[rows],
+        persons.num_keypoints[rows],
+        persons.head_sizes[rows],
+        persons.crowd_indices[images],
+    )
 
 
 def limited_images(images: ImageList, path: Path) -> ImageList:

@@ -36,6 +36,8 @@ class PoseDataset(DetectionDataset):
         notes: Further notes on the dataset, one line each.
         keypoints: float64 ``[N, K, 3]``, as in ``KeypointFile``.
         num_keypoints: int64 ``[N]``, as in ``KeypointFile``.
+        head_sizes: float64 ``[N]``, as in ``KeypointFile``.
+        crowd_indices: float64 ``[I]``, as in ``KeypointFile``.
 
     Raises:
         DataError: Same conditions as ``DetectionDataset``.
@@ -55,6 +57,7 @@ class PoseDataset(DetectionDataset):
         self.detections: PersonBoxFile | None = None
         self.notes: list[str] = []
         self.keypoints, self.num_keypoints = persons.keypoints, persons.num_keypoints
+        self.head_sizes, self.crowd_indices = persons.head_sizes, persons.crowd_indices
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
@@ -76,12 +79,12 @@ class PoseDataset(DetectionDataset):
         if self.detections is not None:
             boxes = self.detections.by_id.get(self.image_id(index))
             return boxes or self.detections.by_path_or_name(str(self.images_dir / self.name(index))) or NO_BOXES
-        rows = self._rows_with_pose(index)
+        rows = self.rows_with_pose(index)
         return PersonBoxes(self.boxes[rows], np.ones(len(rows)), self._labels[rows])
 
     def poses(self, index: int) -> Poses:
         """Return the persons of one image as poses; labeled keypoints have score 1, others 0."""
-        rows = self._rows_with_pose(index)
+        rows = self.rows_with_pose(index)
         return Poses(
             keypoints=self.keypoints[rows, :, :2].astype(np.float32),
             scores=(self.keypoints[rows, :, 2] > 0).astype(np.float32),
@@ -116,7 +119,8 @@ class PoseDataset(DetectionDataset):
             lines.append(f"{self.detections.path} has {self.detections.num_dropped} boxes without area: ignored")
         return lines
 
-    def _rows_with_pose(self, index: int) -> NDArray[np.int64]:
+    def rows_with_pose(self, index: int) -> NDArray[np.int64]:
+        """Return the rows of the annotations of one image that take part in evaluation with ground-truth boxes."""
         rows = self.rows(index)
         return rows[self.has_pose[rows]]
 

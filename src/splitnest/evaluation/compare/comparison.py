@@ -10,6 +10,7 @@ from splitnest._version import __version__
 from splitnest.evaluation.compare.bootstrap import CONFIDENCE, NUM_SAMPLES, Difference, differences
 from splitnest.evaluation.compare.sides import Side, check_comparable
 from splitnest.metrics.report.analysis import percent_cell
+from splitnest.metrics.statistics.errors import is_error, is_fraction
 from splitnest.visualize.report.page import Block, Section, report_page
 from splitnest.visualize.report.pictures import Figure, pictures, thumbnail
 from splitnest.visualize.report.table import table
@@ -49,12 +50,13 @@ class Comparison:
         main = self.differences[0]
         if main.delta is None or main.interval is None:
             return f"{main.metric} is undefined, so the models cannot be compared."
-        low, high = (100 * limit for limit in main.interval)
+        unit = 100 if is_fraction(main.metric) else 1
+        low, high = (unit * limit for limit in main.interval)
         interval = f"with {CONFIDENCE:.0%} interval {low:+.2f} to {high:+.2f}"
-        amount = f"{main.metric} differs by {100 * main.delta:+.2f}, {interval}"
+        amount = f"{main.metric} differs by {unit * main.delta:+.2f}, {interval}"
         if not main.is_certain:
             return f"No difference can be told on these {self.scores.shape[1]} images: {amount}, which contains 0."
-        return f"The {'second' if main.delta > 0 else 'first'} model is better: {amount}."
+        return f"The {'second' if (main.delta > 0) != is_error(main.metric) else 'first'} model is better: {amount}."
 
 
 def compare(first: Side, second: Side) -> Comparison:
@@ -73,12 +75,13 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:
-    """Return metric, both values, difference and interval of each metric, in percent."""
+    """Return metric, both values, difference and interval of each metric, in percent; EPE in pixels."""
     rows = []
     for each in comparison.differences:
-        delta = "-" if each.delta is None else f"{100 * each.delta:+.2f}"
-        interval = "-" if each.interval is None else " to ".join(f"{100 * limit:+.2f}" for limit in each.interval)
-        values = [f"{100 * value:.2f}" if value >= 0 else "-" for value in (each.first, each.second)]
+        unit = 100 if is_fraction(each.metric) else 1
+        delta = "-" if each.delta is None else f"{unit * each.delta:+.2f}"
+        interval = "-" if each.interval is None else " to ".join(f"{unit * limit:+.2f}" for limit in each.interval)
+        values = [f"{unit * value:.2f}" if value >= 0 else "-" for value in (each.first, each.second)]
         rows.append([each.metric, *values, delta, interval, "yes" if each.is_certain else "no"])
     return rows
 

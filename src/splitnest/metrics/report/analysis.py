@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from splitnest.metrics.statistics.errors import is_fraction
 from splitnest.visualize.report.page import Section
 
 Slices = Mapping[str, Sequence[int]]
@@ -88,6 +89,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return None if value != value else value
     return value
+
+
+def readable_cell(name: str, value: float | None) -> str:
+    """Return a metric for a table: in percent, or EPE in pixels as it is; ``-`` where it is undefined."""
+    return percent_cell(value) if is_fraction(name) or value is None or value < 0 else f"{value:.4g}"
 
 
 def percent_cell(value: float | None) -> str:

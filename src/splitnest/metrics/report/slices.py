@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from splitnest.metrics.report.analysis import ALL_IMAGES, Slices, percent_cell
+from splitnest.metrics.report.analysis import ALL_IMAGES, Slices, readable_cell
 from splitnest.metrics.statistics.base import ImageStatistics
 from splitnest.visualize.report.page import Block, Section
 from splitnest.visualize.report.table import table
@@ -35,6 +35,6 @@ def slices_section(title: str, numbers: Mapping[str, Mapping[str, Any]]) -> list
     if not numbers:
         return []
     metrics = [name for name in next(iter(numbers.values())) if name != "images"]
-    rows = [[name, row["images"], *(percent_cell(row[m]) for m in metrics)] for name, row in numbers.items()]
+    rows = [[name, row["images"], *(readable_cell(m, row[m]) for m in metrics)] for name, row in numbers.items()]
     text = "Metrics of parts of the dataset, in percent."
     return [Section(title, text, [Block(table(["slice", "images", *metrics], rows), is_wide=True)])]

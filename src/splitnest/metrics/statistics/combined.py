@@ -10,10 +10,12 @@ from splitnest.metrics.statistics.accuracy import AccuracyStatistics
 from splitnest.metrics.statistics.average_precision import PrecisionStatistics
 from splitnest.metrics.statistics.base import Arrays, ImageStatistics
 from splitnest.metrics.statistics.pixels import PixelStatistics
+from splitnest.metrics.statistics.ratios import RatioStatistics
 from splitnest.metrics.statistics.segments import SegmentStatistics
 
 KINDS: dict[str, type[ImageStatistics]] = {
-    each.kind: each for each in (AccuracyStatistics, PrecisionStatistics, PixelStatistics, SegmentStatistics)
+    each.kind: each
+    for each in (AccuracyStatistics, PrecisionStatistics, PixelStatistics, RatioStatistics, SegmentStatistics)
 }
 """Type of each kind in files."""
 
