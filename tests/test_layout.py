@@ -1,6 +1,7 @@
 """Layout of the package: every import goes to a lower entry of one ordered list, and quick starts stay light."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,18 @@ def test_imports_go_to_lower_entries(file: Path) -> None:
     for line, imported in imported_entries(file):
         assert imported in ORDER, f"{file}:{line} imports {imported}, which is not listed"
         assert ORDER.index(imported) <= ORDER.index(entry), f"{file}:{line}: {entry} imports {imported}, which is above"
+
+
+def test_tasks_are_told_apart_in_their_package_alone() -> None:
+    decision = re.compile(r"case \w*Recipe|isinstance\([^)]*Recipe|recipe\.task ==|match \w*recipe\b")
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+        for file in sorted(ROOT.rglob("*.py"))
+        if file.relative_to(ROOT).parts[0] not in ("recipe", "tasks") and file != ROOT / "models" / "build.py"
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if decision.search(line)
+    ]
+    assert found == []
 
 
 def test_entries_exist() -> None:

@@ -13,8 +13,8 @@ from splitnest.inference.load import predictor_of
 from splitnest.inference.predictor import Predictor
 from splitnest.inference.resolve import CONFIG_SUFFIX, resolve
 from splitnest.models.build import build_categories
-from splitnest.recipe import PoseRecipe, Recipe
-from splitnest.structures.skeleton import skeleton_of
+from splitnest.recipe import Recipe
+from splitnest.tasks import task_of
 from splitnest.upstream.checkpoint import metadata_of
 from splitnest.upstream.content import Metadata
 from splitnest.upstream.derive import derive
@@ -117,8 +117,7 @@ def dataset_meta_of(recipe: Recipe) -> dict[str, Any]:
     """Return class names and colors of a model, and its keypoints, with the names of mmengine."""
     categories = build_categories(recipe)
     meta: dict[str, Any] = {"classes": categories.names, "palette": [category.color for category in categories]}
-    if isinstance(recipe, PoseRecipe):
-        skeleton = skeleton_of(recipe)
+    if (skeleton := task_of(recipe).skeleton(recipe)) is not None:
         meta |= {
             "num_keypoints": len(skeleton.names),
             "keypoint_id2name": dict(enumerate(skeleton.names)),

@@ -65,7 +65,7 @@ class TiledPrediction:
                 f"{recipe.name} has no tiled prediction: its task is {recipe.task}, and it exists for "
                 f"{', '.join(TASKS)}. Omit tile."
             )
-        if recipe.task == "semantic" and not isinstance(model, Segmentor):
+        if not task_of(recipe).has_boxes and not isinstance(model, Segmentor):
             kind = "an exported model" if isinstance(model, ExportedModel) else f"a {type(model).__name__} of Python"
             raise UsageError(f"{recipe.name} is {kind}, whose logits cannot be joined over tiles. Omit tile.")
         self.model, self.recipe, self.batch_size = model, recipe, batch_size

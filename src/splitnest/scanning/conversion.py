@@ -11,7 +11,8 @@ from splitnest.data.formats.coco_json import read_annotations, read_images
 from splitnest.errors import DataError, UsageError, printable
 from splitnest.files import replacing, write_bytes
 from splitnest.scanning.results import ScannedImage, ScanResults
-from splitnest.structures import PanopticSegmentation
+from splitnest.structures import Classification, PanopticSegmentation
+from splitnest.tasks import task_of
 from splitnest.visualize.write import encoded_image
 
 
@@ -58,11 +59,12 @@ def to_coco(results: ScanResults, path: Path, annotations: Path | None = None) -
         DataError: An image has no id, or a file is damaged.
         OutputError: A file cannot be written.
     """
-    if results.what == "features" or results.recipe.task == "classification":
+    empty = task_of(results.recipe).empty_result(results.recipe, (1, 1))
+    if results.what == "features" or isinstance(empty, Classification):
         raise UsageError("COCO has no form for classes of images and for features. Use 'splitnest scan to-jsonl'.")
     id_of = _ids(annotations)
     count = 0
-    is_panoptic = results.recipe.task == "panoptic"
+    is_panoptic = isinstance(empty, PanopticSegmentation)
     with replacing(path) as file:
         file.write(b'{"annotations": [' if is_panoptic else b"[")
         is_first = True

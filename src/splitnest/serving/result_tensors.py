@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from splitnest.errors import UsageError
 from splitnest.serving.served_model import ServedModel
 from splitnest.structures import Classification, Detections, PanopticSegmentation, Poses, Result, SemanticSegmentation
+from splitnest.tasks import task_of
 
 Tensors = dict[str, tuple[str, NDArray[Any]]]
 """Type and values of each output."""
@@ -37,7 +38,9 @@ def result_tensors(results: Sequence[Result]) -> Tensors:
 
 def output_metadata(model: ServedModel) -> list[dict[str, Any]]:
     """Return name, type and shape of each output of a model; -1 is a size that depends on the images."""
-    example = _ARRAYS[_RESULTS[model.task]](_empty(model))
+    recipe = model.predictor.recipe
+    empty = task_of(recipe).empty_result(recipe, (1, 1))
+    example = _ARRAYS[type(empty)](empty)
     fixed = {"probabilities": [-1, len(model.categories)], "image_sizes": [-1, 2], "counts": [-1]}
     rows = []
     for name, array in example.items():
@@ -52,22 +55,6 @@ def output_metadata(model: ServedModel) -> list[dict[str, Any]]:
 def _num_open(name: str) -> int:
     """Return the number of leading axes of an array whose size depends on the image."""
     return 2 if name in ("label_map", "segments") else 1
-
-
-def _empty(model: ServedModel) -> Any:
-    """Return a result of a model without anything in it."""
-    categories, size = model.categories, (1, 1)
-    match model.task:
-        case "classification":
-            return Classification(np.zeros(len(categories), np.float32), image_size=size, categories=categories)
-        case "semantic":
-            return SemanticSegmentation.empty(size, categories)
-        case "panoptic":
-            return PanopticSegmentation.empty(size, categories)
-        case "pose":
-            return Poses.empty(size, categories)
-        case task:
-            return Detections.empty(size, categories, masks=task == "instance")
 
 
 def _classification(result: Classification) -> _Arrays:
@@ -123,15 +110,6 @@ _ARRAYS: dict[type, Callable[[Any], _Arrays]] = {
     PanopticSegmentation: _panoptic,
     Poses: _poses,
     SemanticSegmentation: _semantic,
-}
-
-_RESULTS: dict[str, type] = {
-    "classification": Classification,
-    "detection": Detections,
-    "instance": Detections,
-    "panoptic": PanopticSegmentation,
-    "pose": Poses,
-    "semantic": SemanticSegmentation,
 }
 
 

@@ -21,6 +21,7 @@ from splitnest.structures import Result
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
 from splitnest.structures.prepared import PreparedImage
+from splitnest.structures.skeleton import Skeleton
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D", bound=ImageDataset)
@@ -92,6 +93,14 @@ class Task(ABC, Generic[R, D]):
         Raises:
             DataError: Annotations that the metrics need are missing.
         """
+
+    @abstractmethod
+    def empty_result(self, recipe: R, size: tuple[int, int]) -> Result:
+        """Return a result without instances or labels for an image of (height, width) pixels."""
+
+    def skeleton(self, recipe: R) -> Skeleton | None:
+        """Return the keypoints of a recipe; None for a task without keypoints."""
+        return None
 
     @abstractmethod
     def ground_truth(self, dataset: D, index: int, recipe: R) -> Result:

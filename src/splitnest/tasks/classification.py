@@ -68,6 +68,11 @@ class ClassificationTask(Task[ClassificationRecipe, ClassificationDataset]):
         """Return an evaluator of top-1 and top-5 accuracy."""
         return ClassificationEvaluator(dataset)
 
+    def empty_result(self, recipe: ClassificationRecipe, size: tuple[int, int]) -> Classification:
+        """Return a result with probabilities of 0."""
+        categories = build_categories(recipe)
+        return Classification(np.zeros(len(categories), np.float32), image_size=size, categories=categories)
+
     def ground_truth(self, dataset: ClassificationDataset, index: int, recipe: ClassificationRecipe) -> Classification:
         """Return the class of one image as a result."""
         height, width = dataset.read(index).shape[:2]

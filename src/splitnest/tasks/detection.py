@@ -71,6 +71,10 @@ class DetectionTask(Task[DetectionRecipe, DetectionDataset]):
         iou_types: tuple[IouType, ...] = ("bbox", "segm") if recipe.has_masks else ("bbox",)
         return CocoEvaluator(dataset, iou_types, skip_without_mask=skips_without_mask(recipe))
 
+    def empty_result(self, recipe: DetectionRecipe, size: tuple[int, int]) -> Detections | PanopticSegmentation:
+        """Return a result without instances."""
+        return Detections.empty(size, build_categories(recipe), masks=recipe.has_masks)
+
     def ground_truth(
         self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe
     ) -> Detections | PanopticSegmentation:

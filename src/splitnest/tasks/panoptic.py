@@ -31,6 +31,10 @@ class PanopticTask(DetectionTask):
         """Return an evaluator of panoptic quality and COCO metrics."""
         return PanopticEvaluator(_panoptic(dataset), skip_without_mask=skips_without_mask(recipe))
 
+    def empty_result(self, recipe: DetectionRecipe, size: tuple[int, int]) -> PanopticSegmentation:
+        """Return a result without segments."""
+        return PanopticSegmentation.empty(size, build_categories(recipe))
+
     def ground_truth(self, dataset: DetectionDataset, index: int, recipe: DetectionRecipe) -> PanopticSegmentation:
         """Return the segments of one image as a result."""
         panoptic = _panoptic(dataset)

@@ -26,7 +26,7 @@ from splitnest.structures import Poses
 from splitnest.structures.batch import Batch
 from splitnest.structures.categories import Categories
 from splitnest.structures.prepared import PreparedImage
-from splitnest.structures.skeleton import skeleton_of
+from splitnest.structures.skeleton import Skeleton, skeleton_of
 from splitnest.tasks.base import Task
 
 
@@ -71,6 +71,14 @@ class PoseTask(Task[PoseRecipe, PoseDataset]):
                 return WholeBodyEvaluator(dataset, recipe.input)
             case cfg:
                 return DistanceEvaluator(dataset, cfg)
+
+    def empty_result(self, recipe: PoseRecipe, size: tuple[int, int]) -> Poses:
+        """Return a result without persons."""
+        return Poses.empty(size, build_categories(recipe))
+
+    def skeleton(self, recipe: PoseRecipe) -> Skeleton:
+        """Return the keypoints of a recipe."""
+        return skeleton_of(recipe)
 
     def ground_truth(self, dataset: PoseDataset, index: int, recipe: PoseRecipe) -> Poses:
         """Return the persons of one image as a result."""

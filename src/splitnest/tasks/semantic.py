@@ -64,6 +64,10 @@ class SemanticTask(Task[SemanticRecipe, SemanticDataset]):
         for index in range(len(dataset)):
             yield path / PurePath(dataset.name(index)).with_suffix(".png")
 
+    def empty_result(self, recipe: SemanticRecipe, size: tuple[int, int]) -> SemanticSegmentation:
+        """Return a label map without labels."""
+        return SemanticSegmentation.empty(size, build_categories(recipe))
+
     def ground_truth(self, dataset: SemanticDataset, index: int, recipe: SemanticRecipe) -> SemanticSegmentation:
         """Return the label map of one image as a result."""
         return dataset.ground_truth(index)

@@ -52,7 +52,7 @@ class DetectionTrainingSet(TrainingSet):
         self.has_masks = recipe.has_masks
         self.augmentations = Augmentations(self.train_cfg.augment, self.input_cfg, self.train_cfg.seed)
         self._panoptic: PanopticDataset | None = None
-        if recipe.task == "panoptic":
+        if recipe.model.panoptic is not None:
             assert isinstance(dataset, PanopticDataset)  # open_dataset opens no other for the task
             self._panoptic = dataset
         self.excluded: dict[str, int] = {}

@@ -153,13 +153,11 @@ def _base(name: str, recognized: Recognized) -> Recipe:
     from splitnest.inference.resolve import read_recipe
 
     recipe: Recipe = zoo.get(name) if not Path(name).exists() else read_recipe(name)[0]
-    if recipe.task != recognized.task:
-        hint = ""
-        if recognized.task == "instance" and recipe.task == "detection":
-            return recipe
+    fitting = ("instance", "detection") if recognized.task == "instance" else (recognized.task,)
+    if recipe.task not in fitting:
         raise UsageError(
             f"{name} is a model of {recipe.task}, but the annotations are of {recognized.task}. Give another model "
-            f"(splitnest list --task {recognized.task}){hint}."
+            f"(splitnest list --task {recognized.task})."
         )
     return recipe
 
