@@ -156,18 +156,14 @@ def run_evaluation(
     else:
         assert isinstance(model, Predictor)
         recipe = _recipe_of(model, overrides)
-        predict_image: PredictImage | None = published_tta(model.module, recipe) if tta else None
-        if tile is not None:
-            predict_image = TiledPrediction(model.module, recipe, tile, overlap, batch_size)
-        predict = partial(
-            predict_dataset,
-            model.module,
-            recipe,
-            batch_size=batch_size,
-            workers=workers,
-            predict_image=predict_image,
-            metrics=metrics,
-        )
+        predict_image = _predict_image(model, recipe, tta, tile, overlap, batch_size)
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "workers": workers,
+            "predict_image": predict_image,
+            "metrics": metrics,
+        }
+        predict = partial(predict_dataset, model.module, recipe, **options)
     task = task_of(recipe)
     if results is not None:
         task.check_results_path(results)
@@ -186,6 +182,15 @@ def run_evaluation(
         source = ReportSource(recipe, dataset, evaluator, evaluation.metrics, evaluation.per_class, tta)
         broadcast_from_main(partial(_write_report, report, source, members))
     return evaluation
+
+
+def _predict_image(
+    model: Predictor, recipe: Recipe, tta: bool, tile: Tile | None, overlap: float | None, batch_size: int
+) -> PredictImage | None:
+    """Return the function that predicts for one image with test-time augmentation or by tiles; None without them."""
+    if tile is not None:
+        return TiledPrediction(model.module, recipe, tile, overlap, batch_size)
+    return published_tta(model.module, recipe) if tta else None
 
 
 def _write_report(folder: Path, source: ReportSource, slices: Slices) -> None:
