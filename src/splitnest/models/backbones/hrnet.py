@@ -19,7 +19,8 @@ Shapes: N images, C channels, H x W cells of a feature map.
 """
 
 from collections.abc import Collection, Sequence
-from itertools import chain
+from functools import reduce
+from itertools import chain, pairwise
 from typing import Literal
 
 import torch
@@ -28,6 +29,7 @@ from torch.nn import functional as F
 
 from splitnest.models.backbones.residual_blocks import EXPANSION, BasicBlock, Bottleneck
 from splitnest.models.backbones.resnet import STAGES
+from splitnest.models.layers.add_relu import add_relu
 from splitnest.models.layers.conv import ConvNormAct
 
 STEM_CHANNELS = 64
@@ -50,7 +52,6 @@ class Fusion(nn.Module):
         super().__init__()
         self.target, self.upsampling = target, upsampling
         self.paths = nn.ModuleList(self._path(channels, source, norm) for source in range(len(channels)))
-        self.act = nn.ReLU(inplace=True)
 
     def _path(self, channels: Sequence[int], source: int, norm: str) -> nn.Module:
         """Return the convolutions from one branch to the target."""
@@ -63,21 +64,41 @@ class Fusion(nn.Module):
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """Map branches of resolutions that halve to ``[N, C, H, W]``, as the target branch is."""
-        size = branches[self.target].shape[-2:]
-        total = self._resized(0, branches[0], size)
-        for source in range(1, len(branches)):
-            total = total + self._resized(source, branches[source], size)
-        return self.act(total)
+        maps = [path(branch) for path, branch in zip(self.paths, branches, strict=True)]
+        same = maps[self.target]
+        finer, coarser = maps[: self.target], maps[self.target + 1 :]
+        total = reduce(torch.Tensor.add_, finer[1:], finer[0]) if finer else None
+        if not coarser:
+            assert total is not None
+            return add_relu(total, same, overwrite=True)
+        total = same if total is None else total.add_(same)
+        if self.upsampling == "nearest" and not torch.compiler.is_exporting() and _halve([total, *coarser]):
+            # Coarse maps are added to the next finer ones, so that few values are computed at the finest resolution.
+            sums = reduce(lambda coarse, x: _doubled(coarse).add_(x), coarser[-2::-1], coarser[-1])
+            return add_relu(_doubled(sums), total, overwrite=True)
+        for exponent, x in enumerate(coarser, start=1):
+            total = total + self._resized(x, 2**exponent, total.shape[-2:])
+        return total.relu_()
 
-    def _resized(self, source: int, x: Tensor, size: Sequence[int]) -> Tensor:
-        x = self.paths[source](x)
-        if source > self.target:
-            factor = 2 ** (source - self.target)
-            x = F.interpolate(x, size=[factor * side for side in x.shape[-2:]], mode=self.upsampling)
-            # Sides that are no multiple of the stride, as in mmsegmentation; an exported network has any size.
-            if torch.compiler.is_exporting() or x.shape[-2:] != size:
-                x = F.interpolate(x, size=list(size), mode=self.upsampling)
+    def _resized(self, x: Tensor, factor: int, size: Sequence[int]) -> Tensor:
+        x = F.interpolate(x, size=[factor * side for side in x.shape[-2:]], mode=self.upsampling)
+        # Sides that are no multiple of the stride, as in mmsegmentation; an exported network has any size.
+        if torch.compiler.is_exporting() or x.shape[-2:] != size:
+            x = F.interpolate(x, size=list(size), mode=self.upsampling)
         return x
+
+
+def _halve(maps: Sequence[Tensor]) -> bool:
+    """Return whether each map has half the sides of the one before."""
+    return all(
+        before == 2 * after
+        for fine, coarse in pairwise(maps)
+        for before, after in zip(fine.shape[-2:], coarse.shape[-2:], strict=True)
+    )
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 class HighResolutionModule(nn.Module):

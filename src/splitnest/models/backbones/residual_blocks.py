@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from splitnest.models.layers.add_relu import add_relu
 from splitnest.models.layers.context_block import ContextBlock
 from splitnest.models.layers.conv import ConvNormAct, make_conv, make_norm
 from splitnest.models.layers.deformable_conv import DeformableConv2d
@@ -84,13 +85,11 @@ class BasicBlock(nn.Module):
         self.conv2 = ConvNormAct(out_channels, out_channels, 3, act=False, **options)
         self.shortcut = Shortcut(in_channels, out_channels, stride, avg_down, **options) if downsample else None
         self.drop_block = DropBlock(drop_block) if drop_block else nn.Identity()
-        self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, in_channels, H, W]`` to ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``."""
         residual = self.drop_block(self.conv2(self.drop_block(self.conv1(x))))
-        residual += x if self.shortcut is None else self.shortcut(x)
-        return self.act(residual)
+        return add_relu(residual, x if self.shortcut is None else self.shortcut(x), overwrite=True)
 
 
 class Bottleneck(nn.Module):
@@ -169,7 +168,6 @@ class Bottleneck(nn.Module):
         self.context = None if context_ratio is None else ContextBlock(out_channels, context_ratio)
         self.shortcut = Shortcut(in_channels, out_channels, stride, avg_down, **options) if downsample else None
         self.drop_block = DropBlock(drop_block) if drop_block else nn.Identity()
-        self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, in_channels, H, W]`` to ``[N, 4 * planes, ceil(H / stride), ceil(W / stride)]``."""
@@ -182,5 +180,4 @@ class Bottleneck(nn.Module):
         residual = self.drop_block(self.conv3(residual))
         if self.context is not None:
             residual = self.context(residual)
-        residual += x if self.shortcut is None else self.shortcut(x)
-        return self.act(residual)
+        return add_relu(residual, x if self.shortcut is None else self.shortcut(x), overwrite=True)

@@ -3,11 +3,16 @@
 Shapes: M heatmaps, h x w cells of a heatmap.
 """
 
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
+
+Array = NDArray[np.floating[Any]]
+Places = NDArray[np.intp]
 
 
 def gaussian_kernel(size: int, like: Tensor) -> Tensor:
@@ -45,47 +50,67 @@ def _blur_matrix(side: int, size: int, border: str, like: Tensor) -> Tensor:
 
 
 def log_neighborhood(
-    heatmaps: Tensor, x: Tensor, y: Tensor, size: int, radius: int, limits: tuple[float, float]
-) -> Tensor:
+    heatmaps: Array, x: Places, y: Places, size: int, radius: int, limits: tuple[float, float]
+) -> NDArray[np.float64]:
     """Return the logarithm of blurred heatmaps around their peaks.
 
     Blurred heatmaps have zeros beyond the border and are rescaled to their maximum before the blur. Only the cells
     of the result are blurred: the factor cancels in the derivatives of the logarithm, and whole maps are blurred
-    only where values may exceed the limits, for which the factor matters.
+    only where values may exceed the limits, for which the factor matters. It runs in NumPy, as all of it is small: the
+    threads of torch would take longer to start than to compute.
 
     Args:
         heatmaps: Heatmaps ``[M, h, w]``.
-        x, y: Column and row of the peak of each, int64 ``[M]``.
+        x, y: Column and row of the peak of each, ``[M]``.
         size: Side of the blur kernel in cells.
         radius: Distance of the farthest neighbors in cells.
         limits: Minimum and maximum of the rescaled values before the logarithm.
 
     Returns:
-        float64 ``[M, 2 * radius + 1, 2 * radius + 1]``, around the peaks; cells beyond the border repeat border cells.
+        ``[2 * radius + 1, 2 * radius + 1, M]``, around the peaks; cells beyond the border repeat border cells.
     """
-    reach, (height, width) = radius + size // 2, heatmaps.shape[-2:]
-    around = torch.arange(-reach, reach + 1, device=heatmaps.device)
-    rows, columns = y[:, None] + around, x[:, None] + around
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    places = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    window = heatmaps.flatten(1).gather(1, places.flatten(1)).view_as(places).double() * inside
-    kernel = gaussian_kernel(size, window)
-    taps = torch.stack([functional.pad(kernel, (i, 2 * radius - i)) for i in range(2 * radius + 1)])
-    blurred = _repeat_border(taps @ window @ taps.T, x, y, radius, (height, width))
-    peaks, center = window[:, reach, reach], blurred[:, radius, radius]
+    reach, side = radius + size // 2, 2 * radius + 1
+    window = _window(heatmaps, x, y, reach)
+    kernel = gaussian_kernel(size, torch.zeros((), dtype=torch.float64)).numpy()
+    taps = np.stack([np.pad(kernel, (i, side - 1 - i)) for i in range(side)])
+    rows = (taps @ window.swapaxes(0, 1)).swapaxes(0, 1)
+    blurred = _repeat_border(taps @ rows, x, y, radius, heatmaps.shape[-2:])
+    peaks, center = window[reach, reach], blurred[radius, radius]
     low, high = limits
-    lowest, highest = blurred.amin((1, 2)), blurred.amax((1, 2)) * (peaks / center)
-    for row in ((lowest < low) | ~(highest <= high)).nonzero().flatten().split(1024):
-        blurred[row] *= (peaks[row] / blur(heatmaps[row], size, "zero").amax((1, 2)))[:, None, None]
-    return blurred.clamp(low, high).log()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lowest, highest = blurred.min((0, 1)), blurred.max((0, 1)) * (peaks / center)
+    for part in _parts(np.flatnonzero((lowest < low) | ~(highest <= high)), 1024):
+        whole = blur(torch.from_numpy(heatmaps[part]), size, "zero").amax((1, 2)).numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            blurred[..., part] *= peaks[part] / whole
+    return np.log(blurred.clip(low, high, out=blurred), out=blurred)
 
 
-def _repeat_border(cells: Tensor, x: Tensor, y: Tensor, radius: int, size_hw: tuple[int, int]) -> Tensor:
-    """Replace the cells beyond the border, ``[M, n, n]`` around x and y, by the nearest ones inside."""
-    around = torch.arange(-radius, radius + 1, device=cells.device)
-    rows, columns = (
-        (at[:, None] + around).clamp(0, side - 1) - at[:, None] + radius
-        for at, side in zip((y, x), size_hw, strict=True)
-    )
-    sample = torch.arange(len(cells), device=cells.device)[:, None, None]
-    return cells[sample, rows[:, :, None], columns[:, None, :]]
+def _window(heatmaps: Array, x: Places, y: Places, reach: int) -> NDArray[np.float64]:
+    """Return the cells around x and y, ``[n, n, M]``; zeros beyond the border."""
+    height, width = heatmaps.shape[-2:]
+    around = np.arange(-reach, reach + 1)[:, None]
+    rows, columns = y + around, x + around
+    places = (rows.clip(0, height - 1) * width + np.arange(len(heatmaps)) * (height * width))[:, None]
+    window = heatmaps.reshape(-1).take(places + columns.clip(0, width - 1)).astype(np.float64)
+    for axis, (at, side) in enumerate(((rows, height), (columns, width))):
+        inside = (at >= 0) & (at < side)
+        if not inside.all():
+            window *= np.expand_dims(inside, 1 - axis)
+    return window
+
+
+def _repeat_border(
+    cells: NDArray[np.float64], x: Places, y: Places, radius: int, size_hw: Sequence[int]
+) -> NDArray[np.float64]:
+    """Replace the cells beyond the border, ``[n, n, M]`` around x and y, by the nearest ones inside."""
+    around = np.arange(-radius, radius + 1)[:, None]
+    rows, columns = ((at + around).clip(0, side - 1) - at + radius for at, side in zip((y, x), size_hw, strict=True))
+    if (rows == around + radius).all() and (columns == around + radius).all():
+        return cells
+    return cells[rows[:, None], columns[None], np.arange(cells.shape[-1])]
+
+
+def _parts(rows: NDArray[np.intp], length: int) -> Iterator[NDArray[np.intp]]:
+    """Yield parts of rows of a maximum length."""
+    return (rows[start : start + length] for start in range(0, len(rows), length))

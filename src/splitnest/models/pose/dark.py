@@ -2,14 +2,15 @@
 
 Targets are Gaussians at the unrounded keypoints, and peaks are found by a Newton step on the logarithm.
 
-Shapes: N persons, K keypoints, h x w cells of a heatmap.
+Shapes: N persons, K keypoints, M heatmaps, h x w cells of a heatmap.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from splitnest.models.pose.blur import log_neighborhood
-from splitnest.models.pose.heatmaps import peaks
+from splitnest.models.pose.blur import Array, Places, log_neighborhood
 
 FLOOR = 1e-10
 """Minimum of blurred heatmaps before their logarithm (``refine_keypoints_dark`` of mmpose)."""
@@ -56,27 +57,54 @@ def decode(heatmaps: Tensor, blur_kernel: int) -> tuple[Tensor, Tensor]:
     Returns:
         x and y in cells, ``[N, K, 2]``, and values ``[N, K]``.
     """
-    height, width = heatmaps.shape[-2:]
-    x, y, scores = peaks(heatmaps)
-    cells = log_neighborhood(heatmaps.flatten(0, 1), x.flatten(), y.flatten(), blur_kernel, 2, (FLOOR, float("inf")))
-    values = cells.unflatten(0, x.shape)
+    maps, x, y, scores = flat_peaks(heatmaps)
+    height, width = maps.shape[-2:]
+    values = log_neighborhood(maps, x, y, blur_kernel, 2, (FLOOR, np.inf))
 
-    def at(right: int, down: int) -> Tensor:
-        return values[..., 2 + down, 2 + right]
+    def at(right: int, down: int) -> NDArray[np.float64]:
+        return values[2 + down, 2 + right]
 
     dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
     dyy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
     dxy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
     inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
-    offsets = newton_step(dx, dy, dxx, dxy, dyy)
-    moved = torch.where(inside[..., None], offsets, 0)
-    points = torch.stack((x, y), -1) + moved.to(heatmaps.dtype)
-    return torch.where(scores[..., None] > 0, points, -1), scores
+    offsets = np.where(inside, newton_step(dx, dy, dxx, dxy, dyy), 0)
+    return moved_peaks(heatmaps, x, y, offsets, scores)
 
 
-def newton_step(dx: Tensor, dy: Tensor, dxx: Tensor, dxy: Tensor, dyy: Tensor) -> Tensor:
-    """Return the step in x and y, ``[..., 2]``, to the stationary point of a quadratic; 0 where there is none."""
+def flat_peaks(heatmaps: Tensor) -> tuple[Array, Places, Places, Array]:
+    """Return heatmaps ``[N, K, h, w]`` as an array ``[N * K, h, w]``, and column, row and value of the peak of each."""
+    maps = heatmaps.detach().flatten(0, 1).cpu().numpy()
+    cells = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])
+    place = cells.argmax(axis=1)
+    y, x = np.divmod(place, maps.shape[-1])
+    return maps, x, y, cells[np.arange(len(cells)), place]
+
+
+def moved_peaks(
+    heatmaps: Tensor, x: Places, y: Places, offsets: NDArray[np.float64], scores: Array
+) -> tuple[Tensor, Tensor]:
+    """Return peaks of ``flat_peaks`` moved by offsets ``[2, N * K]``, and their values, as tensors like the heatmaps.
+
+    Peaks that are not positive are at (-1, -1).
+    """
+    points = np.where(scores > 0, np.stack((x, y)) + offsets, -1).T.astype(scores.dtype)
+    shape = heatmaps.shape[:2]
+    return (
+        torch.from_numpy(points).view(*shape, 2).to(heatmaps.device),
+        torch.from_numpy(scores).view(shape).to(heatmaps.device),
+    )
+
+
+def newton_step(
+    dx: NDArray[np.float64],
+    dy: NDArray[np.float64],
+    dxx: NDArray[np.float64],
+    dxy: NDArray[np.float64],
+    dyy: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the step in x and y, ``[2, M]``, to the stationary point of quadratics; 0 where there is none."""
     determinant = dxx * dyy - dxy**2
-    step = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), -1) / determinant[..., None]
-    return torch.where(determinant[..., None] != 0, step, 0)
+    step = np.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy))
+    return np.divide(step, determinant, out=np.zeros_like(step), where=determinant != 0)

@@ -6,11 +6,13 @@ heatmap, or three maps: a disk around it, and the offsets in x and y to it, in u
 Shapes: N persons, K keypoints, h x w cells of a heatmap, H x W pixels of the crop.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from splitnest.models.pose.blur import blur, log_neighborhood
-from splitnest.models.pose.dark import newton_step
+from splitnest.models.pose.dark import flat_peaks, moved_peaks, newton_step
 from splitnest.models.pose.heatmaps import gaussian_windows, peaks
 
 LIMITS = 1e-3, 50.0
@@ -79,19 +81,17 @@ def decode(heatmaps: Tensor, blur_kernel: int) -> tuple[Tensor, Tensor]:
     Returns:
         x and y in cells, ``[N, K, 2]``, and values ``[N, K]``.
     """
-    x, y, scores = peaks(heatmaps)
-    cells = log_neighborhood(heatmaps.flatten(0, 1), x.flatten(), y.flatten(), blur_kernel, 1, LIMITS)
-    values = cells.unflatten(0, x.shape)
+    maps, x, y, scores = flat_peaks(heatmaps)
+    values = log_neighborhood(maps, x, y, blur_kernel, 1, LIMITS)
 
-    def at(right: int, down: int) -> Tensor:
-        return values[..., 1 + down, 1 + right]
+    def at(right: int, down: int) -> NDArray[np.float64]:
+        return values[1 + down, 1 + right]
 
     dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx, dyy = at(1, 0) - 2 * at(0, 0) + at(-1, 0), at(0, 1) - 2 * at(0, 0) + at(0, -1)
     mixed = at(1, 1) - at(1, 0) - at(0, 1) + 2 * at(0, 0) - at(-1, 0) - at(0, -1) + at(-1, -1)
     offsets = newton_step(dx, dy, dxx + EPSILON, mixed / 2, dyy + EPSILON)
-    points = torch.stack((x, y), -1) + offsets.to(heatmaps.dtype)
-    return torch.where(scores[..., None] > 0, points, -1), scores
+    return moved_peaks(heatmaps, x, y, offsets, scores)
 
 
 def decode_offsets(maps: Tensor, blur_kernel: int) -> tuple[Tensor, Tensor]:
