@@ -23,9 +23,9 @@ HEAD = """\
 # Commands
 
 Every command with its arguments and options; `make docs` writes this page from the application, and `--help` prints the
-same. `--install-completion` installs the completion of commands, options and model names in your shell, `--debug` before
-a command shows the traceback of an error. `list`, `info`, `eval` and `data check` print JSON with `--json`; `key=value`
-after a command overrides any value of a recipe. [Exit codes](reliability.md) say what went wrong.
+same. `--install-completion` installs the completion of commands, options and model names in your shell. `--debug`
+before a command shows the traceback of an error. `list`, `info`, `eval` and `data check` print JSON with `--json`.
+`key=value` after a command overrides any value of a recipe. [Exit codes](reliability.md) say what went wrong.
 
 {contents}
 

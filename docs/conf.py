@@ -15,7 +15,14 @@ sys.path.insert(0, str(DOCS / "_extensions"))
 project = "splitnest"
 author = copyright = "The developers of splitnest"
 version = release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "model_table"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "code_cell",
+    "model_table",
+]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 
