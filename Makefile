@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 STAMP := $(VENV)/.installed
 
-.PHONY: rows demo test unit browser soak scale parity lint format docs clean
+.PHONY: rows demo test unit browser soak scale parity lint format docs site tutorials wheel clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,13 +25,26 @@ test: $(STAMP)
 	$(MAKE) --jobs 2 lint unit
 
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity and not tutorial and not site'
 
-# The page of `splitnest serve` in headless Chromium, which apt-get installs if there is none; and a client of Triton.
-browser: $(STAMP)
+# The site in docs/_build/html, without the network once the extra `docs` is installed; a warning is an error.
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --no-compile --editable '.[docs]'
+	touch $@
+
+site: $(VENV)/.docs
+	$(BIN)/sphinx-build -E -W -n --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/pytest -m site tests/site/test_links.py
+
+# The tutorials of docs/tutorials, cell by cell, and the commands of docs/tasks.
+tutorials: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m tutorial tests/tutorials
+
+# The page of `splitnest serve` and the site in headless Chromium, which apt-get installs if there is none; and a client of Triton.
+browser: site
 	command -v chromium chromium-browser google-chrome > /dev/null || apt-get install --yes chromium
 	$(BIN)/pip install --quiet 'playwright>=1.45' 'tritonclient[http,grpc]>=2.40'
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serving
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serving tests/site
 
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 SPLITNEST_SOAK=50 $(BIN)/pytest --timeout 3600 tests/training/test_kills.py \
@@ -59,6 +72,7 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/model_zoo.py
 	$(BIN)/python docs/recipe.py
+	$(BIN)/python docs/cli.py
 
 rows: $(STAMP)
 	$(BIN)/python tools/upstream_tables.py ../shared/oracles/rescue
@@ -66,4 +80,4 @@ rows: $(STAMP)
 	$(BIN)/python tools/detectron2_configs.py ../shared/oracles/rescue
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo docs/_build

@@ -33,7 +33,7 @@ def test_example_has_no_published_weights_or_metrics(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SYNTHETIC, ids=lambda path: path.stem)
 def test_plan_for_synthetic_scenes(path: Path) -> None:
-    text = plan(path, {"data.train_count": 8, "data.val_count": 2})
+    text = plan(path, {"data.train_count": 32, "data.val_count": 2})
     assert "validation: scenes: 2 images" in text
     assert "initial weights\n  random" in text
 

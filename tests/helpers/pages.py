@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 PAGES = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "llms.txt")),
-        *ROOT.glob("docs/*.md"),
+        *(page for page in ROOT.glob("docs/**/*.md") if "_build" not in page.parts),
     ]
 )
 

@@ -48,6 +48,7 @@ from helpers.tool_exports import (
 )
 from splitnest.data.recognition.recognize import recognize
 from splitnest.data.recognition.recognized import Recognized
+from splitnest.data.scenes import Scenes
 from splitnest.errors import DataError
 
 FORMATS: list[tuple[Callable[[Path], None], str, str, dict[str, Any], tuple[str, ...], tuple[int, int]]] = [
@@ -114,6 +115,14 @@ FORMATS: list[tuple[Callable[[Path], None], str, str, dict[str, Any], tuple[str,
     (keypoints, "COCO keypoints", "pose",
      {"format": "coco", "train_images": "images", "train_annotations": "keypoints.json"}, ("fig",), (2, 0)),
 ]  # fmt: skip
+
+
+def test_instances_with_isthing_beside_panoptic_files(tmp_path: Path) -> None:
+    Scenes(3, (64, 80)).write_coco(tmp_path)
+    found = recognize(tmp_path)
+    assert (found.task, found.data["train_annotations"]) == ("instance", "annotations/instances_train.json")
+    given = recognize(tmp_path / "annotations" / "panoptic_train.json")
+    assert (given.task, len(given.train)) == ("panoptic", 3)
 
 
 @pytest.mark.parametrize(

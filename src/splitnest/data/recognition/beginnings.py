@@ -15,7 +15,10 @@ NUM_BYTES = 1 << 16
 """Number of bytes that are read at the beginning and at the end."""
 
 _COCO_KEY = re.compile(r'"(?:images|annotations|categories)"\s*:\s*\[')
-_PANOPTIC = re.compile(r'"(?:segments_info|isthing)"\s*:')
+_SEGMENTS = re.compile(r'"segments_info"\s*:')
+_IS_THING = re.compile(r'"isthing"\s*:')
+_INSTANCE = re.compile(r'"(?:bbox|segmentation)"\s*:')
+"""Key of an instance; segments have ``bbox`` too, after ``segments_info``."""
 _LABELME = re.compile(r'"shapes"\s*:\s*\[|"imageData"\s*:')
 _LABEL_STUDIO = re.compile(r'"(?:annotations|completions|predictions|annotation_id|file_upload|was_cancelled)"\s*:')
 _XML_ROOT = re.compile(r"<([A-Za-z][\w.-]*)[\s>/]")
@@ -46,5 +49,6 @@ def kind_of(path: Path) -> Kind | None:
     if _LABELME.search(text) and not re.search(r'"categories"\s*:\s*\[', text):
         return "labelme"
     if _COCO_KEY.search(text):
-        return "coco panoptic" if _PANOPTIC.search(text) else "coco"
+        is_panoptic = _SEGMENTS.search(text) or (_IS_THING.search(text) and not _INSTANCE.search(text))
+        return "coco panoptic" if is_panoptic else "coco"
     return None
