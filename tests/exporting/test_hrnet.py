@@ -9,10 +9,12 @@ import splitnest
 
 
 @pytest.mark.parity
-def test_branches_of_any_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["fcn", "ocr"])
+def test_branches_of_any_size(head: str, tmp_path: Path) -> None:
     """The sides of the image are no multiples of 32, so that branches are resized twice."""
     changes = {"model.backbone": {"hrnet": 8, "num_blocks": [1, 1, 1, 1], "num_modules": [1, 1, 1]}}
-    changes |= {"model.all_levels": True, "model.head_channels": 120, "model.auxiliary_channels": None}  # type: ignore[dict-item]
+    changes |= {"model.all_levels": True, "model.head_channels": 120, "model.auxiliary_channels": 120}  # type: ignore[dict-item]
+    changes |= {"model.head": head, "model.ocr_channels": 8}  # type: ignore[dict-item]
     changes |= {"input.short_side": 64, "input.long_side": 128}  # type: ignore[dict-item]
     model = splitnest.load("fcn_resnest101_d8_cityscapes", weights=None, device="cpu", overrides=changes)
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)

@@ -56,6 +56,7 @@ FAMILIES = {
 }
 """Name of a published model -> overrides that make it small."""
 
+_HRNET = {"hrnet": 8, "num_blocks": [1, 1, 1, 1], "num_modules": [1, 1, 1]}
 _PLAIN = {"model.backbone.radix": 0, "model.backbone.avd": False, "model.backbone.avg_down": False}
 VARIANTS = {
     "GN, weight standardization, DCNv1, context blocks": (
@@ -111,6 +112,20 @@ VARIANTS = {
             "model.backbone": {
                 **{"depth": 50, "multi_grid": [1, 2, 4], "stem_width": 8},
             },
+        },
+    ),
+    "HRNet, HRFPN": (
+        "mask_rcnn_resnest50_fpn_1x_coco.mmdet",
+        {
+            **{"model.backbone": _HRNET, "model.neck": "hrfpn", "model.fpn_channels": 16, "model.mask_channels": 16},
+            **{"model.box_head": "2fc", "model.box_fc_channels": 32, "input.short_side": 32},
+        },
+    ),
+    "HRNet, FCN on all levels": (
+        "fcn_resnest101_d8_ade20k.mmseg",
+        {
+            **{"model.backbone": {**_HRNET, "upsampling": "bilinear"}, "model.all_levels": True},
+            **{"model.head_channels": 120, "model.auxiliary_channels": None, "input.short_side": 48},
         },
     ),
 }

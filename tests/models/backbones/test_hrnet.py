@@ -11,6 +11,7 @@ import splitnest
 from splitnest.inference.fast import make_fast
 from splitnest.models.backbones.hrnet import Fusion, HRNet
 from splitnest.models.detection.hrfpn import HRFPN
+from splitnest.models.layers.add_relu import add_relu
 from splitnest.models.layers.resize_concat import resize_concat
 
 TINY: dict[str, Any] = {"num_blocks": (1, 1, 1, 1), "num_modules": (1, 1, 1)}
@@ -54,6 +55,42 @@ def test_fusion_worked_by_definition() -> None:
     assert torch.equal(copies, middle)  # other fusions need it
 
 
+@pytest.mark.parametrize("target", range(4))
+def test_fusion_of_four_branches_equals_the_sum_of_their_paths(target: int) -> None:
+    """With and without gradients, and of sides that are no multiples of the stride."""
+    fusion = Fusion([4, 8, 16, 32], target, "nearest", "bn").eval()
+    for sides in ([16, 8, 4, 2], [15, 8, 4, 2], [13, 7, 4, 2]):
+        branches = [torch.rand(2, 4 * 2**index, side, side) for index, side in enumerate(sides)]
+        maps = [path(branch) for path, branch in zip(fusion.paths, branches, strict=True)]
+        size = (sides[target], sides[target])
+        for source in range(target + 1, 4):
+            factor = 2 ** (source - target)
+            maps[source] = F.interpolate(F.interpolate(maps[source], scale_factor=factor), size=size)
+        copies = [branch.clone() for branch in branches]
+        expected = sum(maps[1:], maps[0]).relu()  # type: ignore[arg-type]
+        torch.testing.assert_close(fusion(branches), expected)
+        with torch.inference_mode():
+            torch.testing.assert_close(fusion(branches), expected)
+        assert all(map(torch.equal, branches, copies))  # other fusions need them
+    leaves = [torch.rand(1, 4 * 2**index, 8 // 2**index, 8 // 2**index, requires_grad=True) for index in range(4)]
+    fusion(leaves).sum().backward()
+    assert all(leaf.grad is not None for leaf in leaves)
+
+
+def test_sum_with_relu() -> None:
+    x, y = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4)
+    expected = F.relu(x + y)
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad):
+            assert torch.equal(add_relu(x, y), expected)
+            copy = x.clone()
+            assert torch.equal(add_relu(copy, y, overwrite=True), expected)
+            assert torch.equal(copy, expected)
+    assert add_relu(x[:0], y[:0]).shape == (0, 3, 5, 4)
+    assert add_relu(x.bfloat16(), y.bfloat16()).dtype == torch.bfloat16
+    assert torch.isnan(add_relu(torch.tensor([float("nan")]), torch.ones(1))).all()
+
+
 def test_frozen_stages() -> None:
     """As in the originals, a frozen stage freezes the transition after it."""
     backbone = tiny(frozen_stages=2).train()
@@ -81,6 +118,18 @@ def test_fast_path_is_equal(upsampling: str) -> None:
         for _ in range(2):
             for name, feature in backbone(images).items():
                 torch.testing.assert_close(feature, plain[name], atol=1e-4, rtol=1e-4)
+
+
+def test_fast_ocr_head_is_equal() -> None:
+    """In float64: the softmax over far apart numbers, as an untrained network has them, magnifies rounding."""
+    changes = {**BACKBONE, "model.head": "ocr", "model.all_levels": True, "model.head_channels": 16}
+    changes |= {"model.auxiliary_channels": 60, "model.ocr_channels": 8}
+    module = splitnest.build("fcn_resnest101_d8_cityscapes", changes).double().eval()
+    images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
+    with torch.inference_mode():
+        plain = module(images)
+        make_fast(module, torch.float64, pack_weights=False)
+        torch.testing.assert_close(module(images), plain)
 
 
 def test_concatenation_of_one_and_of_several_levels() -> None:

@@ -1,6 +1,7 @@
 """Segmentors: logits row by row, sliding windows, losses, heads, test-time augmentation."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,3 +180,48 @@ def test_no_views_are_an_error() -> None:
     predictor = splitnest.load("fcn_resnest101_d8_ade20k", weights=None, device="cpu", overrides=SMALL)
     with pytest.raises(ValueError, match="at least one ratio"):
         SemanticTTA(predictor.module, predictor.recipe.input, ())
+
+
+def test_loss_of_ocr_on_hrnet_pixel_by_pixel() -> None:
+    """Both cross-entropies from the definition of OCR (Yuan et al. 2020, equations 8 to 11), and their gradients."""
+    torch.manual_seed(0)
+    changes: dict[str, Any] = {
+        "model.backbone": {"hrnet": 4, "num_blocks": [1, 1, 1, 1], "num_modules": [1, 1, 1]},
+        **{"model.all_levels": True, "model.head": "ocr", "model.head_channels": 12, "model.ocr_channels": 6},
+        **{"model.auxiliary_channels": 60, "model.dropout": 0.0, "data.classes": ["a", "b", "c"], "train": None},
+    }
+    module = splitnest.build("fcn_resnest101_d8_cityscapes", changes).double().eval()
+    images, labels = torch.rand(2, 3, 64, 64, dtype=torch.float64), torch.randint(0, 3, (2, 64, 64))
+    labels[:, :9] = 255
+    losses = module.loss(Batch(images, [(64, 64)] * 2, [(64, 64)] * 2, semantic=labels))
+
+    features = module.backbone(images)
+    size = features["c2"].shape[-2:]
+    levels = [F.interpolate(features[f"c{i}"], size=size, mode="bilinear", align_corners=False) for i in range(2, 6)]
+    head, regions = module.decode_head, module.auxiliary_head(features)
+    pixels = head.pixels(torch.cat(levels, 1))
+    logits = torch.zeros_like(regions)
+    for n in range(2):
+        x, soft = pixels[n].flatten(1), regions[n].flatten(1).softmax(1)  # [C, cells], [K, cells]
+        centers = torch.stack([(weight * x).sum(1) for weight in soft], 1)[None, ..., None]
+        key, value = head.key(centers)[0, ..., 0], head.value(centers)[0, ..., 0]
+        query = head.query(pixels[n : n + 1])[0].flatten(1)
+        cells = []
+        for cell in query.T:
+            attention = torch.softmax((cell[:, None] * key).sum(0) / 6**0.5, 0)
+            cells.append((attention * value).sum(1))
+        context = head.project(torch.stack(cells, 1).view(1, 6, *size))
+        logits[n] = head.classify(head.fuse(torch.cat((context, pixels[n : n + 1]), 1)))[0]
+    expected = []
+    for scores in (logits, regions):
+        large = F.interpolate(scores, size=(64, 64), mode="bilinear", align_corners=False)
+        picked = large.log_softmax(1).gather(1, labels.clamp(max=2)[:, None])[:, 0]
+        expected.append(-torch.where(labels < 255, picked, 0).sum() / labels.numel())
+    assert losses["loss_decode"].item() == pytest.approx(expected[0].item(), rel=1e-9)
+    assert losses["loss_auxiliary"].item() == pytest.approx(module.auxiliary_weight * expected[1].item(), rel=1e-9)
+    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    ours = torch.autograd.grad(sum(losses.values()), weights, allow_unused=True)  # type: ignore[arg-type]
+    theirs = torch.autograd.grad(expected[0] + module.auxiliary_weight * expected[1], weights, allow_unused=True)
+    for one, other in zip(ours, theirs, strict=True):
+        if one is not None:
+            torch.testing.assert_close(one, other)
