@@ -25,7 +25,7 @@ test: $(STAMP)
 	$(MAKE) --jobs 2 lint unit
 
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity and not tutorial and not site'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity and not tutorial and not site and not wheel'
 
 # The site in docs/_build/html, without the network once the extra `docs` is installed; a warning is an error.
 $(VENV)/.docs: $(STAMP)
@@ -39,6 +39,11 @@ site: $(VENV)/.docs
 # The tutorials of docs/tutorials, cell by cell, and the commands of docs/tasks.
 tutorials: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m tutorial tests/tutorials
+
+# The wheel, with its version from a tag, in a clean environment. It downloads PyTorch, and trains the demo.
+wheel: $(STAMP)
+	$(BIN)/pip install --quiet 'build>=1.2'
+	$(BIN)/pytest -m wheel --timeout 3600 tests/test_wheel.py
 
 # The page of `splitnest serve` and the site in headless Chromium, which apt-get installs if there is none; and a client of Triton.
 browser: site

@@ -1,3 +1,6 @@
-"""Version of the package."""
+"""Version of the package: that of the tag it was built from."""
 
-__version__ = "0.1.0"
+try:
+    from splitnest._tag import VERSION as __version__  # written by the build
+except ImportError:  # sources that were never installed
+    __version__ = "0.1.0"

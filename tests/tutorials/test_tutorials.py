@@ -20,7 +20,7 @@ FILES = {
     "from_detectron2": (),
     "label_for_cvat": ("labels/cvat/annotations.xml", "corrected/annotations"),
     "own_skeleton": ("arrows.yaml", "predictions/001.jpg"),
-    "read_the_report": ("report/report.html", "by_threshold/results.json", "comparison/comparison.html"),
+    "read_the_report": ("report/report.html", "by_threshold/results.json", "comparison.html"),
     "rescue_a_file": ("predictions/street.jpg", "fruit.safetensors"),
     "run_without_splitnest": ("shapes.onnx",),
     "scan_many_images": ("predictions/part-00009.parquet",),

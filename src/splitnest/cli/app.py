@@ -12,6 +12,7 @@ from splitnest._version import __version__
 from splitnest.cli.command import Command, Group
 from splitnest.cli.commands import (
     bench,
+    card,
     compare,
     convert,
     data,
@@ -20,6 +21,7 @@ from splitnest.cli.commands import (
     evaluate,
     explain,
     export,
+    hub,
     info,
     list_models,
     new,
@@ -51,6 +53,9 @@ app.command("train", epilog=train.EXAMPLE, cls=Command, help=train.HELP)(train.t
 app.command("new", epilog=new.EXAMPLE, cls=Command)(new.new)
 app.command("convert", epilog=convert.EXAMPLE, cls=Command)(convert.convert)
 app.command("export", epilog=export.EXAMPLE, cls=Command)(export.export)
+app.command("card", epilog=card.EXAMPLE, cls=Command)(card.card)
+app.command("push", epilog=hub.PUSH_EXAMPLE, cls=Command)(hub.push)
+app.command("pull", epilog=hub.PULL_EXAMPLE, cls=Command)(hub.pull)
 app.command("serve", epilog=serve.EXAMPLE, cls=Command)(serve.serve)
 app.command("bench", epilog=bench.EXAMPLE, cls=Command)(bench.bench)
 app.command("doctor", epilog=doctor.EXAMPLE, cls=Command)(doctor.doctor)

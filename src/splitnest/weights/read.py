@@ -143,6 +143,21 @@ def read_score_thresholds(path: str | Path) -> ScoreThresholds | None:
         return score_thresholds_of((content.metadata() or {}) if kind == "safetensors" else content)
 
 
+def read_metrics(path: str | Path) -> dict[str, float]:
+    """Return the metrics of the best evaluation in a checkpoint of a run, from 0 to 1; none for other files.
+
+    Raises:
+        WeightsError: Same conditions as ``read``, except that there may be no tensors.
+    """
+    path, _ = split_entry(path)
+    if _detect_kind(path) != "torch":
+        return {}
+    with _opened(path) as (_, content):
+        metrics = content.get("metrics") if content.get("format") == FORMAT else None
+        pairs = metrics.items() if isinstance(metrics, Mapping) else ()
+        return {str(name): float(value) for name, value in pairs if isinstance(value, int | float)}
+
+
 def score_thresholds_of(content: Any) -> ScoreThresholds | None:
     """Return the best score thresholds in a file's content or metadata; None if there are none."""
     is_ours = isinstance(content, Mapping) and content.get("format") == FORMAT
