@@ -1,4 +1,4 @@
-"""The package as it is built and installed: version by tag, contents, first commands. ``make wheel`` runs these tests."""
+"""The package as it is built and installed: version by tag, contents, first commands (``make wheel``)."""
 
 import io
 import os

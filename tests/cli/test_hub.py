@@ -1,6 +1,7 @@
 """Cards, pushes and pulls from the command line, against the HTTP interface of a hub in this process."""
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -83,5 +84,6 @@ def test_no_hub(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
 
 def test_without_the_extra(run: Run, tmp_path: Path) -> None:
     (tmp_path / "huggingface_hub.py").write_text("raise ImportError")
-    done = run("pull", "name/fruit", code=2, fresh=True, PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = run("pull", "name/fruit", code=2, fresh=True, PYTHONPATH=path)
     assert "pip install 'splitnest[hub]'" in done.stderr
