@@ -313,3 +313,13 @@ def needs_files(node: ast.AST) -> bool:
 
 def is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text()
+    documented = set(re.findall(r"splitnest\.(\w+)", page)) | {"__version__"}
+    assert sorted(set(splitnest.__all__) - documented) == []

@@ -93,6 +93,7 @@ def test_first_commands_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     venv.create(tmp_path / "env", with_pip=True)
     programs = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SPLITNEST_HOME": str(tmp_path / "home")}
+    environment["OMP_NUM_THREADS"] = "1"  # two threads that wait for each other beside other work are many times slower
     subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", wheel], check=True)
 
     def run(*arguments: str) -> str:
