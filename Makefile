@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # One worker more than cores, since tests wait for processes now and then.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 STAMP := $(VENV)/.installed
+# Tests of `make test`; each of the others has a target.
+UNIT := not parity and not tutorial and not site and not wheel
 
 .PHONY: rows demo test unit browser soak scale parity lint format docs site tutorials wheel clean
 
@@ -24,8 +26,11 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(MAKE) --jobs 2 lint unit
 
+# Assertions are not rewritten, which would take 9 s in each worker; tests that fail are repeated with their values.
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not parity and not tutorial and not site and not wheel'
+	$(BIN)/python -m compileall -qq -j 0 src tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal --assert plain -m '$(UNIT)' \
+		|| { OMP_NUM_THREADS=1 $(BIN)/pytest --last-failed -m '$(UNIT)'; exit 1; }
 
 # The site in docs/_build/html, without the network once the extra `docs` is installed; a warning is an error.
 $(VENV)/.docs: $(STAMP)

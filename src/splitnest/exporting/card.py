@@ -10,7 +10,7 @@ from splitnest import zoo
 from splitnest._version import __version__
 from splitnest.errors import printable
 from splitnest.inference.resolve import checkpoint_of_run, resolve
-from splitnest.metrics.evaluator import VAL_LOSS
+from splitnest.metrics.statistics.errors import VAL_LOSS
 from splitnest.models.build import build_categories
 from splitnest.models.complexity import complexity
 from splitnest.recipe import Recipe
