@@ -68,7 +68,8 @@ scale: $(STAMP)
 
 parity: $(STAMP)
 	$(BIN)/pytest tests/parity tests/models/test_rows.py tests/exporting tests/training/test_own_networks.py \
-		tests/training/test_extending_networks.py tests/cli/test_upstream_files.py tests/serving/test_triton.py
+		tests/training/test_extending_networks.py tests/cli/test_upstream_files.py tests/serving/test_triton.py \
+		tests/test_distributed.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

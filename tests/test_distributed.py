@@ -163,6 +163,7 @@ def test_two_processes_resume_exactly(tmp_path: Path) -> None:
         assert_equal_tensors(results["small"]["whole"], results["small"]["resumed"])
 
 
+@pytest.mark.parity
 def test_two_processes_train_a_module_from_python_as_one(tmp_path: Path) -> None:
     """Each process gives a module with other weights, and those of the first are used, for the EMA too."""
     job = semantic()

@@ -11,7 +11,7 @@ from splitnest.weights import save
 
 
 def test_export_predict_bench(run: Run, image_file: Path, tmp_path: Path) -> None:
-    small = {"model.backbone.depth": 14, "model.backbone.planes": 8, "input.size": 32}
+    small = {"model.backbone.depth": 14, "model.backbone.planes": 8, "model.backbone.radix": 0, "input.size": 32}
     model = splitnest.load("resnest50_imagenet.official", weights=None, device="cpu", overrides=small)
     save.save(model.module, model.recipe, tmp_path / "small.safetensors")
     done = run("export", "small.safetensors", "--out", "small.onnx")

@@ -4,9 +4,10 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import splitnest
 from helpers.families import (
     FAMILIES,
     PANOPTIC,
+    PLAIN,
     VARIANTS,
     load_small,
     random_image,
@@ -57,12 +59,12 @@ SIZES = [*LARGER, (3, (64, 160)), (1, (64, 160))]
 """Number of images, and their height and width."""
 
 
-def small(name: str) -> splitnest.Predictor:
+def small(name: str, changes: Mapping[str, Any] = MappingProxyType({})) -> splitnest.Predictor:
     """Return the small model of a family, a detector with many detections."""
     torch.manual_seed(0)
     row = PANOPTIC if name == ONE_STAGE else name
     row, values = VARIANTS.get(row) or (row, FAMILIES[row])
-    overrides = dict(values)
+    overrides = {**values, **changes}
     if "rcnn" in row or row == PANOPTIC:
         overrides["input.short_side"] = 96  # more detections
     if name == ONE_STAGE:  # tracing a cascade takes a third longer
@@ -183,7 +185,7 @@ def test_folders_of_the_maker_are_not_exported() -> None:
 
 
 def test_torch_reads_pt2(tmp_path: Path) -> None:
-    model = small(DETECTOR)
+    model = small(DETECTOR, PLAIN)
     path = splitnest.export(model, tmp_path / "small.pt2")
     metadata = {"splitnest.json": ""}
     check_outputs(model, exporter._session_of(torch.export.load(path, extra_files=metadata)), LARGER)

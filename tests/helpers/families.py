@@ -57,13 +57,15 @@ FAMILIES = {
 """Name of a published model -> overrides that make it small."""
 
 _HRNET = {"hrnet": 8, "num_blocks": [1, 1, 1, 1], "num_modules": [1, 1, 1]}
-_PLAIN = {"model.backbone.radix": 0, "model.backbone.avd": False, "model.backbone.avg_down": False}
+PLAIN = {"model.backbone.radix": 0, "model.backbone.avd": False, "model.backbone.avg_down": False}
+"""Changes that make a ResNeSt a ResNet, which is traced in less time."""
+
 VARIANTS = {
     "GN, weight standardization, DCNv1, context blocks": (
         "mask_rcnn_resnest50_fpn_1x_coco.mmdet",
         {
             **DETECTOR,
-            **_PLAIN,
+            **PLAIN,
             "model.mask_channels": 16,
             "model.weight_standardization": True,
             "model.rpn_convs": 2,
@@ -79,7 +81,7 @@ VARIANTS = {
         "cascade_rcnn_resnest50_fpn_1x_coco.mmdet",
         {
             **DETECTOR,
-            **_PLAIN,
+            **PLAIN,
             "model.box_head": "2fc",
             "model.class_agnostic_boxes": False,
             "model.backbone": {
@@ -92,7 +94,7 @@ VARIANTS = {
         "fcn_resnest101_d8_ade20k.mmseg",
         {
             **SEGMENTOR,
-            **_PLAIN,
+            **PLAIN,
             "model.head": "ocr",
             "model.ocr_channels": 8,
             "model.align_corners": True,
@@ -105,7 +107,7 @@ VARIANTS = {
         "deeplabv3plus_resnest101_d8_cityscapes.mmseg",
         {
             **SEGMENTOR,
-            **_PLAIN,
+            **PLAIN,
             "model.align_corners": True,
             "model.aspp_dilations": [2, 3],
             "model.c2_channels": 12,
