@@ -59,8 +59,12 @@ class Page:
         self.page.set_input_files("#file", file)
         self.wait()
 
-    def wait(self) -> None:
-        """Wait until all panes have their results."""
+    def wait(self, predictions: int = 0) -> None:
+        """Wait until at least that many predictions were requested, and all panes have their results."""
+        end = monotonic() + 30
+        while self.predictions < predictions:
+            assert monotonic() < end, f"{self.predictions} predictions, not {predictions}"
+            self.page.wait_for_timeout(20)
         self.until("state.panes.length && state.panes.every(pane => pane.response && !pane.busy)")
 
     def until(self, expression: str) -> None:
@@ -245,7 +249,7 @@ def test_two_models_side_by_side(start: Callable[..., Page]) -> None:
 def test_paste_drop_and_webcam(start: Callable[..., Page]) -> None:
     page = start()
     data = base64.b64encode(encoded(SCENE)).decode()
-    for kind in ("paste", "drop"):
+    for count, kind in enumerate(("paste", "drop"), 1):
         event = "ClipboardEvent" if kind == "paste" else "DragEvent"
         page.page.evaluate(f"""async () => {{
             const blob = new Blob([Uint8Array.from(atob("{data}"), c => c.charCodeAt(0))], {{type: "image/png"}});
@@ -255,7 +259,7 @@ def test_paste_drop_and_webcam(start: Callable[..., Page]) -> None:
                 {"clipboardData" if kind == "paste" else "dataTransfer"}: transfer}}));
         }}""")
         page.until("state.file && state.panes.length")
-        page.wait()
+        page.wait(count)
     assert page.predictions == 2
     page.page.locator("#next-tools .snapshot").click()
     page.until("$('video').videoWidth > 0")
