@@ -50,7 +50,11 @@ DETECTOR = "faster_rcnn_resnest50_fpn_1x_coco.mmdet"
 OTHERS = [
     pytest.param(name, marks=pytest.mark.parity)
     for name in [ONE_STAGE, *FAMILIES, *VARIANTS]
-    if name not in (CLASSIFIER, "HRNet, HRFPN")  # which of its random detections are kept differs in float64 too
+    if name
+    not in (
+        CLASSIFIER,
+        "HRNet, HRFPN",
+    )  # test_hrnet.py; which of these random detections it keeps differs in float64 too
 ]
 """Models that ``make parity`` exports to ONNX. ``make test`` traces a detector too, for torch.export's format."""
 THRESHOLDS = ScoreThresholds(0.5, tuple(0.0005 * index for index in range(1000)))

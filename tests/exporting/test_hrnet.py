@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import splitnest
+from helpers.families import VARIANTS, random_image, randomize_detections
 
 
 @pytest.mark.parity
@@ -21,3 +22,15 @@ def test_branches_of_any_size(head: str, tmp_path: Path) -> None:
     splitnest.export(model, tmp_path / "model.onnx")
     (expected,), (found,) = model.predict(image), splitnest.load(tmp_path / "model.onnx").predict(image)
     assert (expected.labels == found.labels).mean() > 0.999
+
+
+@pytest.mark.parity
+def test_detector(tmp_path: Path) -> None:
+    row, changes = VARIANTS["HRNet, HRFPN"]
+    model = splitnest.load(row, weights=None, device="cpu", overrides={**changes, "input.short_side": 96})
+    randomize_detections(model.module, logits_std=0.5)
+    splitnest.export(model, tmp_path / "model.onnx")
+    image = random_image(80, 120)
+    (expected,), (found,) = model.predict(image), splitnest.load(tmp_path / "model.onnx").predict(image)
+    assert len(expected) == len(found) > 5
+    assert np.abs(np.sort(expected.scores) - np.sort(found.scores)).max() < 1e-4
