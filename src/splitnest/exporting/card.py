@@ -10,7 +10,7 @@ from splitnest import zoo
 from splitnest._version import __version__
 from splitnest.errors import printable
 from splitnest.inference.resolve import checkpoint_of_run, resolve
-from splitnest.metrics.statistics.errors import VAL_LOSS
+from splitnest.metrics.statistics.errors import is_fraction
 from splitnest.models.build import build_categories
 from splitnest.models.complexity import complexity
 from splitnest.recipe import Recipe
@@ -81,11 +81,9 @@ def card(model: str | Path, license: str | None = None, repository: str | None =
 
 
 def measured_percent(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the main metrics of an evaluation in percent, without losses and undefined ones."""
+    """Return the main metrics of an evaluation in percent, without undefined ones, losses and EPE."""
     return {
-        name: round(100 * value, 2)
-        for name, value in headline(metrics).items()
-        if 0 <= value <= 1 and not name.startswith(VAL_LOSS)
+        name: round(100 * value, 2) for name, value in headline(metrics).items() if is_fraction(name) and value >= 0
     }
 
 

@@ -8,6 +8,7 @@ from splitnest.data.pose.dataset import PoseDataset
 from splitnest.metrics.coco_evaluation import mean_defined
 from splitnest.metrics.keypoint_evaluation import Selection, curves
 from splitnest.metrics.keypoints import KeypointEvaluator
+from splitnest.recipe import PoseInput
 
 CROWD_INDICES = {"easy": (-np.inf, 0.2), "medium": (0.2, 0.8), "hard": (0.8, np.inf)}
 """Name of a part -> crowd indices of its images, from and below (the evaluation code of CrowdPose)."""
@@ -21,7 +22,8 @@ class CrowdPoseEvaluator(KeypointEvaluator):
         input_cfg: Section ``input`` of the recipe.
     """
 
-    area_of_box = True
+    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput) -> None:
+        super().__init__(dataset, input_cfg, area_of_box=True)
 
     def compute(self) -> dict[str, float]:
         """Return AP and AR, and ``ap_easy``, ``ap_medium`` and ``ap_hard``, from 0 to 1; -1 without persons.

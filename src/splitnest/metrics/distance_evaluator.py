@@ -10,7 +10,12 @@ from splitnest.data.pose.dataset import PoseDataset
 from splitnest.errors import DataError
 from splitnest.files import write_json
 from splitnest.metrics.evaluator import Evaluator
-from splitnest.metrics.keypoint_distances import DistanceEvaluation, check_sizes, distance_statistics
+from splitnest.metrics.keypoint_distances import (
+    DistanceEvaluation,
+    check_sizes,
+    distance_statistics,
+    distances_to_annotations,
+)
 from splitnest.metrics.keypoint_evaluation import check_annotated
 from splitnest.metrics.report.analysis import Analysis, Slices
 from splitnest.metrics.report.distances import analyze_distances
@@ -116,7 +121,9 @@ class DistanceEvaluator(Evaluator):
         Raises:
             DataError: The dataset has no annotations.
         """
-        return analyze_distances(self._dataset, *self._predicted(), self.statistics(), slices)
+        statistics = self.statistics()
+        distances = distances_to_annotations(self._dataset, *self._predicted())
+        return analyze_distances(self._dataset, distances, statistics, slices)
 
     def write(self, path: str | Path) -> None:
         """Write the poses as a COCO keypoint results file."""

@@ -118,6 +118,16 @@ def check_sizes(dataset: PoseDataset, cfg: DistanceEvaluation) -> None:
             )
 
 
+def distances_to_annotations(
+    dataset: PoseDataset, rows: NDArray[np.intp], keypoints: NDArray[np.floating]
+) -> Distances:
+    """Return the distances in pixels; the arguments are those of ``distance_statistics``."""
+    annotated = dataset.keypoints[rows]
+    distances: Distances = np.linalg.norm(keypoints - annotated[..., :2], axis=-1)
+    distances[annotated[..., 2] <= 0] = np.nan
+    return distances
+
+
 def distance_statistics(
     dataset: PoseDataset, rows: NDArray[np.intp], keypoints: NDArray[np.floating], cfg: DistanceEvaluation
 ) -> RatioStatistics:
@@ -129,9 +139,7 @@ def distance_statistics(
         keypoints: Predicted keypoints of these persons, ``[N, K, 2]``.
         cfg: Metrics.
     """
-    gt = dataset.keypoints[rows]
-    distances = np.linalg.norm(keypoints - gt[..., :2], axis=-1)
-    distances[gt[..., 2] <= 0] = np.nan
+    distances = distances_to_annotations(dataset, rows, keypoints)
     sizes, images, count = PersonSizes(dataset, rows), dataset.file.image_index[rows], len(dataset)
     if isinstance(cfg, NmeEvaluation):
         size = sizes.between(cfg.normalize) if isinstance(cfg.normalize, tuple) else sizes.box()

@@ -20,7 +20,7 @@ BOX_AREA = 0.53
 
 @dataclass(frozen=True)
 class Selection:
-    """What OKS is computed of.
+    """Keypoints, images and areas that OKS is computed with.
 
     Attributes:
         keypoints: First of the keypoints, and the one after the last; None for all after the first.

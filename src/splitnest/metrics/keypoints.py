@@ -35,16 +35,12 @@ class KeypointEvaluator(Evaluator):
     Args:
         dataset: Images with persons, or without annotations.
         input_cfg: Section ``input`` of the recipe: OKS suppression is relative to the area of the crop regions.
-        area_of_box: Whether the area of a person in OKS is that of its box times 0.53, for datasets without areas; None
-            for the default of the class.
+        area_of_box: Whether the area of a person in OKS is that of its box times 0.53, for datasets without areas.
     """
 
-    area_of_box = False
-
-    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput, area_of_box: bool | None = None) -> None:
+    def __init__(self, dataset: PoseDataset, input_cfg: PoseInput, area_of_box: bool = False) -> None:
         self._dataset, self._input_cfg = dataset, input_cfg
-        if area_of_box is not None:
-            self.area_of_box = area_of_box
+        self._selection = Selection(area_of_box=area_of_box)
         self._sigmas = np.array(dataset.skeleton.sigmas)
         self._known = set(dataset.image_ids)
         self._rows: dict[int, list[dict[str, Any]]] = {}
@@ -136,7 +132,7 @@ class KeypointEvaluator(Evaluator):
         persons = Persons(
             dataset.file.ids[kept],
             dataset.keypoints[kept],
-            areas(dataset, self.area_of_box)[kept],
+            areas(dataset, self._selection.area_of_box)[kept],
             dataset.skeleton.names,
             self._sigmas,
         )
@@ -145,10 +141,6 @@ class KeypointEvaluator(Evaluator):
     def write(self, path: str | Path) -> None:
         """Write the poses as a COCO keypoint results file for the evaluation server."""
         write_json(path, self.results())
-
-    @property
-    def _selection(self) -> Selection:
-        return Selection(area_of_box=self.area_of_box)
 
     def _area(self, box: NDArray[np.float32]) -> float:
         return float(np.prod(region_of_box(box, self._input_cfg).size))

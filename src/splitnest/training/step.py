@@ -38,7 +38,7 @@ class Losses(nn.Module):
 def train_step(
     network: nn.Module, state: TrainingState, train_cfg: Training, parts: Sequence[Batch]
 ) -> tuple[dict[str, float], float]:
-    """Accumulate gradients over the parts of a batch, and take an optimizer step.
+    """Accumulate gradients over micro-batches, and take an optimizer step.
 
     Args:
         network: ``Losses`` of ``state.model``, wrapped in DistributedDataParallel in a process group.

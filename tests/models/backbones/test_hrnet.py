@@ -147,6 +147,13 @@ def test_pyramid_of_all_branches() -> None:
     assert shapes == {f"p{i + 2}": (1, 6, 32 // 2**i, 48 // 2**i) for i in range(5)}
 
 
+def test_pyramid_of_a_small_image_has_a_cell_in_each_level() -> None:
+    """Its coarsest level would be empty; it is the mean over the part of its cell that exists."""
+    neck = HRFPN({"c2": 4, "c3": 8, "c4": 16, "c5": 32}, 6)
+    levels = neck(tiny()(torch.rand(1, 3, 32, 128)))
+    assert [tuple(x.shape[2:]) for x in levels.values()] == [(8, 32), (4, 16), (2, 8), (1, 4), (1, 2)]
+
+
 BACKBONE = {"model.backbone": {"hrnet": 4, "num_blocks": [1, 1, 1, 1], "num_modules": [1, 1, 1]}}
 
 

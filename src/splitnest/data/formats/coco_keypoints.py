@@ -7,9 +7,9 @@ import math
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,14 @@ class KeypointFile:
     file: AnnotationFile
     keypoints: NDArray[np.float64]
     num_keypoints: NDArray[np.int64]
-    head_sizes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    crowd_indices: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    head_sizes: NDArray[np.float64]
+    crowd_indices: NDArray[np.float64]
 
-    def __post_init__(self) -> None:
-        for name, count in (("head_sizes", len(self.keypoints)), ("crowd_indices", len(self.file.image_ids))):
-            if len(getattr(self, name)) != count:
-                object.__setattr__(self, name, np.full(count, np.nan))
+    @classmethod
+    def of(cls, file: AnnotationFile, keypoints: NDArray[np.float64]) -> Self:
+        """Return persons of a source that has keypoints alone: labeled ones are counted."""
+        unknown = (np.full(count, np.nan) for count in (len(keypoints), len(file.image_ids)))
+        return cls(file, keypoints, (keypoints[..., 2] > 0).sum(axis=1), *unknown)
 
 
 def read_keypoints(path: str | Path, categories: Categories, skeleton: Skeleton) -> KeypointFile:

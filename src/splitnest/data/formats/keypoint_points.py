@@ -52,4 +52,4 @@ def keypoint_file(
                     f"{first_few(skeleton.names)}. Correct the name, or add it to data.keypoints.names."
                 )
             keypoints[row, index_of[name]] = x, y, visibility
-    return KeypointFile(reduced, keypoints[rows], (keypoints[rows, :, 2] > 0).sum(axis=1))
+    return KeypointFile.of(reduced, keypoints[rows])

@@ -41,6 +41,5 @@ class SequencePose(SizedImages, PoseDataset):
             return rows
 
         file = annotation_file(items, categories, rows_of)
-        points = np.concatenate(keypoints)
-        persons = KeypointFile(file, points, np.count_nonzero(points[..., 2] > 0, axis=1))
+        persons = KeypointFile.of(file, np.concatenate(keypoints))
         super().__init__(None, persons, items.name, categories, skeleton)

@@ -36,5 +36,5 @@ class ScenePose(SceneImages, PoseDataset):
                     rows.append(annotation_row(instance, index + 1, PERSON))
                     keypoints.append(instance.keypoints)
         points = np.array(keypoints, np.float64).reshape(-1, len(skeleton.names), 3)
-        persons = KeypointFile(annotation_file(scenes, PERSON, rows), points, np.count_nonzero(points[..., 2], axis=1))
+        persons = KeypointFile.of(annotation_file(scenes, PERSON, rows), points)
         super().__init__(None, persons, SCENES, categories, skeleton)

@@ -18,8 +18,7 @@ from splitnest.visualize.report.table import table
 
 def analyze_distances(
     dataset: PoseDataset,
-    rows: NDArray[np.intp],
-    keypoints: NDArray[np.floating],
+    distances: NDArray[np.float64],
     statistics: RatioStatistics,
     slices: Slices,
 ) -> Analysis:
@@ -27,16 +26,13 @@ def analyze_distances(
 
     Args:
         dataset: Persons.
-        rows: Rows of the persons among the annotations, ``[N]``.
-        keypoints: Predicted keypoints of these persons, ``[N, K, 2]``.
+        distances: Distances of their keypoints from the annotations in pixels, ``[N, K]``; NaN where not labeled.
         statistics: Statistics of the metrics.
         slices: Name -> ids of images.
     """
-    gt = dataset.keypoints[rows]
-    distances = np.linalg.norm(keypoints - gt[..., :2], axis=-1)
     by_keypoint: dict[str, dict[str, Any]] = {}
     for k, name in enumerate(dataset.skeleton.names):
-        of_keypoint = distances[gt[:, k, 2] > 0, k]
+        of_keypoint = distances[~np.isnan(distances[:, k]), k]
         ends = [float(np.quantile(of_keypoint, part)) for part in (0.5, 0.9)] if len(of_keypoint) else [-1.0, -1.0]
         by_keypoint[name] = {"labeled": len(of_keypoint), "median_distance": ends[0], "distance_90": ends[1]}
     of_slices = slice_metrics(statistics, dataset.image_ids, slices)

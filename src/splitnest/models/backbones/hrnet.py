@@ -20,13 +20,14 @@ Shapes: N images, C channels, H x W cells of a feature map.
 
 from collections.abc import Collection, Sequence
 from functools import reduce
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from splitnest.models.backbones.frozen_stages import FrozenStages
 from splitnest.models.backbones.residual_blocks import EXPANSION, BasicBlock, Bottleneck
 from splitnest.models.backbones.resnet import STAGES
 from splitnest.models.layers.add_relu import add_relu
@@ -145,7 +146,7 @@ class Stage(nn.Module):
         return self.blocks(branches)
 
 
-class HRNet(nn.Module):
+class HRNet(FrozenStages):
     """Backbone of a stem and four stages, of one to four branches.
 
     Args:
@@ -187,8 +188,7 @@ class HRNet(nn.Module):
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.channels = {name: value for name, value in zip(names, channels, strict=True) if name in out}
         self.strides = {name: 4 * 2**index for index, name in enumerate(names) if name in out}
-        for parameter in chain.from_iterable(part.parameters() for part in self.frozen_parts):
-            parameter.requires_grad_(False)
+        self.freeze()
 
     @property
     def frozen_parts(self) -> list[nn.Module]:
@@ -200,14 +200,6 @@ class HRNet(nn.Module):
             assert isinstance(following, Stage)
             parts.append(following.transition)
         return parts
-
-    def train(self, mode: bool = True) -> "HRNet":
-        """Set the training mode; frozen stages stay in evaluation mode and keep their statistics."""
-        super().train(mode)
-        norms = (m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)) if self.norm_eval else ()
-        for part in (*self.frozen_parts, *norms):
-            part.eval()
-        return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Map normalized images ``[N, 3, H, W]`` to ``{name: [N, channels, H / stride, W / stride]}`` (rounded up)."""

@@ -6,12 +6,12 @@ Shapes: N images, C channels, H x W cells of a feature map.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from splitnest.models.backbones.frozen_stages import FrozenStages
 from splitnest.models.backbones.residual_blocks import EXPANSION, BasicBlock, Bottleneck, Deformable
 from splitnest.models.layers.checkpointing import checkpointed
 from splitnest.models.layers.conv import ConvNormAct
@@ -23,7 +23,7 @@ DILATIONS: Mapping[int, tuple[int, int, int, int]] = {32: (1, 1, 1, 1), 16: (1, 
 """Dilations of c2 to c5 by the stride of c5."""
 
 
-class ResNet(nn.Module):
+class ResNet(FrozenStages):
     """Backbone of a stem, max pooling, and the stages c2 to c5.
 
     Args:
@@ -72,8 +72,7 @@ class ResNet(nn.Module):
             self.add_module(name, stage)
         self.channels = {name: value for name, value in zip(STAGES, channels, strict=True) if name in self.out}
         self.strides = {name: value for name, value in zip(STAGES, strides, strict=True) if name in self.out}
-        for parameter in chain.from_iterable(part.parameters() for part in self.frozen_parts):
-            parameter.requires_grad_(False)
+        self.freeze()
 
     @property
     def frozen_parts(self) -> list[nn.Module]:
@@ -96,14 +95,6 @@ class ResNet(nn.Module):
                     continue
             if isinstance(weight, nn.Parameter) and weight.requires_grad:
                 nn.init.zeros_(weight)
-
-    def train(self, mode: bool = True) -> "ResNet":
-        """Set the training mode; frozen stages stay in evaluation mode and keep their statistics."""
-        super().train(mode)
-        norms = (m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)) if self.norm_eval else ()
-        for part in (*self.frozen_parts, *norms):
-            part.eval()
-        return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Map normalized images ``[N, 3, H, W]`` to ``{name: [N, channels, H / stride, W / stride]}`` (rounded up)."""

@@ -41,5 +41,13 @@ class HRFPN(nn.Module):
             for i, x in enumerate(others)
         ]
         x = self.reduction(torch.cat([finest, *resized], dim=1))
-        pooled = [x, *(F.avg_pool2d(x, 2**i, stride=2**i) for i in range(1, len(LEVELS)))]
+        pooled = [x, *(_average_pool(x, 2**i) for i in range(1, len(LEVELS)))]
         return {level: self.output[level](p).contiguous() for level, p in zip(LEVELS, pooled, strict=True)}
+
+
+def _average_pool(x: Tensor, factor: int) -> Tensor:
+    """Return a map pooled by a factor, of one cell at least: in small images the coarsest level would be empty."""
+    height, width = x.shape[-2:]
+    if height >= factor and width >= factor:
+        return F.avg_pool2d(x, factor)
+    return F.avg_pool2d(x, (min(height, factor), min(width, factor)))

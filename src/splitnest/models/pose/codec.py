@@ -44,8 +44,16 @@ class MSRACodec:
             maps: Maps.
             input_hw: H and W.
         """
-        points, scores = heatmaps.decode(maps)
-        return points * (input_hw[1] / maps.shape[-1]), scores
+        cells, scores = self._decode_cells(maps)
+        return self._to_pixels(cells, (maps.shape[-2], maps.shape[-1]), input_hw), scores
+
+    def _decode_cells(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keypoints in cells, and scores."""
+        return heatmaps.decode(maps)
+
+    def _to_pixels(self, cells: Tensor, size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Tensor:
+        """Return points in cells, ``[N, K, 2]``, in pixels of the crop."""
+        return cells * (input_hw[1] / size_hw[1])
 
     def flip_back(self, maps: Tensor, flip_indices: Sequence[int], shift: bool) -> Tensor:
         """Return the maps of a horizontally flipped image as those of the image itself.
@@ -72,51 +80,39 @@ class DARKCodec(MSRACodec):
         """Return target maps and weights, as in ``MSRACodec``."""
         return dark.encode(keypoints, size_hw, input_hw[1] / size_hw[1], self.sigma)
 
-    def decode(self, maps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return keypoints and scores, as in ``MSRACodec``."""
-        points, scores = dark.decode(maps, self.blur_kernel)
-        return points * (input_hw[1] / maps.shape[-1]), scores
+    def _decode_cells(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        return dark.decode(maps, self.blur_kernel)
 
 
-@dataclass(frozen=True)
-class UDPCodec(MSRACodec):
-    """Heatmaps of UDP: as those of DARK, in units of the distance between the first and last cell.
-
-    Attributes:
-        blur_kernel: Side of the blur kernel in cells, an odd number over 7.
-    """
-
-    blur_kernel: int = BLUR_KERNEL
+class UDPCodec(DARKCodec):
+    """Heatmaps of UDP: as those of DARK, in units of the distance between the first and last cell."""
 
     def encode(self, keypoints: Tensor, size_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return target maps and weights, as in ``MSRACodec``."""
         return udp.encode(keypoints, size_hw, input_hw, self.sigma)
 
-    def decode(self, maps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return keypoints and scores, as in ``MSRACodec``."""
-        points, scores = udp.decode(maps, self.blur_kernel)
-        return udp.to_pixels(points, (maps.shape[-2], maps.shape[-1]), input_hw), scores
+    def _decode_cells(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        return udp.decode(maps, self.blur_kernel)
+
+    def _to_pixels(self, cells: Tensor, size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Tensor:
+        return udp.to_pixels(cells, size_hw, input_hw)
 
 
 @dataclass(frozen=True)
-class UDPOffsetCodec(MSRACodec):
+class UDPOffsetCodec(UDPCodec):
     """Disks and offsets of UDP: maps ``[N, 3 * K, h, w]``, a score and the offsets in x and y of each keypoint.
 
-    Attributes:
-        blur_kernel: Half side of the blur kernel in cells.
+    ``blur_kernel`` is half the side of the blur kernel.
     """
 
     maps_per_keypoint: int = 3
-    blur_kernel: int = BLUR_KERNEL
 
     def encode(self, keypoints: Tensor, size_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return target maps and weights, as in ``MSRACodec``."""
         return udp.encode_offsets(keypoints, size_hw, input_hw)
 
-    def decode(self, maps: Tensor, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return keypoints and scores, as in ``MSRACodec``."""
-        points, scores = udp.decode_offsets(maps, self.blur_kernel)
-        return udp.to_pixels(points, (maps.shape[-2], maps.shape[-1]), input_hw), scores
+    def _decode_cells(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        return udp.decode_offsets(maps, self.blur_kernel)
 
     def flip_back(self, maps: Tensor, flip_indices: Sequence[int], shift: bool) -> Tensor:
         """Return flipped maps, as in ``MSRACodec``; offsets in x change their sign."""
